@@ -1,0 +1,29 @@
+"""The inference side: export, artefacts, backends, latency and prediction.
+
+Its run-time half starts at :func:`load` and needs numpy, OpenCV and one backend.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deploy.session import Detector
+
+
+def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, batch_size: int = 8) -> "Detector":
+    """Open an artefact: ``deploy.load("student.onnx")(image)`` gives the image's detections.
+
+    Args:
+        artefact: an ONNX file written by this project's export.
+        backend: a name of :data:`deploy.backends.BACKENDS`; None takes the first one that runs here.
+        threads: CPU threads of the backend; 0 means every core that this process may use.
+        batch_size: largest number of images that the backend gets at once.
+
+    Raises:
+        ArtefactError: the file is missing, damaged or not of this project.
+        BackendUnavailable: the backend asked for cannot run here, or none can; the message says why.
+    """
+    from deploy.session import open_detector
+
+    return open_detector(artefact, backend, threads, batch_size)

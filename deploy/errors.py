@@ -1,0 +1,13 @@
+"""Errors of the run-time half that a user can cause and cure."""
+
+
+class ArtefactError(Exception):
+    """An artefact is missing, damaged or foreign; the message names the file and the cure."""
+
+
+class ImageError(Exception):
+    """An image cannot be read; the message names the file and the reason."""
+
+
+class BackendUnavailable(Exception):
+    """A backend cannot run on this machine; the message is the reason shown as ``not run: why``."""

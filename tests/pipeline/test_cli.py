@@ -1,0 +1,62 @@
+"""How a stage ends: one clear message for what a user can cure, a traceback for what is a bug."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from deploy.errors import ArtefactError, ImageError
+from pipeline.cli import stage_main
+from pipeline.errors import CheckpointError, GateError, PipelineError
+
+PROGRAM = """
+from pipeline.cli import stage_main
+from pipeline.errors import GateError
+
+@stage_main
+def main(argv=None):
+    raise GateError("mAP 12.5 is below gates.student_min_ap 30")
+
+main()
+"""
+
+
+@pytest.mark.parametrize("kind", [PipelineError, CheckpointError, GateError, ArtefactError, ImageError])
+def test_expected_errors_end_the_stage_with_their_message(kind: type[Exception]) -> None:
+    @stage_main
+    def main(argv: Sequence[str] | None = None) -> None:
+        raise kind("weights.pth: no such file")
+
+    with pytest.raises(SystemExit, match=r"error: weights\.pth: no such file"):
+        main()
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    @stage_main
+    def main(argv: Sequence[str] | None = None) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_arguments_reach_the_stage_and_success_ends_normally() -> None:
+    seen: list[Sequence[str] | None] = []
+
+    @stage_main
+    def main(argv: Sequence[str] | None = None) -> None:
+        """Do the work."""
+        seen.append(argv)
+
+    main(["--student", "twin"])
+    main()
+    assert seen == [["--student", "twin"], None]
+    assert main.__doc__ == "Do the work."
+
+
+def test_the_process_exits_with_1_and_without_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "error: mAP 12.5 is below gates.student_min_ap 30" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,100 @@
+"""Records: JSON in and out without loss, and a clear error for a file of another shape."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.errors import PipelineError
+from pipeline.records import BackendRun, BenchmarkRecord, CocoNumbers, Complexity, Interval, Latency
+
+points = st.floats(0, 100)
+names = list(CocoNumbers.model_fields)
+
+
+def numbers(value: float | None = 41.5) -> CocoNumbers:
+    return CocoNumbers(**dict.fromkeys(names, value))  # type: ignore[arg-type]
+
+
+@given(values=st.lists(st.none() | points, min_size=len(names), max_size=len(names)))
+def test_every_number_survives_the_file(values: list[float | None], tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("records") / "numbers.json"
+    record = CocoNumbers(**dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
+    record.write(path)
+    assert CocoNumbers.read(path) == record
+
+
+def test_a_number_that_does_not_exist_is_null(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.json"
+    numbers(math.nan).write(path)
+    assert set(json.loads(path.read_text()).values()) == {None}
+    assert CocoNumbers.read(path) == numbers(None)
+
+
+def test_nested_records_survive_the_file(tmp_path: Path) -> None:
+    latency = Latency(
+        batch_size=8,
+        calls=100,
+        p50=3.5,
+        p90=4.0,
+        p99=9.25,
+        mean=3.75,
+        preprocessing=1.0,
+        inference=2.0,
+        postprocessing=0.5,
+        images_per_second=2133.3,
+    )
+    run = BackendRun(
+        backend="onnxruntime",
+        version="1.31",
+        device="cpu",
+        precision="fp32",
+        status="not run",
+        reason="",
+        threads=2,
+        accuracy=None,
+        map_drop=-0.01,
+        latency=[latency],
+        load_ms=12.0,
+        peak_memory_bytes=1 << 33,
+    )
+    record = BenchmarkRecord(model="twin", artefact="a.onnx", sha256="0" * 64, file_size=1, torch_ap=None, runs=[run])
+    record.write(tmp_path / "new" / "benchmark.json")
+    assert BenchmarkRecord.read(tmp_path / "new" / "benchmark.json") == record
+
+
+def test_a_tuple_stays_a_tuple(tmp_path: Path) -> None:
+    record = Complexity(parameters=1, flops=2, input_size=(256, 320))
+    record.write(tmp_path / "c.json")
+    assert Complexity.read(tmp_path / "c.json").input_size == (256, 320)
+
+
+def test_missing_file_is_named_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"none\.json: no such record; .*dvc repro"):
+        Interval.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"low": 1, "high": 2}',
+        '{"low": 1, "high": 2, "confidence": "x"}',
+        '{"low": 1, "high": 2, "confidence": 0.9, "more": 1}',
+    ],
+)
+def test_a_file_of_another_shape_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "interval.json").write_text(text)
+    with pytest.raises(PipelineError, match=r"interval\.json: not a Interval; run `dvc repro`"):
+        Interval.read(tmp_path / "interval.json")
+
+
+def test_a_record_cannot_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        numbers().ap = 99.0  # type: ignore[misc]

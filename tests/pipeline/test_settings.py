@@ -1,0 +1,159 @@
+"""params.yaml: what is wrong is listed with key and value, all of it at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from pipeline.errors import SettingsError
+from pipeline.settings import PARAMS_FILE, load_params, parse_params
+
+
+def smallest() -> dict[str, Any]:
+    return {
+        "data": {"name": "trees"},
+        "teacher": {"config": "configs/teachers/t.py"},
+        "students": {"twin": {"recipe": "configs/students/s.py"}},
+        "export": {"models": ["teacher", "twin"]},
+        "benchmark": {"backends": ["onnxruntime"]},
+    }
+
+
+def with_value(dotted: str, value: object) -> dict[str, Any]:
+    content = smallest()
+    *path, last = dotted.split(".")
+    place = content
+    for key in path:
+        place = place.setdefault(key, {})
+    place[last] = value
+    return content
+
+
+def test_the_projects_own_file_is_valid() -> None:
+    params = load_params(PARAMS_FILE)
+    assert params.report.baseline in params.students
+    assert all(student.recipe.is_file() for student in params.students.values())
+    assert params.teacher.config.is_file()
+
+
+def test_defaults_fill_what_is_not_given() -> None:
+    params = parse_params(smallest())
+    assert params.data.trees.tile_size == 256
+    assert params.benchmark.batch_sizes == [1, 8]
+    assert params.gates.teacher_min_ap is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data.name", "coco2017"),
+        ("data.digits.image_size", 250),
+        ("data.digits.train", 0),
+        ("data.trees.overlap", -1),
+        ("teacher.source", "download"),
+        ("teacher.config", None),
+        ("students", {}),
+        ("students.twin.schedule", "1x"),
+        ("train.device", "tpu"),
+        ("train.precision", "int8"),
+        ("train.workers", -2),
+        ("evaluate.confidence", 1.0),
+        ("export.score_threshold", 1.5),
+        ("export.nms_iou_threshold", 0),
+        ("export.opset", 11),
+        ("export.models", []),
+        ("benchmark.backends", "onnxruntime"),
+        ("benchmark.iterations", "many"),
+        ("gates.export_min_matched", float("nan")),
+        ("gates.min_ap", 30),
+        ("report.score_threshold", -0.1),
+        ("train.iterations", 90),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key_and_value(key: str, value: object) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse_params(with_value(key, value), source="my.yaml")
+    message = str(error.value)
+    assert message.startswith("my.yaml has 1 invalid value(s)")
+    assert f"  {key}: " in message
+    assert f"(got {value!r})" in message
+
+
+def test_a_bad_item_is_named_with_its_place() -> None:
+    with pytest.raises(SettingsError, match=r"benchmark\.batch_sizes\.1: .* \(got 0\)"):
+        parse_params(with_value("benchmark.batch_sizes", [1, 0]))
+    with pytest.raises(SettingsError, match=r"students\.Twin\..* \(got 'Twin'\)"):
+        parse_params(with_value("students.Twin", {"recipe": "x.py"}))
+
+
+@pytest.mark.parametrize("sha256", ["", "8C" * 32, "8c" * 31, "z" * 64])
+def test_a_checkpoint_needs_a_sha256_in_small_hexadecimal(sha256: str) -> None:
+    checkpoint = {"sources": ["weights.pth"], "sha256": sha256}
+    with pytest.raises(SettingsError, match=r"teacher\.checkpoints\.trees\.sha256"):
+        parse_params(with_value("teacher.checkpoints.trees", checkpoint))
+
+
+def test_all_findings_are_listed_at_once() -> None:
+    content = with_value("train.device", "tpu")
+    content["export"]["opset"] = 3
+    del content["benchmark"]
+    with pytest.raises(SettingsError) as error:
+        parse_params(content)
+    lines = str(error.value).splitlines()
+    assert lines[0] == "params.yaml has 3 invalid value(s):"
+    assert {line.split(":")[0].strip() for line in lines[1:]} == {"train.device", "export.opset", "benchmark"}
+
+
+def test_long_values_are_cut() -> None:
+    with pytest.raises(SettingsError) as error:
+        parse_params(with_value("train.device", "x" * 5000))
+    assert len(str(error.value)) < 300
+
+
+def test_models_and_students_must_fit_together() -> None:
+    with pytest.raises(SettingsError, match=r"\['crosskd'\] are no students; known: \['teacher', 'twin'\]"):
+        parse_params(with_value("export.models", ["twin", "crosskd"]))
+    with pytest.raises(SettingsError, match="'teacher' is taken"):
+        parse_params(with_value("students.teacher", {"recipe": "x.py"}))
+
+
+def test_the_checkpoint_of_the_chosen_data_set() -> None:
+    content = with_value("teacher.checkpoints", {"digits": {"sources": ["a"], "sha256": "0" * 64}})
+    assert parse_params(content).checkpoint() is None
+    content["data"]["name"] = "digits"
+    checkpoint = parse_params(content).checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.sources == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "whole file"),
+        ("- 1\n", "whole file"),
+        ("data: [", "not valid YAML"),
+        ("a: !!python/name:os.system", "not valid YAML"),
+    ],
+)
+def test_files_that_are_no_settings(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message) as error:
+        load_params(path)
+    assert str(path) in str(error.value)
+
+
+def test_missing_file_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="from the project's root"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_written_file_is_read_back_and_cannot_change(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(smallest()))
+    params = load_params(path)
+    assert params == parse_params(smallest())
+    with pytest.raises(ValidationError, match="frozen"):
+        params.train.seed = 3  # type: ignore[misc]

@@ -1,0 +1,100 @@
+"""Atomic writes: old content or new content, never something between."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.storage import fresh_directory, replace_atomic, sha256_of, write_atomic
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@given(content=st.binary(max_size=200))
+def test_hash_equals_hashlib(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("hash") / "file"
+    write_atomic(path, content)
+    assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_hash_of_a_file_longer_than_a_chunk(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "long").write_bytes(content)
+    assert sha256_of(tmp_path / "long") == hashlib.sha256(content).hexdigest()
+
+
+def test_write_makes_the_folder_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file.txt"
+    write_atomic(path, "first, and longer")
+    write_atomic(path, "zweite, ä")
+    assert path.read_text(encoding="utf-8") == "zweite, ä"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert names(path.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize("crash", [ValueError, KeyboardInterrupt])
+def test_a_crash_while_writing_keeps_the_old_file(tmp_path: Path, crash: type[BaseException]) -> None:
+    path = tmp_path / "file.json"
+    write_atomic(path, "old")
+
+    def write(part: Path) -> None:
+        assert part.suffix == ".json"
+        part.write_text("half of the n")
+        raise crash
+
+    with pytest.raises(crash):
+        replace_atomic(path, write)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file.json"]
+
+
+def test_text_that_cannot_be_encoded_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_atomic(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomic(path, "lone surrogate \ud800")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_fresh_directory_replaces_all_of_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "data"
+    for name in ("first", "second"):
+        with fresh_directory(target) as scratch:
+            assert names(scratch) == []
+            (scratch / name).write_text(name)
+    assert names(target) == ["second"]
+    assert names(target.parent) == ["data"]
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("crash", [ValueError, KeyboardInterrupt])
+def test_a_crash_inside_the_block_keeps_the_old_directory(tmp_path: Path, crash: type[BaseException]) -> None:
+    target = tmp_path / "data"
+    with fresh_directory(target) as scratch:
+        (scratch / "old").write_text("old")
+
+    def fill() -> None:
+        with fresh_directory(target) as scratch:
+            (scratch / "half").write_text("new")
+            raise crash
+
+    with pytest.raises(crash):
+        fill()
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_crash_before_anything_existed_leaves_nothing(tmp_path: Path) -> None:
+    def fill() -> None:
+        with fresh_directory(tmp_path / "data") as scratch:
+            (scratch / "half").write_text("new")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        fill()
+    assert names(tmp_path) == []
