@@ -1,0 +1,164 @@
+"""mmcv's compiled operators on top of torchvision's kernels.
+
+mmdet imports ``mmcv.ops``, which needs the extension module ``mmcv._ext``. mmcv-lite ships without it, and no wheel of
+the full mmcv exists for current torch versions. :func:`install` puts a small module in its place whose operators are
+torchvision's (CPU and CUDA). Where a full mmcv is installed, that one is used and nothing is replaced.
+
+Source of the signatures: ``mmcv/ops/nms.py``, ``mmcv/ops/roi_align.py`` and ``mmcv/ops/focal_loss.py`` of mmcv 2.1.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import nms as torchvision_nms
+
+_EXTENSION = "mmcv._ext"
+
+
+def install() -> bool:
+    """Provide ``mmcv._ext`` if no compiled one is installed; returns whether the stand-in is in use.
+
+    Must run before ``mmcv.ops`` or ``mmdet`` is imported. Calling it again changes nothing.
+    """
+    if _EXTENSION in sys.modules:
+        return isinstance(sys.modules[_EXTENSION], _TorchvisionOps)
+    if importlib.util.find_spec(_EXTENSION) is not None:
+        return False
+    sys.modules[_EXTENSION] = _TorchvisionOps()
+    return True
+
+
+class _TorchvisionOps(ModuleType):
+    """Stand-in for ``mmcv._ext``: every operator that is not provided raises an error when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__(_EXTENSION, "torchvision's kernels behind mmcv's operator names")
+        # mmengine asks importlib for this module; without a loader it takes mmcv for the lite edition, as it is.
+        self.__spec__ = ModuleSpec(_EXTENSION, loader=None)
+        self.nms = nms
+        self.roi_align_forward = roi_align_forward
+        self.roi_align_backward = roi_align_backward
+        self.sigmoid_focal_loss_forward = sigmoid_focal_loss_forward
+        self.sigmoid_focal_loss_backward = sigmoid_focal_loss_backward
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def missing(*_: object, **__: object) -> None:
+            raise NotImplementedError(
+                f"mmcv's operator '{name}' has no torchvision counterpart in pipeline/mmcv_ops.py. "
+                "Install a full mmcv with compiled operators (https://mmcv.readthedocs.io, 'Build MMCV from source'), "
+                "or use a detector that does not need it."
+            )
+
+        return missing
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Indices of the kept boxes, by falling score. ``boxes`` [n, 4] xyxy, ``scores`` [n].
+
+    Raises:
+        NotImplementedError: ``offset`` is not 0 (the +1 pixel convention of early detectors).
+    """
+    if offset != 0:
+        raise NotImplementedError("nms with offset=1 is not provided by torchvision; use offset=0 or a full mmcv")
+    return torchvision_nms(boxes.float(), scores.float(), float(iou_threshold))
+
+
+def roi_align_forward(
+    features: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    *,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """Average RoIAlign of ``features`` [n, c, h, w] at ``rois`` [k, 5] into ``output`` [k, c, height, width]."""
+    del argmax_y, argmax_x
+    if pool_mode != 1:
+        raise NotImplementedError("roi_align with pool_mode 'max' is not provided by torchvision; use 'avg'")
+    pooled = torch.ops.torchvision.roi_align(
+        features, rois, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
+    )
+    output.copy_(pooled)
+
+
+def roi_align_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    *,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """Gradient of :func:`roi_align_forward` with respect to the features, into ``grad_input`` [n, c, h, w]."""
+    del argmax_y, argmax_x
+    if pool_mode != 1:
+        raise NotImplementedError("roi_align with pool_mode 'max' is not provided by torchvision; use 'avg'")
+    batch, channels, height, width = grad_input.shape
+    gradient = torch.ops.torchvision._roi_align_backward(
+        grad_output.contiguous(),
+        rois,
+        spatial_scale,
+        aligned_height,
+        aligned_width,
+        batch,
+        channels,
+        height,
+        width,
+        sampling_ratio,
+        aligned,
+    )
+    grad_input.copy_(gradient)
+
+
+def sigmoid_focal_loss_forward(
+    logits: Tensor, target: Tensor, weight: Tensor, output: Tensor, *, gamma: float, alpha: float
+) -> None:
+    """Element-wise sigmoid focal loss of ``logits`` [n, k] for class indices ``target`` [n] into ``output`` [n, k].
+
+    Labels outside [0, k) are background. ``weight`` [k] scales the classes; an empty tensor means none.
+    Source: Lin et al., Focal Loss for Dense Object Detection, eq. 5.
+    """
+    output.copy_(_focal_loss(logits, target, weight, gamma, alpha))
+
+
+def sigmoid_focal_loss_backward(
+    logits: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, *, gamma: float, alpha: float
+) -> None:
+    """Gradient of :func:`sigmoid_focal_loss_forward` with respect to ``logits`` [n, k], into ``grad_input``."""
+    with torch.enable_grad():
+        leaf = logits.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(_focal_loss(leaf, target, weight, gamma, alpha).sum(), leaf)
+    grad_input.copy_(gradient)
+
+
+def _focal_loss(logits: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
+    classes = torch.arange(logits.shape[1], device=logits.device)
+    positive = (target[:, None] == classes).to(logits.dtype)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, positive, reduction="none")
+    probability = logits.sigmoid()
+    miss = positive * (1 - probability) + (1 - positive) * probability
+    balance = positive * alpha + (1 - positive) * (1 - alpha)
+    loss = balance * miss.pow(gamma) * cross_entropy
+    return loss * weight if weight.numel() else loss
