@@ -1,0 +1,181 @@
+"""Checks of one COCO json by itself: what of it is well formed, and a finding for everything that is not."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from pipeline.datasets.findings import Findings
+
+# Beyond this, an id loses digits in the float arrays of COCO evaluators.
+_LARGEST_ID = 2**53
+# Overflow over the border that annotation tools produce by rounding; larger is an error.
+TOLERANCE = 1.0
+_KEYS = ("images", "annotations", "categories")
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The well-formed part of one COCO json. ``categories`` are (id, name) sorted by id."""
+
+    categories: list[tuple[int, str]]
+    images: dict[int, Entry]
+    objects: list[Entry]
+
+
+def read_annotations(content: object, findings: Findings) -> Annotations | None:
+    """Check ``content`` and return what is well formed, or None when it is no COCO json at all.
+
+    Image entries keep ``id, file_name, width, height`` (the last two may be None), objects
+    ``id, image_id, category_id, bbox, area, iscrowd``; other keys (segmentation, licence, ...) are not read.
+    """
+    lists: dict[str, Any] = {key: _field(content, key) for key in _KEYS}
+    if bad := [key for key, value in lists.items() if not isinstance(value, list)]:
+        findings.error("whole file", f"no COCO json: it needs the lists {list(_KEYS)}; missing or no list: {bad}")
+        return None
+    categories = _categories(lists["categories"], findings)
+    images = _images(lists["images"], findings)
+    objects = _objects(lists["annotations"], set(images), {number for number, _ in categories}, findings)
+    if not any(entry["iscrowd"] == 0 for entry in objects):
+        findings.error("annotations", "no usable box in this split: nothing could be learnt from it or measured on it")
+    return Annotations(categories, images, objects)
+
+
+def clip_box(box: tuple[float, ...], width: int, height: int) -> tuple[float, ...] | None:
+    """Clip ``x, y, w, h`` to the image; None when it reaches more than ``TOLERANCE`` pixels over a border."""
+    x, y, w, h = box
+    if min(x, y) < -TOLERANCE or x + w > width + TOLERANCE or y + h > height + TOLERANCE:
+        return None
+    if x >= 0 and y >= 0 and x + w <= width and y + h <= height:
+        return box
+    left, top = max(x, 0.0), max(y, 0.0)
+    return left, top, min(x + w, width) - left, min(y + h, height) - top
+
+
+def _categories(entries: list[object], findings: Findings) -> list[tuple[int, str]]:
+    names: dict[int, str] = {}
+    for position, entry in enumerate(entries):
+        number, name = _field(entry, "id"), _field(entry, "name")
+        item = f"category {_short(number)}" if _is_id(number) else f"categories[{position}]"
+        if not _is_id(number) or not _is_text(name):
+            findings.error(item, f"needs a whole number as id and a text as name, got {_short(entry)}")
+        elif number in names:
+            findings.error(item, f"this id is used twice: {names[number]!r} and {name!r}")
+        elif name in names.values():
+            findings.error(item, f"the name {name!r} is used by two categories; rename or merge them")
+        else:
+            names[number] = name
+    if not names:
+        findings.error("categories", "no usable category")
+    return sorted(names.items())
+
+
+def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
+    images: dict[int, Entry] = {}
+    files: dict[str, int] = {}
+    for position, entry in enumerate(entries):
+        number, name = _field(entry, "id"), _field(entry, "file_name")
+        item = f"image {_short(number)}" if _is_id(number) else f"images[{position}]"
+        if not _is_id(number):
+            findings.error(item, f"needs a whole number (0 to 2^53) as id, got {_short(number)}")
+        elif not _is_inside(name):
+            findings.error(item, f"file_name must be a path inside the image folder, got {_short(name)}")
+        elif number in images:
+            findings.error(item, f"this id is used twice: {images[number]['file_name']!r} and {name!r}")
+        elif name in files:
+            findings.error(item, f"{name!r} is listed already, as image {files[name]}; merge the two entries")
+        else:
+            files[name] = number
+            size = {key: _field(entry, key) for key in ("width", "height")}
+            images[number] = {"id": number, "file_name": name, **size}
+    if not images:
+        findings.error("images", "no usable image")
+    return images
+
+
+def _objects(entries: list[object], images: set[int], categories: set[int], findings: Findings) -> list[Entry]:
+    seen: set[int] = set()
+    objects = []
+    for position, entry in enumerate(entries):
+        number = _field(entry, "id")
+        item = f"annotation {_short(number)}" if _is_id(number) else f"annotations[{position}]"
+        problems = _id_problems(number, seen) + _link_problems(entry, images, categories) + _value_problems(entry)
+        for problem in problems:
+            findings.error(item, problem)
+        if problems:
+            continue
+        seen.add(number)
+        box = [_field(entry, "bbox")[index] for index in range(4)]
+        area = _field(entry, "area")
+        objects.append(
+            {
+                "id": number,
+                "image_id": _field(entry, "image_id"),
+                "category_id": _field(entry, "category_id"),
+                "bbox": box,
+                "area": box[2] * box[3] if area is None else area,
+                "iscrowd": int(_field(entry, "iscrowd") or 0),
+            }
+        )
+    return objects
+
+
+def _id_problems(number: object, seen: set[int]) -> list[str]:
+    if not _is_id(number):
+        return [f"needs a whole number (0 to 2^53) as id, got {_short(number)}"]
+    return ["this id is used twice"] if number in seen else []
+
+
+def _link_problems(entry: object, images: set[int], categories: set[int]) -> list[str]:
+    problems = []
+    image, category = _field(entry, "image_id"), _field(entry, "category_id")
+    if not _is_id(image) or image not in images:
+        problems.append(f"image_id {_short(image)} is no usable image of this file")
+    if not _is_id(category) or category not in categories:
+        problems.append(f"category_id {_short(category)} is no usable category of this file")
+    return problems
+
+
+def _value_problems(entry: object) -> list[str]:
+    problems = []
+    box, area, crowd = _field(entry, "bbox"), _field(entry, "area"), _field(entry, "iscrowd")
+    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
+        problems.append(f"bbox must be four finite numbers [x, y, width, height], got {_short(box)}")
+    elif box[2] <= 0 or box[3] <= 0:
+        problems.append(f"bbox {box} has no area: width and height must be greater than 0")
+    if area is not None and (not _is_number(area) or area < 0):
+        problems.append(f"area must be a finite number from 0 on, got {_short(area)}")
+    if crowd not in (None, 0, 1):
+        problems.append(f"iscrowd must be 0 or 1, got {_short(crowd)}")
+    return problems
+
+
+def _field(entry: object, key: str) -> Any:
+    return entry.get(key) if isinstance(entry, dict) else None
+
+
+def _is_id(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_ID
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < _LARGEST_ID
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    # json can spell lone surrogates, which no file name or output file takes.
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def _is_inside(name: object) -> TypeGuard[str]:
+    if not _is_text(name):
+        return False
+    return not name.startswith(("/", "\\")) and ".." not in name.replace("\\", "/").split("/")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

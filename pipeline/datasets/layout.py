@@ -1,0 +1,38 @@
+"""Where the files of a prepared data set are."""
+
+import os
+from pathlib import Path
+
+from pipeline.errors import DatasetError
+from pipeline.records import DatasetRecord, SplitRecord
+
+RECORD_FILE = "dataset.json"
+
+
+def read_dataset(dataset_dir: Path) -> DatasetRecord:
+    """Read ``dataset.json`` of a prepared data set; raises :class:`PipelineError` when it is missing or foreign."""
+    return DatasetRecord.read(dataset_dir / RECORD_FILE)
+
+
+def split_paths(dataset_dir: Path, split: SplitRecord) -> tuple[Path, Path]:
+    """Return the COCO json of a split and the folder that its ``file_name`` entries are relative to.
+
+    The one rule: both entries of the record are joined to ``dataset_dir``. Embedded sets record ``images/<split>``,
+    a folder of the user's inside the project is recorded by the way that leads there (``../../datasets/...``),
+    and an absolute path stays itself when it is joined.
+    """
+    return dataset_dir / split.annotations, Path(os.path.normpath(dataset_dir / split.image_root))
+
+
+def find_split(dataset_dir: Path, name: str) -> tuple[Path, Path]:
+    """The paths of :func:`split_paths` for a split by its name.
+
+    Raises:
+        DatasetError: the prepared data set has no such split.
+    """
+    splits = read_dataset(dataset_dir).splits
+    if name not in splits:
+        raise DatasetError(
+            f"{dataset_dir} has no split {name!r}, it has {sorted(splits)}; change `evaluate.split` in params.yaml"
+        )
+    return split_paths(dataset_dir, splits[name])

@@ -1,0 +1,163 @@
+"""Validation of a data set: each split by itself, its images on disk, and the splits against each other.
+
+Every problem becomes a :class:`pipeline.records.Finding` with its file and id. Errors stop the run; warnings are
+kept in the data set's record. Nothing is left out without a finding.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.datasets.annotations import Annotations, Entry, clip_box, read_annotations
+from pipeline.datasets.coco import Coco, SourceSplit
+from pipeline.datasets.findings import Findings
+from pipeline.datasets.images import ImageFile, inspect
+from pipeline.records import Finding
+
+
+@dataclass(frozen=True)
+class CheckedSplit:
+    """A valid split: ``content`` with category ids 1..K in the order of the classes, and each image's SHA-256."""
+
+    content: Coco
+    hashes: list[str]
+
+
+def validate(splits: Mapping[str, SourceSplit]) -> tuple[dict[str, CheckedSplit], list[Finding]]:
+    """Check all splits; without an error among the findings the returned splits are complete and consistent.
+
+    Image and annotation ids are kept (except annotation id 0, see :func:`_number_from_one`), category ids become
+    1..K in the order of the ids, boxes that reach up to 1 px over the border are clipped, crowd boxes are kept.
+    """
+    checked: dict[str, CheckedSplit] = {}
+    categories: dict[str, list[tuple[int, str]]] = {}
+    findings: list[Finding] = []
+    seen = _SeenImages()
+    for name, split in splits.items():
+        notes = Findings(split.annotations)
+        annotations = read_annotations(split.content, notes)
+        if annotations is not None:
+            categories[name] = annotations.categories
+            checked[name] = _check_split(name, split, annotations, seen, notes)
+        findings += notes.found
+    findings += _category_findings(splits, categories)
+    return checked, findings
+
+
+def _check_split(
+    name: str, split: SourceSplit, annotations: Annotations, seen: "_SeenImages", notes: Findings
+) -> CheckedSplit:
+    files = _check_images(name, split.image_root, annotations, seen, notes)
+    _check_boxes(annotations, notes)
+    _number_from_one(annotations.objects, notes)
+    order = {number: index + 1 for index, (number, _) in enumerate(annotations.categories)}
+    boxed = {entry["category_id"] for entry in annotations.objects}
+    for number, label in annotations.categories:
+        if number not in boxed:
+            notes.warning(f"category {number}", f"{label!r} has no box in this split")
+    content: Coco = {
+        "images": list(annotations.images.values()),
+        "annotations": [{**entry, "category_id": order[entry["category_id"]]} for entry in annotations.objects],
+        "categories": [{"id": order[number], "name": label} for number, label in annotations.categories],
+    }
+    return CheckedSplit(content, [file.sha256 for file in files])
+
+
+def _check_images(
+    name: str, root: Path, annotations: Annotations, seen: "_SeenImages", notes: Findings
+) -> list[ImageFile]:
+    if not root.is_dir():
+        notes.error("images", f"no such folder: {root}")
+        return []
+    entries = list(annotations.images.values())
+    paths = [root / entry["file_name"] for entry in entries]
+    readable = []
+    for entry, path, file in zip(entries, paths, inspect(paths, f"checking {name}"), strict=True):
+        item = f"image {entry['id']}"
+        if isinstance(file, str):
+            notes.error(item, file)
+        else:
+            readable.append(file)
+            _check_size(entry, file, item, notes)
+        seen.add(name, item, path, file, notes)
+    return readable
+
+
+def _check_size(entry: Entry, file: ImageFile, item: str, notes: Findings) -> None:
+    """Compare the json's size with the file's; fills it in where the json gives none."""
+    if file.orientation != 1:
+        message = f"{entry['file_name']} is rotated by EXIF when it is loaded; its boxes must be those of the rotated"
+        notes.warning(item, f"{message} image, {file.width}x{file.height}")
+    given = (entry["width"], entry["height"])
+    if given == (None, None):
+        notes.warning(item, f"the json gives no width and height; {file.width}x{file.height} taken from the file")
+    elif given != (file.width, file.height):
+        found = f"{entry['file_name']} has {file.width}x{file.height}"
+        notes.error(item, f"the json says {given[0]!r}x{given[1]!r} pixels, {found}")
+        return
+    entry.update(width=file.width, height=file.height)
+
+
+def _check_boxes(annotations: Annotations, notes: Findings) -> None:
+    for entry in annotations.objects:
+        image = annotations.images[entry["image_id"]]
+        if type(image["width"]) is not int or type(image["height"]) is not int:
+            continue  # the image has an error of its own
+        box, size = entry["bbox"], f"{image['width']}x{image['height']}"
+        item = f"annotation {entry['id']}"
+        clipped = clip_box(tuple(box), image["width"], image["height"])
+        if clipped is None or min(clipped[2:]) <= 0:
+            notes.error(item, f"bbox {box} reaches outside image {image['id']} ({size} pixels)")
+            continue
+        if clipped != tuple(box):
+            notes.warning(item, f"bbox {box} reaches over the border of image {image['id']} ({size}); clipped to it")
+            entry["bbox"] = list(clipped)
+        if min(clipped[2:]) < 1:
+            notes.warning(item, f"bbox {box} is under 1 px wide or high; training leaves such boxes out (mmdet)")
+
+
+def _number_from_one(objects: list[Entry], notes: Findings) -> None:
+    """Give annotation 0 a free number: COCO evaluators read a match with id 0 as no match (pycocotools' dtMatches)."""
+    free = max((entry["id"] for entry in objects), default=0) + 1
+    for entry in objects:
+        if entry["id"] == 0:
+            notes.warning("annotation 0", f"id 0 means 'no match' to COCO evaluators; renumbered to {free}")
+            entry["id"] = free
+
+
+class _SeenImages:
+    """Finds images that are in the data set already, by their path and by their content."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, str, Path]] = {}
+
+    def add(self, split: str, item: str, path: Path, file: ImageFile | str, notes: Findings) -> None:
+        """Note one image; the same one in two splits is an error, twice in one split a warning."""
+        keys = [os.path.realpath(path)] + ([file.sha256] if isinstance(file, ImageFile) else [])
+        known = next((self._known[key] for key in keys if key in self._known), None)
+        for key in keys:
+            self._known.setdefault(key, (split, item, path))
+        if known is None:
+            return
+        other_split, other_item, other_path = known
+        if other_split == split:
+            notes.warning(item, f"{path} has the same content as {other_item}, {other_path}")
+        else:
+            notes.error(item, f"{path} is also in {other_split} ({other_item}, {other_path}); keep splits disjoint")
+
+
+def _category_findings(
+    splits: Mapping[str, SourceSplit], categories: Mapping[str, list[tuple[int, str]]]
+) -> list[Finding]:
+    findings: list[Finding] = []
+    first = next(iter(categories), None)
+    for name, found in categories.items():
+        if first is not None and found != categories[first]:
+            notes = Findings(splits[name].annotations)
+            differing = sorted(set(found) ^ set(categories[first]))
+            notes.error(
+                "categories", f"differ from those of {splits[first].annotations} in (id, name) {differing[:10]}"
+            )
+            findings += notes.found
+    return findings

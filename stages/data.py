@@ -1,0 +1,29 @@
+"""Make and validate the data set that ``params.yaml: data`` names."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+from pipeline.cli import stage_main
+from pipeline.datasets import prepare
+from pipeline.settings import load_params
+
+logger = logging.getLogger(__name__)
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``data/prepared`` and show what it holds."""
+    parser = argparse.ArgumentParser(prog="python -m stages.data", description=__doc__)
+    parser.parse_args(argv)
+    record = prepare(load_params().data)
+    for finding in record.findings:
+        logger.warning("warning: %s: %s: %s", finding.file, finding.item, finding.message)
+    logger.info("%s, classes: %s", record.title, ", ".join(record.classes))
+    logger.info("%-8s%8s%8s%8s", "split", "images", "boxes", "crowd")
+    for name, split in record.splits.items():
+        logger.info("%-8s%8d%8d%8d", name, split.images, split.boxes, split.crowd_boxes)
+
+
+if __name__ == "__main__":
+    main()
