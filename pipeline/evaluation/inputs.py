@@ -1,0 +1,107 @@
+"""Ground truth and detections read for evaluation, with everything checked that the evaluators take for granted."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from faster_coco_eval import COCO
+
+from pipeline.errors import DatasetError, PipelineError
+
+_LISTED = 5
+
+
+def read_ground_truth(path: Path) -> COCO:
+    """Read a COCO annotation file for evaluation.
+
+    Annotations are numbered anew from 1: COCO's matching stores the id of the matched box and takes 0 for "unmatched",
+    so that a box with id 0 could never be found (cocodataset/cocoapi issue 664, faster_coco_eval issue 77).
+
+    Raises:
+        DatasetError: the file is missing, is no COCO json, or has no images or categories.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such annotation file; run `dvc repro data`") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: not valid JSON: {error}; run `dvc repro data` to make it anew") from error
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise DatasetError(f"{path}: no COCO annotation file: the list {key!r} is missing")
+    for key in ("images", "categories"):
+        if not content[key]:
+            raise DatasetError(f"{path}: the list {key!r} is empty, there is nothing to evaluate on")
+    annotations = [_annotation(number, item) for number, item in enumerate(content["annotations"], start=1)]
+    return _indexed(content["images"], content["categories"], annotations)
+
+
+def read_detections(results: Sequence[dict[str, Any]], ground_truth: COCO) -> COCO:
+    """Check COCO-format results and index them for evaluation; ``results`` itself is not changed.
+
+    Args:
+        results: items ``{image_id, category_id, bbox: [x, y, width, height], score}``; may be empty.
+
+    Raises:
+        PipelineError: an item names an image or category that the ground truth does not have, lacks a key, or holds
+            a number that is not finite or a negative size.
+    """
+    problems = [(index, problem) for index, item in enumerate(results) if (problem := _problem(item, ground_truth))]
+    if problems:
+        listed = "\n".join(f"  result {index}: {problem}" for index, problem in problems[:_LISTED])
+        more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+        raise PipelineError(
+            f"{len(problems)} of {len(results)} results cannot be evaluated; "
+            f"they must come from the split that they are compared with:\n{listed}{more}"
+        )
+    detections = [_detection(number, item) for number, item in enumerate(results, start=1)]
+    return _indexed(ground_truth.dataset["images"], ground_truth.dataset["categories"], detections)
+
+
+def _indexed(images: list[dict[str, Any]], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> COCO:
+    coco = COCO()
+    coco.dataset = {"images": images, "categories": categories, "annotations": annotations}
+    coco.createIndex()
+    return coco
+
+
+def _annotation(number: int, item: dict[str, Any]) -> dict[str, Any]:
+    width, height = item["bbox"][2:]
+    return {
+        "id": number,
+        "image_id": item["image_id"],
+        "category_id": item["category_id"],
+        "bbox": item["bbox"],
+        "area": item.get("area", width * height),
+        "iscrowd": int(item.get("iscrowd", 0)),
+    }
+
+
+def _detection(number: int, item: dict[str, Any]) -> dict[str, Any]:
+    box = [float(value) for value in item["bbox"]]
+    return {
+        "id": number,
+        "image_id": item["image_id"],
+        "category_id": item["category_id"],
+        "bbox": box,
+        "area": box[2] * box[3],
+        "iscrowd": 0,
+        "score": float(item["score"]),
+    }
+
+
+def _problem(item: dict[str, Any], ground_truth: COCO) -> str:
+    if missing := [key for key in ("image_id", "category_id", "bbox", "score") if key not in item]:
+        return f"the keys {missing} are missing"
+    if item["image_id"] not in ground_truth.imgs:
+        return f"unknown image_id {item['image_id']!r}"
+    if item["category_id"] not in ground_truth.cats:
+        return f"unknown category_id {item['category_id']!r}, known are {sorted(ground_truth.cats)}"
+    box = item["bbox"]
+    if len(box) != 4 or not all(math.isfinite(value) for value in box) or box[2] < 0 or box[3] < 0:
+        return f"bbox {box!r} is no [x, y, width, height]"
+    if not math.isfinite(item["score"]):
+        return f"score {item['score']!r} is not finite"
+    return ""

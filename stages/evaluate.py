@@ -1,0 +1,31 @@
+"""Measure the accuracy of a trained detector."""
+
+import argparse
+from collections.abc import Sequence
+
+from pipeline.cli import stage_main
+from pipeline.evaluation.model import check_gates, evaluate_model
+from pipeline.layout import DATASET, TEACHER, accepted_file, recipe_file, report_file, weights_file
+from pipeline.recipes import load_resolved
+from pipeline.settings import load_params
+from pipeline.storage import write_atomic
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``reports/evaluation/<model>.json`` and ``reports/detections/<model>.json``, then check the gates."""
+    params = load_params()
+    parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
+    parser.add_argument("--model", required=True, choices=[TEACHER, *params.students])
+    model = parser.parse_args(argv).model
+    record = evaluate_model(
+        load_resolved(recipe_file(model)), weights_file(model), DATASET, params, report_file("detections", model)
+    )
+    record.write(report_file("evaluation", model))
+    check_gates(record, params.gates)
+    if model == TEACHER:
+        write_atomic(accepted_file(TEACHER), record.weights_sha256 + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Parameters and FLOPs against a count by hand, and against the layers of a real detector."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.complexity import measure_complexity
+from pipeline.errors import RecipeError
+
+
+class Tiny(nn.Module):
+    """3 -> 8 channels with stride 2, a depthwise layer, and a 1 x 1 head over both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.bbox_head = nn.Conv2d(8, 5, 1)
+
+    def extract_feat(self, images: Tensor) -> Tensor:
+        return self.depthwise(self.norm(self.stem(images)))
+
+
+def test_equals_the_count_by_hand() -> None:
+    complexity = measure_complexity(Tiny(), (32, 64))
+    outputs = 16 * 32
+    multiply_adds = outputs * (8 * 3 * 9 + 8 * 9 + 5 * 8)
+    assert complexity.flops == 2 * multiply_adds
+    assert complexity.parameters == (8 * 27 + 8) + (8 + 8) + 8 * 9 + (5 * 8 + 5)
+    assert complexity.input_size == (32, 64)
+
+
+def test_flops_follow_the_area_and_parameters_do_not() -> None:
+    detector = Tiny()
+    small, large = measure_complexity(detector, (32, 32)), measure_complexity(detector, (64, 64))
+    assert large.flops == 4 * small.flops
+    assert large.parameters == small.parameters
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_detector_stays_as_it_was(training: bool) -> None:
+    detector = Tiny().train(training)
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    measure_complexity(detector, (32, 32))
+    assert detector.training is training
+    assert all(torch.equal(before[name], value) for name, value in detector.state_dict().items())
+
+
+def test_a_detector_without_a_dense_head_is_refused() -> None:
+    with pytest.raises(RecipeError, match="Linear: only single-stage detectors"):
+        measure_complexity(nn.Linear(2, 2), (32, 32))
+
+
+def test_a_stock_detector_equals_its_convolutions_one_by_one() -> None:
+    from pipeline.recipes import MODELS, register_all_modules
+
+    register_all_modules(init_default_scope=True)
+    detector = MODELS.build(
+        {
+            "type": "GFL",
+            "backbone": {"type": "ResNet", "depth": 18, "base_channels": 8, "norm_cfg": {"type": "BN"}},
+            "neck": {
+                "type": "FPN",
+                "in_channels": [8, 16, 32, 64],
+                "out_channels": 16,
+                "start_level": 1,
+                "num_outs": 3,
+            },
+            "bbox_head": {
+                "type": "GFLHead",
+                "num_classes": 3,
+                "in_channels": 16,
+                "feat_channels": 16,
+                "stacked_convs": 1,
+                "norm_cfg": {"type": "GN", "num_groups": 4},
+                "anchor_generator": {
+                    "type": "AnchorGenerator",
+                    "ratios": [1.0],
+                    "octave_base_scale": 8,
+                    "scales_per_octave": 1,
+                    "strides": [8, 16, 32],
+                },
+                "loss_cls": {"type": "QualityFocalLoss", "use_sigmoid": True},
+                "loss_bbox": {"type": "GIoULoss"},
+                "loss_dfl": {"type": "DistributionFocalLoss"},
+            },
+        }
+    ).eval()
+    counted: list[int] = []
+
+    def count(layer: nn.Conv2d, _: object, output: Tensor) -> None:
+        area = output.shape[-2] * output.shape[-1]
+        counted.append(2 * area * layer.weight.numel())
+
+    for layer in detector.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    complexity = measure_complexity(detector, (64, 96))
+    assert complexity.flops == sum(counted)
+    assert complexity.parameters == sum(value.numel() for value in detector.parameters())
