@@ -1,0 +1,200 @@
+"""Detector weights on disk: safetensors written atomically, read without running code, loaded strictly.
+
+Nothing that a file holds is ever executed: ``.pth`` files go through torch's restricted unpickler, in which the
+bookkeeping objects of mmengine checkpoints (loss histories, numpy scalars) are replaced by inert placeholders.
+"""
+
+import json
+import logging
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from pipeline.errors import CheckpointError
+from pipeline.storage import write_atomic
+
+if TYPE_CHECKING:
+    from mmdet.models import BaseDetector
+
+    from pipeline.recipes import Recipe
+
+logger = logging.getLogger(__name__)
+
+_PICKLED = (".pth", ".pt")
+_LISTED_KEYS = 12
+_HEADER_ALIGNMENT = 8
+
+
+def save_weights(
+    path: Path, state_dict: Mapping[str, Tensor], metadata: dict[str, str], dtype: torch.dtype | None = None
+) -> None:
+    """Write tensors and metadata as one safetensors file, atomically; equal content gives an equal file.
+
+    Args:
+        path: the file to write; the folder is created.
+        state_dict: tensors on any device; shared and strided ones are stored as separate contiguous copies.
+        metadata: strings stored in the file's header.
+        dtype: type to store the floating-point tensors in (``torch.float16`` halves the file); integer and
+            boolean tensors keep theirs.
+    """
+    tensors = {}
+    for name, tensor in state_dict.items():
+        target = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        tensors[name] = tensor.detach().to("cpu", target, copy=True).contiguous()
+    write_atomic(path, _with_sorted_metadata(safetensors.torch.save(tensors, metadata)))
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    # safetensors writes the metadata in a random order; a file's hash must depend on its content alone.
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    encoded += b" " * (-len(encoded) % _HEADER_ALIGNMENT)
+    return struct.pack("<Q", len(encoded)) + encoded + content[8 + length :]
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read weights on the CPU: every key of the file as it stands, floating-point tensors as float32.
+
+    Reads ``.safetensors``, and ``.pth`` or ``.pt`` files that hold a state dict, bare or under ``state_dict``
+    (mmengine, mmdet, torchvision). Of a ``.pth`` file, the plain entries of ``meta`` are the metadata.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another format, holds objects other than tensors where
+            weights are expected, or would have to run code to be read.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; run `dvc repro` to make it, or correct the path")
+    if path.suffix == ".safetensors":
+        tensors, metadata = _read_safetensors(path)
+    elif path.suffix in _PICKLED:
+        tensors, metadata = _read_pickled(path)
+    else:
+        raise CheckpointError(f"{path}: unknown format {path.suffix!r}; use .safetensors, or .pth with a state dict")
+    floats = {name: tensor.float() for name, tensor in tensors.items() if tensor.is_floating_point()}
+    return {**tensors, **floats}, metadata
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as stream:
+            return {name: stream.get_tensor(name) for name in stream.keys()}, dict(stream.metadata() or {})  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); fetch or make it anew") from error
+
+
+class _Inert:
+    """Placeholder of every allowed object that is not a tensor: takes any arguments and state, does nothing."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+# What mmengine's Runner stores beside the weights. HistoryBuffer's pickles ask for getattr, which must never be the
+# real one: through it a file could reach any attribute of any object.
+_BOOKKEEPING = (
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "builtins.getattr",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "numpy.core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray._reconstruct",
+    "numpy._core.multiarray.scalar",
+)
+
+
+def _read_pickled(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with torch.serialization.safe_globals([(_Inert, name) for name in _BOOKKEEPING]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise CheckpointError(f"{path}: {_refusal(error)}") from error
+    return _state_dict_of(content, path)
+
+
+def _state_dict_of(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    metadata: dict[str, str] = {}
+    weights = content
+    if isinstance(content, Mapping) and "state_dict" in content:
+        weights = content["state_dict"]
+        if isinstance(meta := content.get("meta"), Mapping):
+            metadata = {str(key): str(value) for key, value in meta.items() if isinstance(value, str | int | float)}
+        if ignored := sorted(str(key) for key in content if key not in ("state_dict", "meta")):
+            logger.info("%s: took 'state_dict'; not weights and not used: %s", path, ", ".join(ignored))
+    if not isinstance(weights, Mapping) or not weights:
+        raise CheckpointError(
+            f"{path}: no state dict inside (found {type(weights).__name__}); expected names to tensors"
+        )
+    if foreign := [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]:
+        raise CheckpointError(
+            f"{path}: {len(foreign)} entries are no tensors: {_listed(foreign)}; expected a state dict, "
+            "bare or under the key 'state_dict'"
+        )
+    return dict(weights), metadata
+
+
+def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
+    """Load weights that must fit the model exactly; ``source`` names them in the error.
+
+    Raises:
+        CheckpointError: keys are missing, unexpected or of another shape; each kind is counted and listed.
+    """
+    own = model.state_dict()
+    mismatched = [
+        f"{name} {list(tensor.shape)} instead of {list(own[name].shape)}"
+        for name, tensor in state_dict.items()
+        if name in own and own[name].shape != tensor.shape
+    ]
+    missing: list[str] = [name for name in own if name not in state_dict]
+    unexpected: list[str] = [name for name in state_dict if name not in own]
+    if not mismatched:
+        # torch's own verdict: modules may rename the keys of their older versions while they load.
+        missing, unexpected = model.load_state_dict(state_dict, strict=False)
+    findings = (("missing", missing), ("unexpected", unexpected), ("of another shape", mismatched))
+    if problems := [f"  {len(keys)} {kind}: {_listed(keys)}" for kind, keys in findings if keys]:
+        raise CheckpointError(
+            f"{source} does not fit {type(model).__name__} ({len(own)} keys):\n" + "\n".join(problems) + "\n"
+            "Use the weights made with this very configuration (classes, widths, depths), or correct the configuration."
+        )
+
+
+def load_detector(recipe: "Recipe", weights: Path) -> "BaseDetector":
+    """Build the recipe's detector on the CPU with the weights of a file, in eval mode.
+
+    Raises:
+        CheckpointError: as :func:`load_weights` and :func:`load_strict`.
+    """
+    from pipeline.recipes import build_detector  # heavy: imports mmdet
+
+    state_dict, _ = load_weights(weights)
+    detector = build_detector(recipe)
+    load_strict(detector, state_dict, str(weights))
+    return detector.eval()
+
+
+def _listed(keys: list[str]) -> str:
+    shown = ", ".join(keys[:_LISTED_KEYS])
+    return shown if len(keys) <= _LISTED_KEYS else f"{shown}, ... and {len(keys) - _LISTED_KEYS} more"
+
+
+def _refusal(error: Exception) -> str:
+    # torch's own text advises to switch the protection off, so only the object's name is taken from it.
+    if isinstance(error, UnpicklingError) and (named := re.search(r"GLOBAL ([\w.]+)", str(error))):
+        return (
+            f"it asks for {named[1]}, and nothing a file asks for is built or run; "
+            "save its state dict alone (tensors only), best as safetensors"
+        )
+    return f"damaged or not a torch checkpoint ({type(error).__name__}); fetch or make it anew"

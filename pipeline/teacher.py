@@ -1,0 +1,59 @@
+"""The teacher: fetched by hash, or trained by this pipeline."""
+
+import logging
+import shutil
+
+from pipeline.checkpoints import load_strict, load_weights, save_weights
+from pipeline.errors import CheckpointError
+from pipeline.layout import CACHE, DATASET, DATASET_RECORD, TEACHER, recipe_file, training_file, weights_file
+from pipeline.recipes import Recipe, build_detector, load_resolved
+from pipeline.records import DatasetRecord
+from pipeline.settings import Params, TeacherCheckpoint
+from pipeline.sources import fetch
+from pipeline.storage import fresh_directory
+from pipeline.training import TrainingJob, train
+
+logger = logging.getLogger(__name__)
+
+
+def provide_teacher(params: Params, source: str) -> None:
+    """Put the teacher's weights into ``models/teacher``.
+
+    Args:
+        params: the checkpoint is the one listed for ``data.name``.
+        source: ``fetch``, ``train``, or ``auto``: fetch where a checkpoint is listed, else train.
+
+    Raises:
+        CheckpointError: ``fetch`` without a listed checkpoint, no source delivers the hash, or the weights do not
+            fit the teacher's configuration.
+    """
+    recipe = load_resolved(recipe_file(TEACHER))
+    checkpoint = params.checkpoint()
+    if source == "fetch" and checkpoint is None:
+        raise CheckpointError(
+            f"params.yaml: teacher.checkpoints has no entry for the data set {params.data.name!r} (it has "
+            f"{sorted(params.teacher.checkpoints)}); add one, or set `teacher.source: train`"
+        )
+    if source == "train" or checkpoint is None:
+        _train(params, recipe)
+    else:
+        _fetch(checkpoint, recipe)
+
+
+def _fetch(checkpoint: TeacherCheckpoint, recipe: Recipe) -> None:
+    path = fetch(checkpoint.sources, checkpoint.sha256, CACHE)
+    state, metadata = load_weights(path)
+    load_strict(build_detector(recipe), state, str(path))
+    target = weights_file(TEACHER)
+    with fresh_directory(target.parent) as scratch:
+        save_weights(scratch / target.name, state, {**metadata, "source_sha256": checkpoint.sha256})
+    logger.info("teacher: %s, %d tensors, loaded strictly", path, len(state))
+
+
+def _train(params: Params, recipe: Recipe) -> None:
+    job = TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
+    target = weights_file(TEACHER)
+    with fresh_directory(target.parent) as scratch:
+        record = train(job, scratch / target.name)
+        record.write(scratch / training_file(TEACHER).name)
+    shutil.rmtree(job.work_dir)
