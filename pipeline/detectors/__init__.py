@@ -1,0 +1,19 @@
+"""One adapter a detector family: where its towers and prediction layers are. Methods are written against these."""
+
+from mmdet.models.detectors.base import BaseDetector
+
+from pipeline.detectors.family import Assignment, Family
+from pipeline.detectors.gfl import GFLFamily
+from pipeline.errors import RecipeError
+
+__all__ = ["Assignment", "Family", "family_of"]
+
+_FAMILIES: dict[str, type[Family]] = {"GFLHead": GFLFamily}
+
+
+def family_of(detector: BaseDetector) -> Family:
+    """The adapter of a detector, by the type of its head; raises :class:`RecipeError` for an unknown head."""
+    head = type(detector.bbox_head).__name__
+    if head not in _FAMILIES:
+        raise RecipeError(f"no distillation adapter for {head}; known heads: {sorted(_FAMILIES)}")
+    return _FAMILIES[head]()

@@ -1,0 +1,37 @@
+"""Distillation methods and the distiller that runs them, independent of the detector."""
+
+from typing import Any
+
+import torch
+from mmdet.models.detectors.base import BaseDetector
+
+from pipeline.distillers.crosskd import CrossKD
+from pipeline.distillers.distiller import Distiller
+from pipeline.distillers.method import Method
+from pipeline.errors import RecipeError
+
+__all__ = ["METHODS", "Distiller", "Method", "build_methods"]
+
+METHODS: dict[str, type[Method]] = {"CrossKD": CrossKD}
+
+
+def build_methods(configs: list[dict[str, Any]], student: BaseDetector, teacher: BaseDetector) -> list[Method]:
+    """Build the methods of a recipe's ``distillation.methods``.
+
+    The random generators are left as they were, so that a student and its twin see the same data.
+
+    Raises:
+        RecipeError: an unknown method or argument.
+    """
+    methods = []
+    for config in configs:
+        arguments = dict(config)
+        name = arguments.pop("type", None)
+        if name not in METHODS:
+            raise RecipeError(f"distillation.methods: unknown type {name!r}; known: {sorted(METHODS)}")
+        with torch.random.fork_rng():
+            try:
+                methods.append(METHODS[name](student, teacher, **arguments))
+            except TypeError as error:
+                raise RecipeError(f"distillation.methods: {name} does not take these arguments: {error}") from error
+    return methods

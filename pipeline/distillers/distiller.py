@@ -1,0 +1,148 @@
+"""The distiller wraps a student during training and disappears afterwards."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, Self, cast
+
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.utils import unpack_gt_instances
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from pipeline.detectors import family_of
+from pipeline.distillers.method import LossDict, Method, View
+from pipeline.distillers.recorder import record_outputs, record_results
+from pipeline.errors import TrainingError
+
+
+class Distiller(BaseModel):
+    """A student with the methods that distil a frozen teacher into it; without methods it is plain training.
+
+    The teacher is no sub-module: it is in no state dict, optimizer, EMA copy or DDP bucket, it moves with the
+    distiller, stays in eval mode, and a deep copy shares it.
+
+    Args:
+        student: stock mmdet detector, trained.
+        teacher: stock mmdet detector with its weights loaded, or none.
+        methods: the distillation methods, already built for this pair.
+    """
+
+    # Set around nn.Module, which would register it.
+    _teacher: Any
+
+    def __init__(
+        self, student: BaseDetector, teacher: BaseDetector | None = None, methods: list[Method] | None = None
+    ) -> None:
+        super().__init__(data_preprocessor=student.data_preprocessor)
+        self.student = student
+        self.methods = nn.ModuleList(methods or [])
+        self.iteration = 0
+        self._batch_images: list[str] = []
+        self._memory_format = torch.contiguous_format
+        object.__setattr__(self, "_teacher", teacher)
+        if teacher is not None:
+            teacher.requires_grad_(False).eval()
+
+    def init_weights(self) -> None:
+        """Do nothing: student and methods arrive initialised, so that a twin starts from the same weights."""
+
+    def forward(
+        self, inputs: Tensor, data_samples: list[Any], mode: str = "loss"
+    ) -> dict[str, Any] | list[Any] | tuple[Tensor, ...]:
+        """Losses in mode ``loss``; every other mode is the student's own.
+
+        Args:
+            inputs: normalised images ``[N, 3, H, W]``.
+            data_samples: mmdet's DetDataSample per image.
+        """
+        inputs = inputs.contiguous(memory_format=self._memory_format)
+        if mode == "loss":
+            self.iteration += 1
+            return self._losses(inputs, data_samples)
+        return self.student(inputs, data_samples, mode=mode)
+
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum the losses as mmengine does.
+
+        Raises:
+            TrainingError: a term is not finite; names every term and the images of the batch.
+        """
+        total, terms = super().parse_losses(losses)
+        if not torch.isfinite(total):
+            values = ", ".join(f"{name} = {value.item():.4g}" for name, value in terms.items())
+            raise TrainingError(
+                f"iteration {self.iteration}: the loss is not finite: {values}; "
+                f"images of the batch: {self._batch_images}"
+            )
+        return total, terms
+
+    def use_channels_last(self) -> None:
+        """Keep images, student and teacher in the memory order that convolutions are fastest in."""
+        self._memory_format = torch.channels_last
+        for module in (self, self._teacher):
+            if module is not None:
+                module.to(memory_format=torch.channels_last)
+
+    def val_step(self, data: dict[str, Any]) -> list[Any]:
+        """Predict in float32, whatever the training precision."""
+        return self.student.val_step(data)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the student's mode; the teacher stays in eval mode."""
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        if self._teacher is not None:
+            self._teacher._apply(fn)
+        return super()._apply(fn, recurse)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if self._teacher is not None:
+            memo[id(self._teacher)] = self._teacher
+            memo[id(self._teacher.bbox_head)] = self._teacher.bbox_head
+        copy = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copy
+        for key, value in self.__dict__.items():
+            object.__setattr__(copy, key, deepcopy(value, memo))
+        return copy
+
+    def _losses(self, inputs: Tensor, samples: list[Any]) -> LossDict:
+        self._batch_images = [str(sample.metainfo.get("img_path", "?")) for sample in samples]
+        head = self.student.bbox_head
+        taps = _union([method.student_taps() for method in self._each_method()])
+        with record_outputs(taps) as recorded, record_results(head, "get_targets") as targets:
+            features = self.student.extract_feat(inputs)
+            outputs = head(features)
+            losses = _detection_losses(head, outputs, samples)
+        if not self.methods:
+            return losses
+        family = family_of(self.student)
+        view = View(features, family.predictions(outputs), recorded)
+        known = self._look(inputs)
+        assignment = family.assignment(head, targets[-1])
+        for method in self._each_method():
+            losses |= method.losses(view, known, assignment)
+        return losses
+
+    def _each_method(self) -> list[Method]:
+        return cast(list[Method], list(self.methods))
+
+    @torch.no_grad()
+    def _look(self, inputs: Tensor) -> View:
+        teacher = self._teacher
+        with record_outputs(_union([method.teacher_taps() for method in self._each_method()])) as recorded:
+            features = teacher.extract_feat(inputs)
+            outputs = teacher.bbox_head(features)
+        return View(features, family_of(teacher).predictions(outputs), recorded)
+
+
+def _detection_losses(head: Any, outputs: tuple[list[Tensor], ...], samples: list[Any]) -> LossDict:
+    instances, ignored, metas = unpack_gt_instances(samples)
+    exact = [[level.float() for level in maps] for maps in outputs]
+    with torch.autocast(exact[0][0].device.type, enabled=False):
+        return head.loss_by_feat(*exact, instances, metas, ignored)
+
+
+def _union(taps: list[dict[str, nn.Module]]) -> dict[str, nn.Module]:
+    return {name: module for group in taps for name, module in group.items()}

@@ -1,0 +1,43 @@
+"""Recording what passes through a detector, from outside and without patching its source."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@contextmanager
+def record_outputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
+    """Collect the outputs of modules in call order; a head that runs level by level gives one entry a level.
+
+    A ConvModule's output is the tensor after its activation, which is the hand-over point that the published
+    CrossKD results were made with (its code remembers the tensor before an in-place ReLU; crosskd.md, fact 1).
+    """
+    outputs: dict[str, list[Tensor]] = {name: [] for name in modules}
+
+    def hook(name: str) -> Any:
+        return lambda module, args, output: outputs[name].append(output)
+
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            stack.callback(module.register_forward_hook(hook(name)).remove)
+        yield outputs
+
+
+@contextmanager
+def record_results(owner: nn.Module, method: str) -> Iterator[list[Any]]:
+    """Collect what ``owner.method(...)`` returns inside the block, so that no work is done twice."""
+    results: list[Any] = []
+    original = getattr(owner, method)
+
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        results.append(result)
+        return result
+
+    object.__setattr__(owner, method, recording)
+    try:
+        yield results
+    finally:
+        object.__delattr__(owner, method)

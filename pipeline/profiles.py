@@ -1,0 +1,55 @@
+"""Profiles: named sets of overrides of ``params.yaml`` under ``configs/profiles``."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.cli import stage_main
+from pipeline.errors import SettingsError
+from pipeline.settings import PARAMS_FILE, parse_params
+
+FOLDER = Path("configs/profiles")
+
+
+def apply_profile(params: Mapping[str, Any], profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``params`` with the values of ``profile`` in place; mappings are merged, everything else is replaced."""
+    merged = dict(params)
+    for key, value in profile.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = apply_profile(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print ``params.yaml`` with a profile applied."""
+    known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    parser = argparse.ArgumentParser(prog="python -m pipeline.profiles", description=main.__doc__)
+    parser.add_argument("profile", choices=known, help="a file of configs/profiles")
+    parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
+    arguments = parser.parse_args(argv)
+    path = FOLDER / f"{arguments.profile}.yaml"
+    merged = apply_profile(_load(arguments.params), _load(path))
+    parse_params(merged, source=f"{arguments.params} with {path}")
+    yaml.safe_dump(merged, sys.stdout, sort_keys=False)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: holds {type(content).__name__}, not a mapping of settings")
+    return content
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Recipes: one configuration file is one teacher or one student.
+
+A recipe is an mmengine configuration (``_base_`` inheritance, mmdet's own bases as ``mmdet::...``). The recipe owns the
+model, the method and the schedule; the data stage owns the classes and the files. :func:`resolve` joins the two into
+one flat JSON file, which is all that the later stages depend on: an inherited file cannot be missed, and a change that
+resolves to the same recipe reruns nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from pipeline import mmcv_ops
+from pipeline.errors import RecipeError
+from pipeline.layout import TEACHER
+from pipeline.records import DatasetRecord
+from pipeline.settings import Params
+from pipeline.storage import fresh_directory, write_atomic
+
+mmcv_ops.install()
+
+from mmdet.models.detectors.base import BaseDetector  # noqa: E402  (needs the operators)
+from mmdet.registry import MODELS  # noqa: E402
+from mmdet.utils import register_all_modules  # noqa: E402
+
+REQUIRED = (
+    "model",
+    "input_size",
+    "optim_wrapper",
+    "param_scheduler",
+    "train_cfg",
+    "train_dataloader",
+    "val_dataloader",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A resolved recipe. ``path`` is the file it was written in; ``sha256`` is that of the resolved content."""
+
+    name: str
+    path: Path
+    config: Config
+    classes: list[str]
+    method: str
+    sha256: str
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width in pixels of the canvas that the detector is trained and shipped for."""
+        height, width = self.config.input_size
+        return int(height), int(width)
+
+
+def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a recipe with everything it inherits and fill in the data set's classes.
+
+    Args:
+        path: the recipe, relative to the project's root.
+        dataset: its classes set ``num_classes`` of every head.
+        options: overrides of single keys, dotted as mmengine's ``cfg-options``.
+
+    Raises:
+        RecipeError: the file is missing or no valid configuration, a required key is absent, or an option names
+            a key that the recipe does not have.
+    """
+    try:
+        config = Config.fromfile(str(path))
+    except (OSError, SyntaxError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
+    for key in options:
+        _check_option(config, key, path)
+    config.merge_from_dict(dict(options))
+    if missing := [key for key in REQUIRED if key not in config]:
+        raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
+    _set_num_classes(config.model, len(dataset.classes))
+    return {"path": str(path), "classes": list(dataset.classes), "config": config.to_dict()}
+
+
+def write_resolved(target: Path, resolved: Mapping[str, Any]) -> None:
+    """Write a resolved recipe as JSON with sorted keys, so that equal recipes are equal files."""
+    write_atomic(target, json.dumps(_encode(resolved, target), indent=1, sort_keys=True) + "\n")
+
+
+def resolve_all(params: Params, dataset: DatasetRecord, out: Path) -> None:
+    """Resolve the teacher's configuration and every student's recipe into ``out/<model>.json``.
+
+    Raises:
+        RecipeError: as :func:`resolve`; nothing is written then.
+    """
+    entries = {TEACHER: (params.teacher.config, params.teacher.options)}
+    entries |= {name: (student.recipe, student.options) for name, student in params.students.items()}
+    resolved = {name: resolve(path, dataset, options) for name, (path, options) in entries.items()}
+    with fresh_directory(out) as scratch:
+        for name, content in resolved.items():
+            write_resolved(scratch / f"{name}.json", content)
+
+
+def load_resolved(path: Path) -> Recipe:
+    """Read a resolved recipe; raises :class:`RecipeError` naming the file when it is missing or damaged."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+        config = Config(_decode(content["config"]))
+        return Recipe(
+            name=path.stem,
+            path=Path(content["path"]),
+            config=config,
+            classes=list(content["classes"]),
+            method=method_name(config),
+            sha256=hashlib.sha256(text.encode()).hexdigest(),
+        )
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: no such resolved recipe; run `dvc repro recipes`") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise RecipeError(f"{path}: not a resolved recipe ({error}); run `dvc repro recipes`") from error
+
+
+def method_name(config: Config) -> str:
+    """The distillation methods of a recipe joined by ``+``, or ``none``."""
+    methods = config.get("distillation", {}).get("methods", [])
+    return "+".join(method["type"] for method in methods) or "none"
+
+
+def build_detector(recipe: Recipe) -> BaseDetector:
+    """Build the stock mmdet detector of a recipe with random weights; nothing is fetched.
+
+    Raises:
+        RecipeError: mmdet cannot build the model as configured.
+    """
+    register_all_modules(init_default_scope=True)
+    try:
+        return MODELS.build(without_pretrained(ConfigDict(recipe.config.model)))
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"{recipe.path}: mmdet cannot build the model: {error}") from error
+
+
+def without_pretrained(model: ConfigDict) -> ConfigDict:
+    """A copy of a model configuration in which no part initialises itself from a fetched checkpoint."""
+    copy = ConfigDict()
+    for key, value in model.items():
+        if isinstance(value, dict) and key == "init_cfg" and value.get("type") == "Pretrained":
+            copy[key] = None
+        else:
+            copy[key] = without_pretrained(value) if isinstance(value, dict) else value
+    return copy
+
+
+def _check_option(config: Config, key: str, path: Path) -> None:
+    node: Any = config
+    for part in key.split("."):
+        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, dict | Config) and part in node:
+            node = node[part]
+        else:
+            raise RecipeError(f"options: {key!r} names no key of {path} (no {part!r} there); check the spelling")
+
+
+def _set_num_classes(node: Any, count: int) -> None:
+    if isinstance(node, dict):
+        if "num_classes" in node:
+            node["num_classes"] = count
+        for value in node.values():
+            _set_num_classes(value, count)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            _set_num_classes(value, count)
+
+
+_TUPLE = "__tuple__"
+
+
+def _encode(value: Any, target: Path) -> Any:
+    # mmcv and mmdet tell tuples from lists, JSON does not.
+    if isinstance(value, dict):
+        return {key: _encode(item, target) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return {_TUPLE: [_encode(item, target) for item in value]}
+    if isinstance(value, list):
+        return [_encode(item, target) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise RecipeError(f"{target}: a recipe holds {value!r}; use plain numbers, strings, lists, tuples and dicts")
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {_TUPLE}:
+            return tuple(_decode(item) for item in value[_TUPLE])
+        return {key: _decode(item) for key, item in value.items()}
+    return [_decode(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,47 @@
+"""A student: trained on its own (the twin) or distilled from the teacher."""
+
+import shutil
+
+from pipeline.checkpoints import load_detector
+from pipeline.errors import SettingsError
+from pipeline.layout import (
+    DATASET,
+    DATASET_RECORD,
+    TEACHER,
+    losses_file,
+    recipe_file,
+    training_file,
+    validation_file,
+    weights_file,
+)
+from pipeline.recipes import load_resolved
+from pipeline.records import DatasetRecord
+from pipeline.settings import Params
+from pipeline.storage import fresh_directory
+from pipeline.training import TrainingJob, train
+from pipeline.training.curves import write_curves
+
+
+def distil_student(params: Params, name: str) -> None:
+    """Train one student and put its weights and training record into ``models/<name>``.
+
+    A killed run goes on from its last checkpoint; the work directory is removed once the result is in place.
+
+    Raises:
+        SettingsError: ``name`` is no key of ``students``.
+        TrainingError: a loss is not finite.
+    """
+    if name not in params.students:
+        raise SettingsError(f"params.yaml: students has no {name!r}; known: {sorted(params.students)}")
+    recipe = load_resolved(recipe_file(name))
+    teacher = None
+    if recipe.method != "none":
+        weights = weights_file(TEACHER)
+        teacher = (load_detector(load_resolved(recipe_file(TEACHER)), weights), weights)
+    job = TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, params.train, teacher)
+    target = weights_file(name)
+    with fresh_directory(target.parent) as scratch:
+        record = train(job, scratch / target.name)
+        record.write(scratch / training_file(name).name)
+    write_curves(record, losses_file(name), validation_file(name))
+    shutil.rmtree(job.work_dir)

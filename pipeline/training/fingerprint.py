@@ -1,0 +1,47 @@
+"""A scratch folder may be resumed only by the run that made it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.storage import sha256_of, write_atomic
+
+FILE_NAME = "fingerprint.json"
+CODE = ("pipeline/detectors", "pipeline/distillers", "pipeline/training", "pipeline/mmcv_ops.py")
+
+
+def fingerprint(parts: Mapping[str, Any], code_root: Path) -> dict[str, str]:
+    """One hash for each part that decides the result, and one for the code that trains.
+
+    Args:
+        parts: anything JSON can hold, by name (recipe, data, teacher, settings).
+        code_root: the project's root.
+    """
+    hashes = {name: _digest(json.dumps(value, sort_keys=True).encode()) for name, value in parts.items()}
+    files = sorted(path for entry in CODE for path in _sources(code_root / entry))
+    listing = "\n".join(f"{path.relative_to(code_root)} {sha256_of(path)}" for path in files)
+    return {**hashes, "code": _digest(listing.encode())}
+
+
+def changed_parts(work_dir: Path, current: Mapping[str, str]) -> list[str] | None:
+    """Names of the parts that differ from those the folder was made with; none when it holds no fingerprint."""
+    try:
+        stored = json.loads((work_dir / FILE_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return sorted(name for name in {*stored, *current} if stored.get(name) != current.get(name))
+
+
+def store(work_dir: Path, current: Mapping[str, str]) -> None:
+    """Write the fingerprint into a work directory."""
+    write_atomic(work_dir / FILE_NAME, json.dumps(dict(current), indent=1) + "\n")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sources(entry: Path) -> list[Path]:
+    return [entry] if entry.is_file() else list(entry.rglob("*.py"))

@@ -1,0 +1,155 @@
+"""What happens around an iteration: progress, log, crash-safe checkpoints, the val-chosen weights."""
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+from tqdm import tqdm
+
+from pipeline.checkpoints import save_weights
+from pipeline.storage import replace_atomic
+from pipeline.training.log import TrainingLog
+
+RESUME_FILE = "resume.pth"
+BEST_FILE = "best.safetensors"
+METRIC = "val/ap"
+
+
+class ProgressHook(Hook):
+    """Progress bar with time left and losses, and the training log.
+
+    Args:
+        log: where the losses go, averaged over ``interval`` iterations.
+        interval: iterations between two log lines.
+        title: text before the bar.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, log: TrainingLog, interval: int, title: str) -> None:
+        self._log = log
+        self._interval = interval
+        self._title = title
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def before_train(self, runner: Runner) -> None:
+        _model(runner).iteration = runner.iter
+        self._log.rewind(runner.iter)
+        self._offset = self._log.seconds()
+        self._start = time.perf_counter()
+        self._bar = tqdm(
+            total=runner.max_iters,
+            initial=runner.iter,
+            desc=self._title,
+            unit="it",
+            mininterval=0.5 if sys.stderr.isatty() else 15,
+        )
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
+    ) -> None:
+        for name, value in (outputs or {}).items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.item()
+        self._count += 1
+        self._bar.update(1)
+        iteration = runner.iter + 1
+        if iteration % self._interval == 0 or iteration == runner.max_iters:
+            losses = {name: total / self._count for name, total in self._sums.items()}
+            rate = runner.optim_wrapper.get_lr()["lr"][0]
+            self._append(iteration, learning_rate=rate, losses=losses)
+            self._bar.set_postfix_str(f"loss {losses['loss']:.3f}")
+            self._sums, self._count = {}, 0
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        ap = (metrics or {}).get(METRIC)
+        self._append(runner.iter, val_ap=None if ap is None or math.isnan(ap) else ap)
+        tqdm.write(f"{self._title}: val AP {ap:.1f} after {runner.iter} iterations", file=sys.stderr)
+
+    def after_train(self, runner: Runner) -> None:
+        self._bar.close()
+
+    def _append(self, iteration: int, **values: Any) -> None:
+        seconds = self._offset + time.perf_counter() - self._start
+        self._log.append({"iteration": iteration, "seconds": round(seconds, 2), **values})
+
+
+class CrashSafeCheckpointHook(Hook):
+    """Keeps one checkpoint to resume from and the weights that were best on the val split.
+
+    mmengine's own hook deletes the old file before it writes the new one and writes in place, so a kill at the wrong
+    moment loses both; here each file is replaced in one step, the best weights before the state that refers to them.
+
+    Args:
+        work_dir: where both files are kept.
+        interval: iterations between two checkpoints; each validation also writes one.
+        metadata: stored with the best weights.
+    """
+
+    # Above mmengine's EMAHook (NORMAL): at the end of a validation the model still holds the averaged weights.
+    priority = "ABOVE_NORMAL"
+
+    def __init__(self, work_dir: Path, interval: int, metadata: dict[str, str]) -> None:
+        self._work_dir = work_dir
+        self._interval = interval
+        self._metadata = metadata
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
+    ) -> None:
+        iteration = runner.iter + 1
+        validates = iteration % runner.train_loop.val_interval == 0 or iteration == runner.max_iters
+        if iteration % self._interval == 0 and not validates:
+            self._save(runner, iteration)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        ap = (metrics or {}).get(METRIC, math.nan)
+        hub = runner.message_hub
+        best = hub.get_info("best_ap", -math.inf)
+        if ap > best or best == -math.inf:
+            student = _student(runner)
+            iteration = {"iteration": str(runner.iter), "val_ap": str(ap)}
+            save_weights(self._work_dir / BEST_FILE, student.state_dict(), {**self._metadata, **iteration})
+            hub.update_info("best_ap", -1.0 if math.isnan(ap) else ap)
+            hub.update_info("best_iteration", runner.iter)
+
+    def after_val(self, runner: Runner) -> None:
+        self._save(runner, runner.iter)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep plain values only, so that the file loads with ``weights_only`` and can run no code.
+
+        mmengine's history buffers would ask for ``getattr`` while loading (mmengine issue 1614); the log is kept by
+        :class:`~pipeline.training.log.TrainingLog`.
+        """
+        hub = runner.message_hub
+        kept = {name: hub.get_info(name) for name in ("best_ap", "best_iteration") if name in hub.runtime_info}
+        checkpoint["message_hub"] = {
+            "log_scalars": {},
+            "runtime_info": kept,
+            "resumed_keys": dict.fromkeys(kept, True),
+        }
+        checkpoint["meta"] = {key: checkpoint["meta"][key] for key in ("epoch", "iter", "seed")}
+
+    def _save(self, runner: Runner, iteration: int) -> None:
+        meta = {"epoch": 0, "iter": iteration}
+        replace_atomic(
+            self._work_dir / RESUME_FILE,
+            lambda part: runner.save_checkpoint(
+                str(part.parent), part.name, file_client_args=None, meta=meta, by_epoch=False
+            ),
+        )
+
+
+def _model(runner: Runner) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _student(runner: Runner) -> Any:
+    return _model(runner).student

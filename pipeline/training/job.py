@@ -1,0 +1,173 @@
+"""One training job: from a recipe to the val-chosen weights of the student alone."""
+
+import logging
+import resource
+import shutil
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import torch
+from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
+from mmdet.models.detectors.base import BaseDetector
+from mmengine.logging import MMLogger
+from mmengine.runner import set_random_seed
+
+from pipeline.checkpoints import load_weights, save_weights
+from pipeline.compute import choose_device, choose_precision
+from pipeline.distillers import Distiller, build_methods
+from pipeline.layout import WORK_DIRS
+from pipeline.recipes import Recipe, build_detector
+from pipeline.records import DatasetRecord, TrainingRecord
+from pipeline.settings import TrainSettings
+from pipeline.storage import sha256_of
+from pipeline.training import fingerprint
+from pipeline.training.backbone import load_backbone
+from pipeline.training.hooks import BEST_FILE, RESUME_FILE, CrashSafeCheckpointHook, ProgressHook
+from pipeline.training.log import TrainingLog
+from pipeline.training.runner import build_runner
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """Everything that decides a training.
+
+    Attributes:
+        recipe: the resolved recipe of the detector to train.
+        dataset: the prepared data set in ``dataset_dir``.
+        teacher: an evaluated teacher with its weights file, for recipes with distillation methods.
+        settings: how this machine trains.
+    """
+
+    recipe: Recipe
+    dataset: DatasetRecord
+    dataset_dir: Path
+    settings: TrainSettings
+    teacher: tuple[BaseDetector, Path] | None = None
+
+    @property
+    def work_dir(self) -> Path:
+        """The git-ignored scratch folder that a killed run goes on from."""
+        return WORK_DIRS / self.recipe.name
+
+
+def train(job: TrainingJob, weights: Path) -> TrainingRecord:
+    """Train, or go on from where a killed run of the same job stopped, and write the val-chosen weights.
+
+    Args:
+        job: what to train.
+        weights: safetensors file for the student alone; it loads strictly into the stock mmdet detector.
+
+    Raises:
+        TrainingError: a loss is not finite.
+        RecipeError: the recipe and the teacher do not fit together.
+    """
+    device = choose_device(job.settings.device)
+    precision = choose_precision(job.settings.precision, device)
+    resume_from = _prepare_work_dir(job, precision)
+    distiller = build_distiller(job)
+    log = TrainingLog(job.work_dir)
+    metadata = {"model": job.recipe.name, "recipe": str(job.recipe.path), "recipe_sha256": job.recipe.sha256}
+    hooks = [
+        CrashSafeCheckpointHook(job.work_dir, job.settings.checkpoint_interval, metadata),
+        ProgressHook(log, job.settings.log_interval, job.recipe.name),
+    ]
+    runner = build_runner(
+        distiller,
+        job.recipe,
+        job.dataset,
+        job.dataset_dir,
+        job.settings,
+        device,
+        precision,
+        job.work_dir,
+        hooks,
+        resume_from,
+    )
+    # mmdet prints each time it indexes an annotation file; the progress bar is on the error stream.
+    with redirect_stdout(StringIO()):
+        runner.train()
+    state, kept = load_weights(job.work_dir / BEST_FILE)
+    save_weights(weights, state, kept)
+    return _record(job, log, kept, precision, device)
+
+
+def build_distiller(job: TrainingJob) -> Distiller:
+    """The student with fresh weights, wrapped for training; equal seeds give equal weights for twin and student."""
+    MMLogger.get_current_instance().setLevel("WARNING")
+    set_random_seed(job.settings.seed)
+    student = build_detector(job.recipe)
+    student.init_weights()
+    if source := job.recipe.config.get("backbone_weights"):
+        load_backbone(student.backbone, source)
+    methods = job.recipe.config.get("distillation", {}).get("methods", [])
+    teacher = None
+    if methods and job.teacher is not None:
+        teacher = fuse_conv_bn(job.teacher[0])
+        distiller = Distiller(student, teacher, build_methods(methods, student, teacher))
+    else:
+        distiller = Distiller(student)
+    if job.settings.channels_last:
+        distiller.use_channels_last()
+    return distiller
+
+
+def _prepare_work_dir(job: TrainingJob, precision: str) -> Path | None:
+    settings = job.settings
+    current = fingerprint.fingerprint(
+        {
+            "recipe": job.recipe.sha256,
+            "data": {name: split.sha256 for name, split in job.dataset.splits.items()},
+            "teacher": sha256_of(job.teacher[1]) if job.teacher else None,
+            "settings": {"seed": settings.seed, "precision": precision, "channels_last": settings.channels_last},
+        },
+        Path(__file__).resolve().parents[2],
+    )
+    changed = fingerprint.changed_parts(job.work_dir, current)
+    checkpoint = job.work_dir / RESUME_FILE
+    if changed == [] and checkpoint.exists():
+        logger.info("%s: resuming from %s", job.recipe.name, checkpoint)
+        return checkpoint
+    if changed:
+        logger.info("%s: starting clean, changed since the last run: %s", job.recipe.name, ", ".join(changed))
+    shutil.rmtree(job.work_dir, ignore_errors=True)
+    job.work_dir.mkdir(parents=True)
+    fingerprint.store(job.work_dir, current)
+    return None
+
+
+def _record(
+    job: TrainingJob, log: TrainingLog, kept: dict[str, str], precision: str, device: torch.device
+) -> TrainingRecord:
+    config = job.recipe.config
+    iterations, batch_size = int(config.train_cfg.max_iters), int(config.train_dataloader.batch_size)
+    seconds = log.seconds()
+    best = [point for point in log.validation() if point.iteration == int(kept["iteration"])]
+    return TrainingRecord(
+        model=job.recipe.name,
+        recipe=str(job.recipe.path),
+        method=job.recipe.method,
+        iterations=iterations,
+        batch_size=batch_size,
+        best_iteration=int(kept["iteration"]),
+        best_val_ap=best[-1].ap if best else None,
+        seconds=seconds,
+        images_per_second=iterations * batch_size / seconds if seconds else 0.0,
+        peak_memory_bytes=_peak_memory(device),
+        device=str(device),
+        precision=precision,
+        resumed=log.resumes(),
+        points=log.points(),
+        validation=log.validation(),
+    )
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,77 @@
+"""The mmengine Runner as this pipeline configures it."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from pipeline.datasets.layout import split_paths
+from pipeline.recipes import Recipe
+from pipeline.records import DatasetRecord
+from pipeline.settings import TrainSettings
+from pipeline.training.metric import ValidationMetric
+
+
+def build_runner(
+    distiller: nn.Module,
+    recipe: Recipe,
+    dataset: DatasetRecord,
+    dataset_dir: Path,
+    settings: TrainSettings,
+    device: torch.device,
+    precision: str,
+    work_dir: Path,
+    hooks: list[Hook],
+    resume_from: Path | None,
+) -> Runner:
+    """Assemble a Runner that trains ``distiller`` as the recipe says.
+
+    Only the data files, the precision and the hooks are set here; model, schedule, batch size and augmentation are
+    the recipe's.
+    """
+    config = recipe.config
+    wrapper = ConfigDict(
+        config.optim_wrapper, type="AutocastOptimWrapper", device_type=device.type, precision=precision
+    )
+    val_annotations, _ = split_paths(dataset_dir, dataset.splits["val"])
+    return Runner(
+        model=distiller,
+        work_dir=str(work_dir),
+        train_dataloader=_loader(config.train_dataloader, recipe, dataset, dataset_dir, "train", settings.workers),
+        val_dataloader=_loader(config.val_dataloader, recipe, dataset, dataset_dir, "val", 0),
+        train_cfg=dict(type="IterBasedTrainLoop", **config.train_cfg),
+        val_cfg={"type": "ValLoop"},
+        val_evaluator=Evaluator(ValidationMetric(val_annotations)),
+        optim_wrapper=wrapper,
+        param_scheduler=config.param_scheduler,
+        default_hooks={"logger": None, "checkpoint": None, "timer": None},
+        custom_hooks=[*hooks, *config.get("custom_hooks", [])],
+        env_cfg={"cudnn_benchmark": True, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
+        log_level="WARNING",
+        load_from=str(resume_from) if resume_from else None,
+        resume=resume_from is not None,
+        randomness={"seed": settings.seed},
+        visualizer={"type": "Visualizer", "vis_backends": [], "name": recipe.name},
+        default_scope="mmdet",
+        experiment_name=recipe.name,
+    )
+
+
+def _loader(
+    template: dict[str, Any], recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, split: str, workers: int
+) -> ConfigDict:
+    annotations, image_root = split_paths(dataset_dir, dataset.splits[split])
+    loader = ConfigDict(template, num_workers=workers, persistent_workers=workers > 0)
+    loader.dataset = ConfigDict(
+        template["dataset"],
+        ann_file=str(annotations.resolve()),
+        data_root="",
+        data_prefix={"img": str(image_root.resolve())},
+        metainfo={"classes": tuple(recipe.classes)},
+    )
+    return loader

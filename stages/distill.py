@@ -1,0 +1,21 @@
+"""Distil one student from the teacher; a recipe without methods trains the twin."""
+
+import argparse
+from collections.abc import Sequence
+
+from pipeline.cli import stage_main
+from pipeline.settings import load_params
+from pipeline.student import distil_student
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``models/<student>/weights.safetensors`` and ``training.json``."""
+    parser = argparse.ArgumentParser(prog="python -m stages.distill", description=__doc__)
+    parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
+    arguments = parser.parse_args(argv)
+    distil_student(load_params(), arguments.student)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Resolve the teacher's configuration and every student's recipe for the prepared data set."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import stage_main
+from pipeline.layout import DATASET_RECORD, RECIPES
+from pipeline.recipes import resolve_all
+from pipeline.records import DatasetRecord
+from pipeline.settings import load_params
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``build/recipes/<model>.json``."""
+    parser = argparse.ArgumentParser(prog="python -m stages.recipes", description=__doc__)
+    parser.add_argument("--out", type=Path, default=RECIPES, help="folder for the resolved recipes (%(default)s)")
+    arguments = parser.parse_args(argv)
+    resolve_all(load_params(), DatasetRecord.read(DATASET_RECORD), arguments.out)
+
+
+if __name__ == "__main__":
+    main()
