@@ -1,16 +1,13 @@
 """mmcv's compiled operators on top of torchvision's kernels.
 
 mmdet imports ``mmcv.ops``, which needs the extension module ``mmcv._ext``. mmcv-lite ships without it, and no wheel of
-the full mmcv exists for current torch versions. :func:`install` puts a small module in its place whose operators are
-torchvision's (CPU and CUDA). Where a full mmcv is installed, that one is used and nothing is replaced.
+the full mmcv exists for current torch versions. :class:`TorchvisionOps` stands in its place with torchvision's
+operators (CPU and CUDA); :mod:`pipeline.mmcv_extension` offers it where no full mmcv is installed.
 
 Source of the signatures: ``mmcv/ops/nms.py``, ``mmcv/ops/roi_align.py`` and ``mmcv/ops/focal_loss.py`` of mmcv 2.1.
 """
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -19,29 +16,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms as torchvision_nms
 
-_EXTENSION = "mmcv._ext"
+from pipeline.mmcv_extension import NAME
 
 
-def install() -> bool:
-    """Provide ``mmcv._ext`` if no compiled one is installed; returns whether the stand-in is in use.
-
-    Must run before ``mmcv.ops`` or ``mmdet`` is imported. Calling it again changes nothing.
-    """
-    if _EXTENSION in sys.modules:
-        return isinstance(sys.modules[_EXTENSION], _TorchvisionOps)
-    if importlib.util.find_spec(_EXTENSION) is not None:
-        return False
-    sys.modules[_EXTENSION] = _TorchvisionOps()
-    return True
-
-
-class _TorchvisionOps(ModuleType):
+class TorchvisionOps(ModuleType):
     """Stand-in for ``mmcv._ext``: every operator that is not provided raises an error when it is called."""
 
     def __init__(self) -> None:
-        super().__init__(_EXTENSION, "torchvision's kernels behind mmcv's operator names")
-        # mmengine asks importlib for this module; without a loader it takes mmcv for the lite edition, as it is.
-        self.__spec__ = ModuleSpec(_EXTENSION, loader=None)
+        super().__init__(NAME, "torchvision's kernels behind mmcv's operator names")
         self.nms = nms
         self.roi_align_forward = roi_align_forward
         self.roi_align_backward = roi_align_backward

@@ -13,20 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 
-from pipeline import mmcv_ops
 from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
-
-mmcv_ops.install()
-
-from mmdet.models.detectors.base import BaseDetector  # noqa: E402  (needs the operators)
-from mmdet.registry import MODELS  # noqa: E402
-from mmdet.utils import register_all_modules  # noqa: E402
 
 REQUIRED = (
     "model",

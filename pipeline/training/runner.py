@@ -15,6 +15,7 @@ from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
 from pipeline.training.metric import ValidationMetric
+from pipeline.training.precision import AutocastOptimWrapper
 
 
 def build_runner(
@@ -35,9 +36,7 @@ def build_runner(
     the recipe's.
     """
     config = recipe.config
-    wrapper = ConfigDict(
-        config.optim_wrapper, type="AutocastOptimWrapper", device_type=device.type, precision=precision
-    )
+    wrapper = ConfigDict(config.optim_wrapper, type=AutocastOptimWrapper, device_type=device.type, precision=precision)
     val_annotations, _ = split_paths(dataset_dir, dataset.splits["val"])
     return Runner(
         model=distiller,

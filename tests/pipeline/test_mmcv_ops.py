@@ -1,22 +1,19 @@
 """The stand-in for mmcv's compiled operators: equal to independent references, honest about what is missing."""
 
-import importlib.util
+import importlib
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmcv.ops import RoIAlign, SigmoidFocalLoss, batched_nms, nms
 from torch import Tensor
 
 from pipeline import mmcv_ops
-
-mmcv_ops.install()
-
-from mmcv.ops import RoIAlign, SigmoidFocalLoss, batched_nms, nms  # noqa: E402  (needs the operators)
-
-EXTENSION = "mmcv._ext"
+from pipeline.mmcv_extension import NAME, provide
 
 
 def brute_force_nms(boxes: Tensor, scores: Tensor, threshold: float) -> list[int]:
@@ -180,21 +177,26 @@ def test_missing_operator_names_itself_and_the_cure() -> None:
         layer(torch.zeros(1, 2, 5, 5), torch.zeros(1, 18, 5, 5))
 
 
-def test_install_again_changes_nothing() -> None:
-    before = sys.modules[EXTENSION]
-    assert mmcv_ops.install() is True
-    assert sys.modules[EXTENSION] is before
+def test_providing_again_adds_nothing() -> None:
+    before = list(sys.meta_path)
+    provide()
+    assert sys.meta_path == before
 
 
 def test_a_loaded_real_extension_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = ModuleType(EXTENSION)
-    monkeypatch.setitem(sys.modules, EXTENSION, real)
-    assert mmcv_ops.install() is False
-    assert sys.modules[EXTENSION] is real
+    real = ModuleType(NAME)
+    monkeypatch.setitem(sys.modules, NAME, real)
+    assert importlib.import_module(NAME) is real
 
 
-def test_an_installed_real_extension_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, EXTENSION)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name == EXTENSION else None)
-    assert mmcv_ops.install() is False
-    assert EXTENSION not in sys.modules
+def test_an_installed_real_extension_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import mmcv
+
+    (tmp_path / "_ext.py").write_text("real = True\n")
+    monkeypatch.setattr(mmcv, "__path__", [*mmcv.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, NAME)
+    assert importlib.import_module(NAME).real
+
+
+def test_the_stand_in_is_used_where_no_extension_is_installed() -> None:
+    assert isinstance(sys.modules[NAME], mmcv_ops.TorchvisionOps)

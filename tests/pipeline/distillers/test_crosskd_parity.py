@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from pipeline import recipes  # noqa: F401  (provides mmcv's operators before mmdet is imported)
 from pipeline.distillers import Distiller, build_methods
-
-from mmdet.registry import MODELS  # isort: skip
-from mmdet.structures import DetDataSample  # isort: skip
-from mmdet.utils import register_all_modules  # isort: skip
 
 GOLDEN = Path(__file__).parents[2] / "data" / "crosskd"
 LOSS_RTOL = 2e-5

@@ -1,0 +1,97 @@
+"""Resolving recipes: inheritance, classes, options and clear errors."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RecipeError
+from pipeline.recipes import build_detector, load_resolved, resolve, without_pretrained, write_resolved
+from pipeline.records import DatasetRecord
+
+CROSSKD = Path("configs/students/crosskd_gfl_mobilenetv2_r18w16_embedded.py")
+TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
+
+
+@pytest.fixture
+def dataset() -> DatasetRecord:
+    return DatasetRecord(
+        name="toy", title="Toy", composed=True, classes=["a", "b", "c"], splits={}, credits=[], findings=[]
+    )
+
+
+def test_twin_and_student_differ_in_the_method_only(dataset: DatasetRecord) -> None:
+    twin, student = (resolve(path, dataset, {})["config"] for path in (TWIN, CROSSKD))
+    assert student.pop("distillation")["methods"][0]["type"] == "CrossKD"
+    assert student == twin
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path("configs/students").glob("*.py")) + sorted(Path("configs/teachers").glob("*.py"))
+)
+def test_every_recipe_resolves_survives_the_file_and_builds(path: Path, dataset: DatasetRecord, tmp_path: Path) -> None:
+    target = tmp_path / "model.json"
+    resolved = resolve(path, dataset, {})
+    write_resolved(target, resolved)
+    recipe = load_resolved(target)
+    assert recipe.config.to_dict() == resolved["config"]
+    assert recipe.path == path
+    detector = build_detector(recipe)
+    assert detector.bbox_head.num_classes == 3
+
+
+def test_an_inherited_change_changes_the_resolved_file(dataset: DatasetRecord, tmp_path: Path) -> None:
+    for name in ("base", "child"):
+        (tmp_path / f"{name}.py").write_text(TWIN.read_text() if name == "base" else "_base_ = ['./base.py']\n")
+    base = Path("configs/_base_").resolve()
+    text = f"_base_ = ['{base}/student_gfl_r18w16.py']\n"
+    (tmp_path / "base.py").write_text(text)
+    before = resolve(tmp_path / "child.py", dataset, {})
+    (tmp_path / "base.py").write_text(text + "optim_wrapper = dict(optimizer=dict(lr=0.5))\n")
+    after = resolve(tmp_path / "child.py", dataset, {})
+    assert before != after
+
+
+def test_options_override_single_keys(dataset: DatasetRecord) -> None:
+    resolved = resolve(CROSSKD, dataset, {"train_cfg.max_iters": 7, "distillation.methods.0.reg_weight": 2.5})
+    assert resolved["config"]["train_cfg"]["max_iters"] == 7
+    assert resolved["config"]["distillation"]["methods"][0]["reg_weight"] == 2.5
+
+
+@pytest.mark.parametrize("key", ["train_cfg.max_iter", "distillation.methods.1.type", "nothing"])
+def test_an_option_without_its_key_is_an_error(dataset: DatasetRecord, key: str) -> None:
+    with pytest.raises(RecipeError, match=f"'{key}' names no key of"):
+        resolve(CROSSKD, dataset, {key: 1})
+
+
+def test_missing_recipe_and_missing_keys_are_named(dataset: DatasetRecord, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"absent\.py: cannot be read as a recipe"):
+        resolve(tmp_path / "absent.py", dataset, {})
+    (tmp_path / "short.py").write_text("model = dict(type='GFL')\n")
+    with pytest.raises(RecipeError, match=r"'input_size'.* are missing"):
+        resolve(tmp_path / "short.py", dataset, {})
+
+
+def test_a_damaged_resolved_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no such resolved recipe"):
+        load_resolved(tmp_path / "absent.json")
+    (tmp_path / "cut.json").write_text('{"path": "x"')
+    with pytest.raises(RecipeError, match="not a resolved recipe"):
+        load_resolved(tmp_path / "cut.json")
+
+
+def test_equal_recipes_are_equal_files(dataset: DatasetRecord, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_resolved(tmp_path / name, resolve(CROSSKD, dataset, {}))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert json.loads((tmp_path / "one").read_text())["classes"] == ["a", "b", "c"]
+
+
+def test_building_fetches_nothing() -> None:
+    from mmengine.config import ConfigDict
+
+    model = ConfigDict(backbone={"init_cfg": {"type": "Pretrained", "checkpoint": "x"}}, init_cfg={"type": "Normal"})
+    cleaned = without_pretrained(model)
+    assert cleaned.backbone.init_cfg is None
+    assert cleaned.init_cfg.type == "Normal"
+    assert model.backbone.init_cfg.type == "Pretrained"
