@@ -1,0 +1,104 @@
+"""What runs an artefact. A backend is imported when it is asked for, so that one installed backend is enough."""
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deploy.artefact import ArtefactSpec
+from deploy.errors import BackendUnavailable
+
+
+@dataclass(frozen=True, eq=False)
+class RawDetections:
+    """The graph's outputs for a batch of N images: see :class:`deploy.artefact.ArtefactSpec`."""
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    num_dets: NDArray[np.int64]
+
+
+class Backend(Protocol):
+    """Runs one artefact. ``precision`` is what it computes in, ``threads`` its CPU threads."""
+
+    name: str
+    version: str
+    device: str
+    precision: str
+    threads: int
+
+    def run(self, images: NDArray[np.uint8]) -> RawDetections:
+        """Run uint8 ``[N, input_height, input_width, 3]``; returns when the results are in host memory."""
+        ...
+
+
+Factory = Callable[[Path, ArtefactSpec, int], Backend]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a backend's factory is, and which artefacts it takes (file name suffixes)."""
+
+    module: str
+    factory: str
+    suffixes: tuple[str, ...]
+
+    def load(self) -> Factory:
+        """Import the factory, ``(artefact, spec, threads) -> Backend``."""
+        factory: Factory = getattr(importlib.import_module(self.module), self.factory)
+        return factory
+
+
+BACKENDS: dict[str, Entry] = {
+    "onnxruntime-cuda": Entry("deploy.backends.ort", "open_cuda", (".onnx",)),
+    "onnxruntime": Entry("deploy.backends.ort", "open_cpu", (".onnx",)),
+    "openvino": Entry("deploy.backends.openvino_cpu", "open_cpu", (".onnx",)),
+}
+"""Backends by name, in the order in which they are tried when none is named."""
+
+
+def open_backend(name: str | None, artefact: Path, spec: ArtefactSpec, threads: int = 0) -> Backend:
+    """Open an artefact in the backend ``name``, or in the first one that runs here when ``name`` is None.
+
+    ``threads`` 0 means every core that this process may use.
+
+    Raises:
+        BackendUnavailable: the backend is unknown, does not take this kind of file or cannot run here, or none can.
+        ArtefactError: the backend cannot read the artefact.
+    """
+    if name is not None:
+        return _open(name, artefact, spec, threads)
+    reasons = []
+    for candidate in BACKENDS:
+        try:
+            return _open(candidate, artefact, spec, threads)
+        except BackendUnavailable as error:
+            reasons.append(f"  {error}")
+    raise BackendUnavailable(f"{artefact}: no backend runs it here:\n" + "\n".join(reasons))
+
+
+def check_name(name: str) -> Entry:
+    """Return the entry of a backend; raises :class:`BackendUnavailable` listing the known names."""
+    if name not in BACKENDS:
+        raise BackendUnavailable(f"{name}: no such backend; known: {', '.join(BACKENDS)}")
+    return BACKENDS[name]
+
+
+def resolve_threads(threads: int) -> int:
+    """Return the number of CPU threads that ``threads`` means: 0 is every core that this process may use."""
+    if threads < 0:
+        raise ValueError(f"threads must be 0 (every core) or more, got {threads}")
+    return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+
+
+def _open(name: str, artefact: Path, spec: ArtefactSpec, threads: int) -> Backend:
+    entry = check_name(name)
+    if artefact.suffix not in entry.suffixes:
+        raise BackendUnavailable(f"{name}: takes {' or '.join(entry.suffixes)} files, got {artefact}")
+    return entry.load()(artefact, spec, resolve_threads(threads))

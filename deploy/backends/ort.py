@@ -1,0 +1,96 @@
+"""ONNX Runtime on the CPU and on CUDA."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, ArtefactSpec
+from deploy.backends import RawDetections
+from deploy.errors import ArtefactError, BackendUnavailable
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class OnnxRuntimeBackend:
+    """One ONNX Runtime session."""
+
+    def __init__(self, session: Any, name: str, version: str, device: str, precision: str) -> None:
+        self.name = name
+        self.version = version
+        self.device = device
+        self.precision = precision
+        self.threads = session.get_session_options().intra_op_num_threads
+        self._session = session
+
+    def run(self, images: NDArray[np.uint8]) -> RawDetections:
+        """See :meth:`deploy.backends.Backend.run`."""
+        return RawDetections(*self._session.run(OUTPUT_NAMES, {INPUT_NAME: images}))
+
+
+def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OnnxRuntimeBackend:
+    """Open an artefact on the CPU with ``threads`` threads."""
+    return _open(artefact, spec, threads, "onnxruntime", _CPU)
+
+
+def open_cuda(artefact: Path, spec: ArtefactSpec, threads: int) -> OnnxRuntimeBackend:
+    """Open an artefact on the first CUDA device; ``threads`` serve the nodes that have no CUDA kernel."""
+    return _open(artefact, spec, threads, "onnxruntime-cuda", _CUDA)
+
+
+def _open(artefact: Path, spec: ArtefactSpec, threads: int, name: str, provider: str) -> OnnxRuntimeBackend:
+    ort = _import(name)
+    if provider not in ort.get_available_providers():
+        package = "onnxruntime-gpu (in the place of onnxruntime)" if provider == _CUDA else "onnxruntime"
+        raise BackendUnavailable(
+            f"{name}: the installed onnxruntime {ort.__version__} has no {provider} "
+            f"(it has {', '.join(ort.get_available_providers())}); install {package}"
+        )
+    session = _session(ort, artefact, threads, name, provider)
+    # ONNX Runtime takes the CPU without an error when the provider's library or the device is missing.
+    if (first := session.get_providers()[0]) != provider:
+        raise BackendUnavailable(
+            f"{name}: asked for {provider}, ONNX Runtime fell back to {first}: no usable CUDA device"
+        )
+    _check_names(artefact, session)
+    device = "cuda" if provider == _CUDA else "cpu"
+    return OnnxRuntimeBackend(session, name, ort.__version__, device, spec.precision)
+
+
+def _import(name: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"{name}: the package onnxruntime cannot be imported ({error}); pip install onnxruntime"
+        ) from error
+    return onnxruntime
+
+
+def _session(ort: Any, artefact: Path, threads: int, name: str, provider: str) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    state = ort.capi.onnxruntime_pybind11_state
+    unreadable = (state.InvalidGraph, state.InvalidProtobuf, state.InvalidArgument, state.NoSuchFile)
+    try:
+        return ort.InferenceSession(os.fspath(artefact), options, providers=[provider])
+    except unreadable as error:
+        raise ArtefactError(f"{artefact}: ONNX Runtime cannot read it: {error}; export it again") from error
+    except Exception as error:
+        if provider == _CPU:
+            raise ArtefactError(f"{artefact}: ONNX Runtime cannot run it: {error}; export it again") from error
+        raise BackendUnavailable(f"{name}: {provider} cannot start: {error}") from error
+
+
+def _check_names(artefact: Path, session: Any) -> None:
+    inputs = [tensor.name for tensor in session.get_inputs()]
+    outputs = [tensor.name for tensor in session.get_outputs()]
+    if inputs != [INPUT_NAME] or sorted(outputs) != sorted(OUTPUT_NAMES):
+        raise ArtefactError(
+            f"{artefact}: a graph from {[INPUT_NAME]} to {list(OUTPUT_NAMES)} is needed, got {inputs} to {outputs}; "
+            "export it again"
+        )

@@ -1,0 +1,102 @@
+"""Small stock mmdet detectors with random weights that find a lot, and the specification of their artefact."""
+
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import ConfigDict
+from torch import Tensor
+
+from deploy.artefact import ArtefactSpec
+
+register_all_modules(init_default_scope=True)
+
+SIZE = 128
+ANCHORS = {
+    "type": "AnchorGenerator",
+    "ratios": [1.0],
+    "octave_base_scale": 8,
+    "scales_per_octave": 1,
+    "strides": [8, 16, 32, 64, 128],
+}
+RETINA_ANCHORS = {
+    "type": "AnchorGenerator",
+    "ratios": [0.5, 1.0, 2.0],
+    "octave_base_scale": 4,
+    "scales_per_octave": 3,
+    "strides": [8, 16, 32, 64, 128],
+}
+QUALITY_FOCAL = {"type": "QualityFocalLoss", "use_sigmoid": True}
+GROUP_NORM = {"type": "GN", "num_groups": 4}
+CLASSIFIERS = ("gfl_cls.bias", "retina_cls.bias", "atss_cls.bias", "conv_cls.bias")
+HEADS: dict[str, dict[str, Any]] = {
+    "GFL": {"type": "GFLHead", "anchor_generator": ANCHORS, "norm_cfg": GROUP_NORM, "loss_cls": QUALITY_FOCAL},
+    "RetinaNet": {"type": "RetinaHead", "anchor_generator": RETINA_ANCHORS},
+    "ATSS": {"type": "ATSSHead", "anchor_generator": ANCHORS, "norm_cfg": GROUP_NORM},
+    "FCOS": {"type": "FCOSHead", "strides": [8, 16, 32, 64, 128], "norm_cfg": GROUP_NORM, "norm_on_bbox": True},
+}  # fmt: skip
+PREPROCESSOR = {
+    "type": "DetDataPreprocessor",
+    "mean": [123.675, 116.28, 103.53],
+    "std": [58.395, 57.12, 57.375],
+    "bgr_to_rgb": True,
+    "pad_size_divisor": 32,
+}
+TEST = {
+    "nms_pre": 1000,
+    "min_bbox_size": 0,
+    "score_thr": 0.05,
+    "nms": {"type": "nms", "iou_threshold": 0.6},
+    "max_per_img": 100,
+}
+
+
+def spec(classes: int, **changes: Any) -> ArtefactSpec:
+    values: dict[str, Any] = {
+        "model": "tiny",
+        "classes": tuple(f"class {index}" for index in range(classes)),
+        "input_height": SIZE,
+        "input_width": SIZE,
+        "color_order": "bgr",
+        "resize_rule": "letterbox",
+        "pad_value": (104, 116, 124),
+        "score_threshold": 0.05,
+        "nms_iou_threshold": 0.6,
+        "max_candidates": 1000,
+        "max_detections": 100,
+        "precision": "fp32",
+        "recipe": "none",
+        "recipe_sha256": "0" * 64,
+        "weights_sha256": "1" * 64,
+        "dataset": "none",
+    }
+    return ArtefactSpec(**{**values, **changes})
+
+
+def stock_detector(family: str = "GFL", classes: int = 10, **changes: Any) -> Any:
+    """An untrained detector whose random predictions spread over scores and box sizes."""
+    torch.manual_seed(0)
+    head = {"num_classes": classes, "in_channels": 16, "feat_channels": 16, "stacked_convs": 1, **HEADS[family]}
+    config = {
+        "type": family,
+        "data_preprocessor": PREPROCESSOR,
+        "backbone": {"type": "ResNet", "depth": 18, "base_channels": 8, "out_indices": (1, 2, 3)},
+        "neck": {"type": "FPN", "in_channels": [16, 32, 64], "out_channels": 16, "num_outs": 5},
+        "bbox_head": head,
+        "test_cfg": TEST,
+        **changes,
+    }
+    detector = MODELS.build(ConfigDict(config)).eval()
+    for name, parameter in detector.bbox_head.named_parameters():
+        if name in CLASSIFIERS:
+            torch.nn.init.constant_(parameter, -4.5)
+        elif parameter.ndim == 4:
+            torch.nn.init.normal_(parameter, std=0.15)
+    return detector
+
+
+def noise_images(count: int, height: int = SIZE, width: int = SIZE) -> Tensor:
+    return torch.randint(
+        0, 256, (count, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(count)
+    )

@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.benchmark import Job, category_ids, run_job
+from deploy.errors import ArtefactError, ImageError
+
+
+def job(artefact: Path, dataset: Path, backend: str = "onnxruntime", **changes: object) -> Job:
+    values = {
+        "artefact": str(artefact),
+        "backend": backend,
+        "annotations": str(dataset / "test.json"),
+        "image_root": str(dataset / "images/test"),
+        "batch_sizes": (1, 8),
+        "threads": 1,
+        "warmup": 1,
+        "iterations": 4,
+    }
+    return Job(**{**values, **changes})
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_outcome_holds_every_detection_and_every_batch_size(backend: str, artefact: Path, dataset_dir: Path) -> None:
+    outcome = run_job(job(artefact, dataset_dir, backend))
+    truth = {a["image_id"]: a for a in json.loads((dataset_dir / "test.json").read_text())["annotations"]}
+    assert len(outcome.detections) == len(truth) == 4
+    for found in outcome.detections:
+        assert found["bbox"] == truth[found["image_id"]]["bbox"]
+        assert found["category_id"] == 7
+    assert [(entry["batch_size"], entry["calls"]) for entry in outcome.latency] == [(1, 4), (8, 4)]
+    assert outcome.reason == ""
+    assert outcome.threads == 1
+    assert outcome.load_ms > 0
+    assert outcome.peak_memory_bytes > 10 << 20
+
+
+def test_backend_that_cannot_run_gives_the_reason(artefact: Path, dataset_dir: Path) -> None:
+    outcome = run_job(job(artefact, dataset_dir, "onnxruntime-cuda"))
+    assert "CUDA" in outcome.reason
+    assert (outcome.latency, outcome.detections, outcome.peak_memory_bytes) == ((), (), None)
+
+
+def test_classes_are_matched_by_name_not_by_order() -> None:
+    categories = [{"id": 5, "name": "blob"}, {"id": 2, "name": "crown"}]
+    assert category_ids(("crown", "blob"), categories, "x.onnx") == [2, 5]
+    assert category_ids(("blob", "crown"), categories, "x.onnx") == [5, 2]
+
+
+def test_artefact_of_another_data_set_is_refused() -> None:
+    with pytest.raises(ArtefactError, match=r"x\.onnx: .*only in the artefact \['dog'\], only in the data \['blob'\]"):
+        category_ids(("crown", "dog"), [{"id": 1, "name": "crown"}, {"id": 2, "name": "blob"}], "x.onnx")
+
+
+def test_unreadable_image_stops_the_run_by_name(artefact: Path, dataset_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"1\.png: cannot be read"):
+        run_job(job(artefact, dataset_dir, image_root=str(tmp_path)))
