@@ -1,0 +1,27 @@
+"""PyTorch itself, the first rung of the ladder: built from a module, so it opens no files."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deploy.backends import RawDetections
+from deploy.detector import DeployableDetector
+
+
+class PytorchBackend:
+    """Runs the module that is exported, eagerly, on the device that it is on."""
+
+    name = "pytorch"
+
+    def __init__(self, detector: DeployableDetector) -> None:
+        self.version = str(torch.__version__).split("+")[0]
+        self.device: str = detector.canvas.device.type
+        self.precision = detector.spec.precision
+        self.threads = torch.get_num_threads()
+        self._detector = detector.eval()
+
+    @torch.inference_mode()
+    def run(self, images: NDArray[np.uint8]) -> RawDetections:
+        """See :meth:`deploy.backends.Backend.run`."""
+        outputs = self._detector(torch.tensor(images, device=self._detector.canvas.device))
+        return RawDetections(*(output.cpu().numpy() for output in outputs))

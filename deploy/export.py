@@ -1,0 +1,181 @@
+"""Export: trained weights to one self-contained ONNX file that describes itself."""
+
+import io
+import json
+import warnings
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, cast
+
+import onnx
+import torch
+
+from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, ArtefactSpec
+from deploy.detector import DeployableDetector, padding_colour
+from deploy.export_check import check_export
+from deploy.images import read_image
+from deploy.translations import STANDARD
+from pipeline.checkpoints import load_detector
+from pipeline.datasets.layout import find_split, read_dataset
+from pipeline.errors import DatasetError, GateError, SettingsError
+from pipeline.recipes import Recipe
+from pipeline.records import ExportCheck, ExportRecord, TensorInfo
+from pipeline.settings import ExportSettings, Gates
+from pipeline.storage import replace_atomic, sha256_of
+
+BATCH_AXIS = "batch"
+
+
+def export_model(
+    recipe: Recipe, weights: Path, dataset_dir: Path, split: str, settings: ExportSettings, artefact: Path
+) -> ExportRecord:
+    """Write ``artefact`` from trained weights and compare it with PyTorch on images of a prepared data set's ``split``.
+
+    Raises:
+        RecipeError: the detector cannot be exported faithfully.
+        CheckpointError: the weights do not fit the recipe.
+        DatasetError: the split does not exist or has no images.
+        ImageError: an image of the split cannot be read.
+        ArtefactError: ONNX Runtime cannot run the written file.
+    """
+    images = [read_image(path) for path in check_images(dataset_dir, split, settings.check_images)]
+    stock = load_detector(recipe, weights)
+    spec = describe(recipe, padding_colour(stock.data_preprocessor), weights, read_dataset(dataset_dir).name, settings)
+    detector = DeployableDetector(stock, spec)
+    export_onnx(detector, artefact, settings.opset)
+    return record_of(recipe.name, artefact, settings.opset, check_export(detector, artefact, images))
+
+
+def describe(
+    recipe: Recipe, pad_value: tuple[int, int, int], weights: Path, dataset: str, settings: ExportSettings
+) -> ArtefactSpec:
+    """What the artefact of a recipe and its weights will say about itself."""
+    height, width = recipe.input_size
+    return ArtefactSpec(
+        model=recipe.name,
+        classes=tuple(recipe.classes),
+        input_height=height,
+        input_width=width,
+        color_order="bgr",
+        resize_rule="letterbox",
+        pad_value=pad_value,
+        score_threshold=settings.score_threshold,
+        nms_iou_threshold=settings.nms_iou_threshold,
+        max_candidates=settings.max_candidates,
+        max_detections=settings.max_detections,
+        precision="fp32",
+        recipe=recipe.path.as_posix(),
+        recipe_sha256=recipe.sha256,
+        weights_sha256=sha256_of(weights),
+        dataset=dataset,
+    )
+
+
+def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
+    """Write one ONNX file with dynamic batch size, the specification in its metadata, in one atomic step.
+
+    Equal weights and equal library versions give an equal file: what the exporter notes beside each node (source
+    files and lines of this machine) is removed.
+
+    Raises:
+        SettingsError: the installed onnx does not know ``opset``.
+    """
+    if opset > (newest := onnx.defs.onnx_opset_version()):
+        raise SettingsError(f"params.yaml: export.opset: {opset} is unknown, the installed onnx knows up to {newest}")
+    model = _graph(detector, opset)
+    onnx.helper.set_model_props(model, detector.spec.to_metadata())
+    onnx.checker.check_model(model, full_check=True)
+    replace_atomic(path, lambda part: onnx.save(model, part))
+
+
+def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:
+    spec = detector.spec
+    # Two images: the exporter would take a batch of one for a constant.
+    example = torch.zeros((2, spec.input_height, spec.input_width, 3), dtype=torch.uint8, device=detector.canvas.device)
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            detector,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=opset,
+            input_names=[INPUT_NAME],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_shapes=({0: BATCH_AXIS},),
+            custom_translation_table=STANDARD,
+            external_data=False,
+        )
+    return _without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+
+
+def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    graph = model.graph
+    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
+
+
+def record_of(model: str, artefact: Path, opset: int, check: ExportCheck) -> ExportRecord:
+    """Describe a written artefact by what the file itself holds."""
+    graph = onnx.load(artefact)
+    return ExportRecord(
+        model=model,
+        file=artefact.as_posix(),
+        sha256=sha256_of(artefact),
+        file_size=artefact.stat().st_size,
+        opset=opset,
+        inputs=[_tensor_info(value) for value in graph.graph.input],
+        outputs=[_tensor_info(value) for value in graph.graph.output],
+        metadata={prop.key: prop.value for prop in graph.metadata_props},
+        check=check,
+    )
+
+
+def _tensor_info(value: Any) -> TensorInfo:
+    tensor = value.type.tensor_type
+    return TensorInfo(
+        name=value.name,
+        dtype=str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)),
+        shape=[dimension.dim_param or dimension.dim_value for dimension in tensor.shape.dim],
+    )
+
+
+def check_images(dataset_dir: Path, split: str, count: int) -> list[Path]:
+    """At most ``count`` image files of a split, evenly spread over it.
+
+    Raises:
+        DatasetError: the data set has no such split, or the split has no images.
+    """
+    annotations, image_root = find_split(dataset_dir, split)
+    names = [image["file_name"] for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
+    if not names:
+        raise DatasetError(f"{annotations}: no images to check the export with")
+    count = min(count, len(names))
+    return [image_root / names[position * len(names) // count] for position in range(count)]
+
+
+def check_gates(record: ExportRecord, gates: Gates) -> None:
+    """Hold an export against the limits of ``params.yaml``.
+
+    Raises:
+        GateError: naming each number that crossed its limit, or that nothing was there to compare.
+    """
+    check = record.check
+    broken = [
+        f"gates.{name}: {value:.6g} is {'below' if smallest else 'above'} the limit {limit:g}"
+        for name, value, limit, smallest in (
+            ("export_max_box_difference_px", check.max_box_difference_px, gates.export_max_box_difference_px, False),
+            ("export_max_score_difference", check.max_score_difference, gates.export_max_score_difference, False),
+            ("export_min_matched", check.matched, gates.export_min_matched, True),
+        )
+        if limit is not None and (value < limit if smallest else value > limit)
+    ]
+    if gates.export_min_matched is not None and not check.detections:
+        broken.append(
+            f"gates.export_min_matched: neither PyTorch nor ONNX Runtime found anything in {check.images} images, so "
+            "nothing was compared; train longer, lower export.score_threshold, or set the gate to null"
+        )
+    if broken:
+        raise GateError(f"{record.file} breaks the gates of params.yaml:\n" + "\n".join(f"  {b}" for b in broken))

@@ -1,0 +1,33 @@
+"""Export a trained detector to one ONNX file and compare it with PyTorch on real images."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.export import check_gates, export_model
+from pipeline.cli import stage_main
+from pipeline.recipes import load_resolved
+from pipeline.settings import load_params
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``artefacts/<model>.onnx`` and ``reports/export/<model>.json``, then check the gates."""
+    parser = argparse.ArgumentParser(prog="python -m stages.export", description=__doc__)
+    parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
+    model = parser.parse_args(argv).model
+    params = load_params()
+    record = export_model(
+        recipe=load_resolved(Path("build/recipes", f"{model}.json")),
+        weights=Path("models", model, "weights.safetensors"),
+        dataset_dir=Path("data/prepared"),
+        split=params.evaluate.split,
+        settings=params.export,
+        artefact=Path("artefacts", f"{model}.onnx"),
+    )
+    record.write(Path("reports/export", f"{model}.json"))
+    check_gates(record, params.gates)
+
+
+if __name__ == "__main__":
+    main()
