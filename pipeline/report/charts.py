@@ -1,0 +1,182 @@
+"""The charts: mAP over latency, precision over recall, training curves."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pipeline.records import PrecisionRecallCurve, TrainingRecord
+from pipeline.report import formats
+from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
+from pipeline.report.collect import Results
+from pipeline.report.comparison import latency_at, reference_batch
+from pipeline.report.labels import place_labels
+from pipeline.report.names import run_title
+
+
+@dataclass(frozen=True)
+class TradeOffPoint:
+    """One artefact under one backend: median latency in ms at the reference batch, mAP in points, its interval."""
+
+    model: str
+    backend: str
+    latency: float
+    ap: float
+    interval: tuple[float, float] | None
+
+
+def trade_off_points(results: Results) -> list[TradeOffPoint]:
+    """Every artefact × backend that ran and has both a latency and a mAP."""
+    batch = reference_batch(results)
+    points = []
+    for model in results.models:
+        for run in model.benchmark.runs if model.benchmark else []:
+            latency = latency_at(run, batch)
+            ap = run.accuracy.numbers.ap if run.accuracy else None
+            if latency is None or ap is None or run.accuracy is None:
+                continue
+            bootstrap = run.accuracy.bootstrap
+            interval = (bootstrap.interval.low, bootstrap.interval.high) if bootstrap else None
+            points.append(TradeOffPoint(model.name, run_title(run), latency.p50, ap, interval))
+    return points
+
+
+def trade_off_chart(results: Results, look: Look) -> Figure:
+    """mAP of the artefact over its latency: up and to the left is better."""
+    with styled(look):
+        figure, (axes,) = panels(look, 1, 1, 4.6 if look.narrow else 4.4)
+        points, styles = trade_off_points(results), lines(results, look.theme)
+        for name, style in styles.items():
+            own = [point for point in points if point.model == name]
+            if own:
+                _scatter(axes, own, style, look)
+        if points:
+            _latency_axis(axes, [point.latency for point in points])
+        else:
+            axes.text(0.5, 0.5, "no artefact was measured", ha="center", transform=axes.transAxes)
+        axes.set_xlabel(f"p50 latency of the artefact, ms (batch {reference_batch(results)}, logarithmic)")
+        axes.set_ylabel(f"mAP of the artefact, points ({results.teacher.evaluation.accuracy.split} split)")
+        axes.margins(x=0.18, y=0.14)
+        legend_below(figure, [axes], 3 if look.narrow else 6)
+        place_labels(figure, axes, [((point.latency, point.ap), point.backend) for point in points], look.theme.text)
+    return figure
+
+
+def _scatter(axes: Axes, points: list[TradeOffPoint], style: Line, look: Look) -> None:
+    for point in points:
+        if point.interval:
+            axes.vlines(point.latency, *point.interval, color=style.color, alpha=0.35, linewidth=1.2)
+    axes.scatter(
+        [point.latency for point in points],
+        [point.ap for point in points],
+        s=64,
+        color=style.color,
+        marker=style.marker,
+        edgecolors=look.theme.background,
+        linewidths=0.8,
+        label=points[0].model,
+        zorder=3,
+    )
+
+
+def _latency_axis(axes: Axes, latencies: list[float]) -> None:
+    axes.set_xscale("log")
+    low, high = math.log10(min(latencies)), math.log10(max(latencies))
+    ticks = [
+        digit * 10.0**power for power in range(math.floor(low) - 1, math.ceil(high) + 2) for digit in (1, 2, 3, 5, 7)
+    ]
+    axes.set_xticks(ticks)
+    axes.set_xticks([], minor=True)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    room = 0.25 * max(high - low, 0.3)
+    axes.set_xlim(10 ** (low - room), 10 ** (high + room))
+
+
+def precision_recall_chart(results: Results, look: Look) -> Figure:
+    """One panel an IoU threshold: precision over recall, averaged over the classes."""
+    thresholds = [curve.iou for curve in results.teacher.evaluation.accuracy.curves]
+    with styled(look):
+        figure, grid = panels(look, max(1, len(thresholds)), 3 if len(thresholds) > 2 else 2, 3.3)
+        styles = lines(results, look.theme)
+        for axes, iou in zip(grid, thresholds, strict=False):
+            for model in results.models:
+                curve = _curve(model.evaluation.accuracy.curves, iou)
+                if curve:
+                    axes.plot(curve.recall, curve.precision, label=model.name, **styles[model.name].plot_options())
+            axes.set_title("mean of IoU 0.50 to 0.95" if iou is None else f"IoU {iou:.2f}")
+        for axes in grid:
+            axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        legend_below(figure, grid, 3 if look.narrow else 6)
+    return figure
+
+
+def _curve(curves: list[PrecisionRecallCurve], iou: float | None) -> PrecisionRecallCurve | None:
+    return next((curve for curve in curves if curve.iou == iou), None)
+
+
+def loss_terms(records: list[TrainingRecord]) -> list[str]:
+    """Names of all loss terms in the order of their first appearance; the sum (``loss``) first."""
+    names = dict.fromkeys(name for record in records for point in record.points for name in point.losses)
+    return sorted(names, key=lambda name: name != "loss")
+
+
+def training_chart(results: Results, look: Look) -> Figure:
+    """AP on the val split and every loss term over the iterations; the kept checkpoint is marked."""
+    records = {model.name: model.training for model in results.models if model.training}
+    terms = loss_terms(list(records.values()))
+    with styled(look):
+        count = 1 + len(terms)
+        # A narrow look halves the columns; a wide one takes three or four, whichever leaves fewer panels alone.
+        columns = 4 if look.narrow or count % 4 in (0, 3) else 3
+        figure, grid = panels(look, count, columns, 2.3)
+        styles = lines(results, look.theme)
+        grid[0].set_ylabel("AP, points")
+        _panel(grid[0], "val split", records, styles, _validation)
+        for name, record in records.items():
+            if record.best_val_ap is not None:
+                grid[0].plot(record.best_iteration, record.best_val_ap, "o", color=styles[name].color, markersize=6)
+        for axes, term in zip(grid[1:], terms, strict=True):
+            axes.set_ylabel("loss")
+            _panel(axes, "sum of losses" if term == "loss" else term, records, styles, _loss(term))
+        for axes in grid:
+            axes.set_xlabel("iteration")
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.set_ylim(bottom=0)
+        legend_below(figure, grid, 3 if look.narrow else 6)
+    return figure
+
+
+def _panel(
+    axes: Axes,
+    title: str,
+    records: dict[str, TrainingRecord],
+    styles: dict[str, Line],
+    read: Callable[[TrainingRecord], Iterator[tuple[int, float | None]]],
+) -> None:
+    axes.set_title(title)
+    for name, record in records.items():
+        pairs = [(x, y) for x, y in read(record) if y is not None and math.isfinite(y)]
+        if pairs:
+            x, y = zip(*pairs, strict=True)
+            axes.plot(x, y, label=name, **styles[name].plot_options())
+
+
+def _validation(record: TrainingRecord) -> Iterator[tuple[int, float | None]]:
+    return ((point.iteration, point.ap) for point in record.validation)
+
+
+def _loss(term: str) -> Callable[[TrainingRecord], Iterator[tuple[int, float | None]]]:
+    return lambda record: ((point.iteration, point.losses.get(term)) for point in record.points)
+
+
+def trade_off_alt(results: Results) -> str:
+    """The trade-off chart in words."""
+    described = [
+        f"{point.model} under {point.backend}: {formats.points(point.ap)} mAP at "
+        f"{formats.milliseconds(point.latency)} ms"
+        for point in trade_off_points(results)
+    ]
+    return "mAP of the artefacts over latency. " + ("; ".join(described) or "No artefact was measured") + "."

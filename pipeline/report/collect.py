@@ -1,0 +1,131 @@
+"""All records of a run, read from where the stages wrote them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.errors import PipelineError
+from pipeline.layout import DATASET_RECORD, REPORTS, TEACHER, report_file, training_file
+from pipeline.records import (
+    BenchmarkRecord,
+    DatasetRecord,
+    DeviceRecord,
+    EvaluationRecord,
+    ExportRecord,
+    SplitRecord,
+    TrainingRecord,
+)
+from pipeline.settings import Params
+
+Role = Literal["teacher", "baseline", "student"]
+
+
+@dataclass(frozen=True)
+class ModelResults:
+    """Everything measured about one model.
+
+    ``training`` is ``None`` for a teacher that was fetched; ``export`` and ``benchmark`` are ``None`` for a model that
+    ``params.yaml: export.models`` does not list.
+    """
+
+    name: str
+    role: Role
+    evaluation: EvaluationRecord
+    training: TrainingRecord | None
+    export: ExportRecord | None
+    benchmark: BenchmarkRecord | None
+
+    @property
+    def ap(self) -> float | None:
+        """COCO AP of the PyTorch model on the evaluated split, in points."""
+        return self.evaluation.accuracy.numbers.ap
+
+
+@dataclass(frozen=True)
+class Results:
+    """All models of a run in the order in which the report shows them: teacher, baseline, the other students."""
+
+    params: Params
+    device: DeviceRecord
+    dataset: DatasetRecord
+    models: tuple[ModelResults, ...]
+
+    @property
+    def teacher(self) -> ModelResults:
+        return self.models[0]
+
+    @property
+    def baseline(self) -> ModelResults | None:
+        """The twin that the other students are compared with, where one is trained."""
+        return next((model for model in self.models if model.role == "baseline"), None)
+
+    @property
+    def students(self) -> tuple[ModelResults, ...]:
+        """The students that are no baseline."""
+        return tuple(model for model in self.models if model.role == "student")
+
+    @property
+    def main(self) -> ModelResults:
+        """The model the headline is about: the student with the highest AP; the baseline where it is the only one."""
+        candidates = self.students or self.models[1:]
+        return max(candidates, key=lambda model: -1.0 if model.ap is None else model.ap)
+
+    @property
+    def split(self) -> SplitRecord:
+        """The split that the models were evaluated on."""
+        return self.dataset.splits[self.teacher.evaluation.accuracy.split]
+
+
+def collect(params: Params, root: Path = Path()) -> Results:
+    """Read every record of the run described by ``params`` under the project's ``root``.
+
+    Raises:
+        PipelineError: a record is missing, has another shape, or was measured on another data set or split than the
+            teacher's; the message names the file and the stage that makes it anew.
+    """
+    names = sorted(params.students, key=lambda name: name != params.report.baseline)
+    models = tuple(_model(params, root, name) for name in (TEACHER, *names))
+    dataset = DatasetRecord.read(root / DATASET_RECORD)
+    _same_ground(models, dataset, root)
+    return Results(params, DeviceRecord.read(root / REPORTS / "device.json"), dataset, models)
+
+
+def _model(params: Params, root: Path, name: str) -> ModelResults:
+    role: Role = "teacher" if name == TEACHER else "baseline" if name == params.report.baseline else "student"
+    training = root / training_file(name)
+    is_shipped = name in params.export.models
+    return ModelResults(
+        name=name,
+        role=role,
+        evaluation=EvaluationRecord.read(root / report_file("evaluation", name)),
+        training=TrainingRecord.read(training) if role != TEACHER or training.exists() else None,
+        export=ExportRecord.read(root / report_file("export", name)) if is_shipped else None,
+        benchmark=BenchmarkRecord.read(root / report_file("benchmark", name)) if is_shipped else None,
+    )
+
+
+def _same_ground(models: tuple[ModelResults, ...], dataset: DatasetRecord, root: Path) -> None:
+    reference = models[0].evaluation
+    if reference.dataset != dataset.name or reference.accuracy.split not in dataset.splits:
+        raise PipelineError(
+            f"{root / report_file('evaluation', TEACHER)}: measured on {reference.dataset} "
+            f"({reference.accuracy.split} split), but {root / DATASET_RECORD} holds {dataset.name} with the splits "
+            f"{sorted(dataset.splits)}; run `dvc repro` to measure it anew"
+        )
+    for model in models[1:]:
+        if _ground(model.evaluation) != _ground(reference):
+            raise PipelineError(
+                f"{root / report_file('evaluation', model.name)}: measured on {_describe(model.evaluation)}, the "
+                f"teacher on {_describe(reference)}; numbers from different images cannot stand side by side, "
+                "run `dvc repro`"
+            )
+
+
+def _ground(evaluation: EvaluationRecord) -> tuple[str, str, int, int]:
+    accuracy = evaluation.accuracy
+    return evaluation.dataset, accuracy.split, accuracy.images, accuracy.boxes
+
+
+def _describe(evaluation: EvaluationRecord) -> str:
+    dataset, split, images, boxes = _ground(evaluation)
+    return f"{dataset} ({split} split, {images} images, {boxes} boxes)"

@@ -1,0 +1,89 @@
+"""What one model is worth beside another: gain over the twin, share of the teacher, speed of the artefacts."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.evaluation import paired_difference
+from pipeline.records import BackendRun, BenchmarkRecord, Latency
+from pipeline.report.collect import ModelResults, Results
+
+Verdict = Literal["better", "worse", "unclear", "unknown"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """AP of a student minus AP of its twin, in points, with the paired bootstrap interval of that difference.
+
+    ``low``, ``high`` and ``confidence`` are ``None`` where the models were evaluated without a bootstrap.
+    """
+
+    points: float
+    low: float | None
+    high: float | None
+    confidence: float | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """``better`` or ``worse`` only where the interval excludes 0."""
+        if self.low is None or self.high is None:
+            return "unknown"
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "unclear"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One latency measurement and the backend run that it belongs to."""
+
+    run: BackendRun
+    latency: Latency
+
+
+def gain(model: ModelResults, baseline: ModelResults | None) -> Gain | None:
+    """The gain of ``model`` over ``baseline``; ``None`` where there is no baseline, no AP, or no student to compare."""
+    if baseline is None or model.role != "student" or model.ap is None or baseline.ap is None:
+        return None
+    ours, theirs = model.evaluation.accuracy.bootstrap, baseline.evaluation.accuracy.bootstrap
+    if ours is None or theirs is None:
+        return Gain(model.ap - baseline.ap, None, None, None)
+    interval = paired_difference(ours, theirs).interval
+    return Gain(model.ap - baseline.ap, interval.low, interval.high, interval.confidence)
+
+
+def share(model: ModelResults, teacher: ModelResults) -> float | None:
+    """AP of ``model`` as a fraction of the teacher's AP."""
+    return ratio(model.ap, teacher.ap)
+
+
+def ratio(numerator: float | None, denominator: float | None) -> float | None:
+    """``numerator / denominator``; ``None`` where either is missing or the quotient is not finite."""
+    if numerator is None or not denominator:
+        return None
+    quotient = numerator / denominator
+    return quotient if math.isfinite(quotient) else None
+
+
+def reference_batch(results: Results) -> int:
+    """The batch size that latencies are compared at: the smallest one that was asked for."""
+    return min(results.params.benchmark.batch_sizes)
+
+
+def latency_at(run: BackendRun, batch_size: int) -> Latency | None:
+    """The measurement of ``run`` at ``batch_size``, where it ran."""
+    return next((item for item in run.latency if run.status == "ok" and item.batch_size == batch_size), None)
+
+
+def fastest(benchmark: BenchmarkRecord | None, batch_size: int) -> Measured | None:
+    """The backend with the lowest median latency at ``batch_size``."""
+    measured = [item for item in _measured(benchmark) if item.latency.batch_size == batch_size]
+    return min(measured, key=lambda item: item.latency.p50, default=None)
+
+
+def best_throughput(benchmark: BenchmarkRecord | None) -> Measured | None:
+    """The backend and batch size with the most images per second, end to end."""
+    return max(_measured(benchmark), key=lambda item: item.latency.images_per_second, default=None)
+
+
+def _measured(benchmark: BenchmarkRecord | None) -> list[Measured]:
+    runs = benchmark.runs if benchmark else []
+    return [Measured(run, latency) for run in runs if run.status == "ok" for latency in run.latency]

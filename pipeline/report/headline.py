@@ -1,0 +1,159 @@
+"""The result in plain words: what the student is worth, said no more strongly than the numbers allow."""
+
+from dataclasses import dataclass
+
+from pipeline.report import formats
+from pipeline.report.collect import ModelResults, Results
+from pipeline.report.comparison import Gain, Measured, fastest, gain, ratio, reference_batch, share
+from pipeline.report.names import run_title
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One headline number: its label, the number itself and a line that puts it in context."""
+
+    label: str
+    value: str
+    context: str
+
+
+def headline(results: Results) -> list[str]:
+    """Plain sentences with the run's numbers, the most important first."""
+    sentences = [_accuracy_sentence(results), *_gain_sentences(results), _size_sentence(results)]
+    if speed := _speed_sentence(results):
+        sentences.append(speed)
+    if results.dataset.composed:
+        sentences.append(
+            "The data set is composed: real parts were put together by a program. Its numbers compare models with each "
+            "other; they do not predict accuracy on photographs."
+        )
+    return sentences
+
+
+def key_figures(results: Results) -> list[Figure]:
+    """The numbers of the headline as labelled figures."""
+    main, teacher, baseline = results.main, results.teacher, results.baseline
+    figures = [_ap_figure(teacher, "")]
+    if baseline and baseline is not main:
+        figures.append(_ap_figure(baseline, "no distillation"))
+    figures.append(_ap_figure(main, f"{formats.percent(share(main, teacher))} of the teacher’s AP"))
+    if difference := gain(main, baseline):
+        label = f"gain over {baseline.name if baseline else ''}"
+        figures.append(Figure(label, formats.signed_points(difference.points), _interval_text(difference)))
+    theirs, ours = teacher.evaluation.complexity, main.evaluation.complexity
+    parameters = _compared(ratio(theirs.parameters, ours.parameters), "fewer parameters", "more parameters")
+    figures.append(_ratio_figure(ratio(theirs.flops, ours.flops), "fewer FLOPs", "more FLOPs", parameters))
+    student, reference = _fastest_pair(results)
+    if student and reference:
+        speed = ratio(reference.latency.p50, student.latency.p50)
+        context = f"{_ms(student)} against {_ms(reference)}"
+        figures.append(_ratio_figure(speed, "faster artefact", "slower artefact", context))
+    return figures
+
+
+def _ap_figure(model: ModelResults, context: str) -> Figure:
+    bootstrap = model.evaluation.accuracy.bootstrap
+    interval = formats.span(bootstrap.interval.low, bootstrap.interval.high) if bootstrap else ""
+    return Figure(f"{model.name} AP", formats.points(model.ap), ", ".join(part for part in (interval, context) if part))
+
+
+def _ratio_figure(value: float | None, more: str, less: str, context: str) -> Figure:
+    number, label = _compared(value, more, less).split(" ", 1)
+    return Figure(label, number, context)
+
+
+def _accuracy_sentence(results: Results) -> str:
+    main, teacher, baseline = results.main, results.teacher, results.baseline
+    split = results.teacher.evaluation.accuracy.split
+    text = f"{main.name} reaches {formats.points(main.ap)} AP on the {split} split"
+    if len(results.students) > 1:
+        text += f", the highest of {len(results.students)} students"
+    if baseline and baseline is not main:
+        text += (
+            f"; {baseline.name}, the same student trained without distillation, reaches {formats.points(baseline.ap)}"
+        )
+    return f"{text}; the teacher reaches {formats.points(teacher.ap)}."
+
+
+def _gain_sentences(results: Results) -> list[str]:
+    baseline = results.baseline
+    if baseline is None:
+        name = results.params.report.baseline
+        return [f"No baseline called {name} was trained, so what distillation adds cannot be stated."]
+    if not results.students:
+        return ["No distilled student was trained beside the baseline, so what distillation adds cannot be stated."]
+    sentences = []
+    for model in sorted(results.students, key=lambda model: model is not results.main):
+        difference = gain(model, baseline)
+        if difference is None:
+            sentences.append(f"The gain of {model.name} over {baseline.name} is unknown: one of the two has no AP.")
+        else:
+            sentences.append(gain_sentence(model.name, baseline.name, difference))
+    if any(difference for model in results.students if (difference := gain(model, baseline)) and difference.confidence):
+        sentences.append("An interval covers the choice of test images, not the training seed.")
+    return sentences
+
+
+def gain_sentence(student: str, baseline: str, difference: Gain) -> str:
+    """Say what the gain shows; an interval that includes 0 shows nothing, whatever its middle."""
+    points = formats.signed_points(difference.points)
+    claim = f"{student} against {baseline}: {points} AP points"
+    if difference.verdict == "unknown":
+        return f"{claim}, without an interval; whether the difference is more than chance is unknown."
+    claim = f"{claim} ({_interval_text(difference)})."
+    if difference.verdict == "better":
+        return f"{claim} The interval excludes 0: the distilled student is the better detector here."
+    if difference.verdict == "worse":
+        return f"{claim} The interval excludes 0: the distilled student is the worse detector here."
+    return f"{claim} The interval includes 0: this run does not show a difference."
+
+
+def _interval_text(difference: Gain) -> str:
+    if difference.confidence is None:
+        return "no interval"
+    bounds = formats.span(difference.low, difference.high, signed=True)
+    return f"{formats.percent(difference.confidence)} interval {bounds}"
+
+
+def _size_sentence(results: Results) -> str:
+    main, teacher = results.main, results.teacher
+    ours, theirs = main.evaluation.complexity, teacher.evaluation.complexity
+    kept = share(main, teacher)
+    start = f"{main.name} keeps {formats.percent(kept)} of the teacher’s AP" if kept is not None else main.name
+    flops = _compared(ratio(theirs.flops, ours.flops), "fewer FLOPs", "more FLOPs")
+    parameters = _compared(ratio(theirs.parameters, ours.parameters), "fewer parameters", "more parameters")
+    sizes = (
+        f"{formats.giga(ours.flops)} G against {formats.giga(theirs.flops)} G; "
+        f"{formats.millions(ours.parameters)} M against {formats.millions(theirs.parameters)} M"
+    )
+    return f"{start} with {flops} and {parameters} ({sizes})."
+
+
+def _speed_sentence(results: Results) -> str:
+    ours, theirs = _fastest_pair(results)
+    if ours is None:
+        return ""
+    batch = reference_batch(results)
+    shown = f"{_ms(ours)} at the median (batch {batch}, {run_title(ours.run)})"
+    if theirs is None:
+        return f"Its artefact takes {shown}; the teacher has no measured artefact to compare with."
+    speed = _compared(ratio(theirs.latency.p50, ours.latency.p50), "faster", "slower")
+    backend = run_title(theirs.run)
+    other = "same backend" if backend == run_title(ours.run) else backend
+    return f"Its artefact is {speed} than the teacher’s: {shown} against {_ms(theirs)} ({other})."
+
+
+def _fastest_pair(results: Results) -> tuple[Measured | None, Measured | None]:
+    batch = reference_batch(results)
+    return fastest(results.main.benchmark, batch), fastest(results.teacher.benchmark, batch)
+
+
+def _ms(measured: Measured) -> str:
+    return f"{formats.milliseconds(measured.latency.p50)}\u00a0ms"
+
+
+def _compared(value: float | None, more: str, less: str) -> str:
+    """``2.7× fewer FLOPs``; below 1 the other way round, so that the number never hides a loss."""
+    if not value:
+        return f"{formats.MISSING} {more}"
+    return f"{formats.times(value)} {more}" if value >= 1 else f"{formats.times(1 / value)} {less}"

@@ -1,0 +1,164 @@
+"""How the numbers came about: machine, data, budget, definitions, limits, identities."""
+
+from collections.abc import Iterator
+
+from pipeline.records import TrainingRecord
+from pipeline.report import formats
+from pipeline.report.collect import ModelResults, Results
+from pipeline.report.comparison import reference_batch
+from pipeline.report.names import backend_title, run_title
+from pipeline.report.tables import Row, Table, number, row, text
+
+
+def machine_table(results: Results) -> Table:
+    """What the benchmarks and the training ran on."""
+    device = results.device
+    gpu = f"{device.gpu}, {formats.gigabytes(device.gpu_memory_bytes)}" if device.gpu else "none"
+    rows = [
+        row("Processor", f"{device.cpu}, {device.cores} cores, {device.architecture}"),
+        row("Instruction sets", ", ".join(device.instruction_sets) or formats.MISSING),
+        row("Memory", formats.gigabytes(device.memory_bytes)),
+        row("GPU", gpu if device.driver is None else f"{gpu}, driver {device.driver}"),
+        row("System", f"{device.operating_system}, Python {device.python}"),
+        row("Libraries", ", ".join(f"{name} {version}" for name, version in sorted(device.libraries.items()))),
+    ]
+    return Table((text("What"), text("Which")), tuple(rows))
+
+
+def split_table(results: Results) -> Table:
+    """Images and boxes of every split."""
+    columns = (text("Split"), number("images"), number("boxes"), number("crowd boxes"), number("images without boxes"))
+    rows = tuple(
+        row(
+            name,
+            *map(formats.count, (split.images, split.boxes, split.crowd_boxes, split.images_without_boxes)),
+        )
+        for name, split in results.dataset.splits.items()
+    )
+    return Table(columns, rows)
+
+
+def budget_table(results: Results) -> Table:
+    """What every model was trained with; a fetched teacher was not trained here, so that nothing is known."""
+    columns = (
+        text("Model"),
+        number("iterations"),
+        number("batch"),
+        number("time"),
+        number("images/s"),
+        text("precision"),
+        text("device"),
+        number("kept at"),
+        number("val AP"),
+        number("memory, MB"),
+        number("resumed"),
+    )
+    return Table(columns, tuple(_budget_row(model) for model in results.models))
+
+
+def _budget_row(model: ModelResults) -> Row:
+    training: TrainingRecord | None = model.training
+    if training is None:
+        return row(model.name, "fetched", *[formats.MISSING] * 9)
+    return row(
+        model.name,
+        formats.count(training.iterations),
+        formats.count(training.batch_size),
+        formats.duration(training.seconds),
+        formats.rate(training.images_per_second),
+        training.precision,
+        training.device,
+        formats.count(training.best_iteration),
+        formats.points(training.best_val_ap),
+        formats.megabytes(training.peak_memory_bytes),
+        formats.count(training.resumed),
+    )
+
+
+def identity_table(results: Results) -> Table:
+    """Which recipe, weights and artefact the numbers belong to; hashes are SHA-256, shortened."""
+    columns = (text("Model"), text("recipe"), text("method"), text("weights"), text("artefact"))
+    rows = tuple(
+        row(
+            model.name,
+            model.evaluation.recipe,
+            model.evaluation.method,
+            formats.short_hash(model.evaluation.weights_sha256),
+            formats.short_hash(model.export.sha256) if model.export else formats.MISSING,
+        )
+        for model in results.models
+    )
+    return Table(columns, rows)
+
+
+def gate_table(results: Results) -> Table:
+    """Every gate with its limit and the measured value that came closest to it."""
+    rows = []
+    for title, limit, is_minimum, measured in _gates(results):
+        values = [(value, name) for value, name in measured if value is not None]
+        worst = (min if is_minimum else max)(values, default=None)
+        shown = f"{formats.small(worst[0])} ({worst[1]})" if worst else formats.MISSING
+        bound = "off" if limit is None else f"{'≥' if is_minimum else '≤'} {formats.small(limit)}"
+        rows.append(row(title, bound, shown))
+    return Table((text("Gate"), number("limit"), number("closest")), tuple(rows))
+
+
+Measurements = list[tuple[float | None, str]]
+
+
+def _gates(results: Results) -> Iterator[tuple[str, float | None, bool, Measurements]]:
+    gates = results.params.gates
+    checks = [(model.export.check, model.name) for model in results.models if model.export]
+    runs = [
+        (run, f"{model.name}, {run_title(run)}")
+        for model in results.models
+        if model.benchmark
+        for run in model.benchmark.runs
+        if run.status == "ok"
+    ]
+    batch = reference_batch(results)
+    latencies = [(item.p50, name) for run, name in runs for item in run.latency if item.batch_size == batch]
+    yield "teacher AP", gates.teacher_min_ap, True, [(results.teacher.ap, results.teacher.name)]
+    yield "student AP", gates.student_min_ap, True, [(model.ap, model.name) for model in results.models[1:]]
+    box_differences: Measurements = [(check.max_box_difference_px, name) for check, name in checks]
+    yield "export: largest box difference, px", gates.export_max_box_difference_px, False, box_differences
+    score_differences: Measurements = [(check.max_score_difference, name) for check, name in checks]
+    yield "export: largest score difference", gates.export_max_score_difference, False, score_differences
+    matched: Measurements = [(check.matched, name) for check, name in checks]
+    yield "export: share of matched detections", gates.export_min_matched, True, matched
+    drops: Measurements = [(run.map_drop, name) for run, name in runs]
+    yield "benchmark: mAP drop, points", gates.benchmark_max_map_drop, False, drops
+    yield f"benchmark: p50 latency, batch {batch}, ms", gates.benchmark_max_latency_ms, False, [*latencies]
+
+
+def definitions(results: Results) -> dict[str, str]:
+    """What the words of the report mean and how the numbers are computed."""
+    params, evaluate, benchmark = results.params, results.params.evaluate, results.params.benchmark
+    confidence = formats.percent(evaluate.confidence)
+    backends = ", ".join(backend_title(name) for name in benchmark.backends)
+    sizes = " and ".join(str(size) for size in sorted(benchmark.batch_sizes))
+    threads = f"{benchmark.threads} threads" if benchmark.threads else "every core"
+    return {
+        "AP": (
+            "COCO’s mean average precision over IoU 0.50 to 0.95 and all classes, in points (0 to 100). One evaluator "
+            "scores PyTorch models and artefacts alike; checkpoints are chosen on the val split only."
+        ),
+        "Interval": (
+            f"Percentile bootstrap over the {evaluate.split} images: {formats.count(evaluate.resamples)} resamples "
+            f"with replacement (seed {evaluate.seed}), the AP computed anew for each, the middle {confidence} reported."
+        ),
+        "Paired interval": (
+            f"Of a gain over {params.report.baseline}: both models are scored on the same resamples and the middle "
+            f"{confidence} of the differences is reported. It covers the choice of images; every model was trained "
+            "once, so what another training seed would change is not in it."
+        ),
+        "FLOPs": "For one image of the model’s input size; a multiply-add counts as two.",
+        "Latency": (
+            f"One call from decoded image to detections in original pixels: {benchmark.iterations} calls after "
+            f"{benchmark.warmup} for warming up, batch {sizes}, {threads}. Backends asked for: {backends}."
+        ),
+        "Drop": (
+            "AP of the PyTorch model minus mAP of the artefact: the same images, pre-processing, post-processing and "
+            "evaluator, only the backend differs."
+        ),
+    }

@@ -1,0 +1,35 @@
+"""What the report calls models and backends."""
+
+from pipeline.records import BackendRun
+
+_BACKENDS = {
+    "pytorch": "PyTorch",
+    "torch": "PyTorch",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "tensorrt": "TensorRT",
+    "tensorrt_rtx": "TensorRT-RTX",
+}
+_SUFFIXES = {"cpu": "CPU", "cuda": "CUDA", "gpu": "GPU", "tensorrt": "TensorRT"}
+
+
+def backend_title(backend: str) -> str:
+    """The product's own spelling of a backend, whatever suffix (``openvino_bf16``) follows its name."""
+    for name in sorted(_BACKENDS, key=len, reverse=True):
+        if backend == name:
+            return _BACKENDS[name]
+        for mark in "_-:":
+            if backend.startswith(name + mark):
+                suffix = backend[len(name) + 1 :]
+                return f"{_BACKENDS[name]} {_SUFFIXES.get(suffix, suffix)}"
+    return backend
+
+
+def run_title(run: BackendRun) -> str:
+    """Backend, precision and device of one run: ``OpenVINO bf16``; the device is named unless it is the CPU."""
+    title = backend_title(run.backend)
+    if run.precision and run.precision not in title.split():
+        title = f"{title} {run.precision}"
+    if run.device and run.device.lower() != "cpu" and run.device.lower() not in title.lower():
+        title = f"{title} ({run.device})"
+    return title

@@ -1,0 +1,139 @@
+"""What each detection of an image is worth: right, wrong, or a box that was missed."""
+
+import contextlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from faster_coco_eval import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pipeline.errors import PipelineError
+from pipeline.evaluation.inputs import read_detections
+
+MATCH_IOU = 0.5
+
+Kind = Literal["truth", "crowd", "right", "wrong", "missed"]
+
+
+@dataclass(frozen=True)
+class DrawnBox:
+    """A box to draw: corners in pixels of the original image, class name, score of a detection."""
+
+    corners: tuple[float, float, float, float]
+    name: str
+    kind: Kind
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One image under one model: detections at or above the threshold, and the boxes that none of them found."""
+
+    boxes: tuple[DrawnBox, ...]
+
+    def count(self, kind: Kind) -> int:
+        """How many boxes are of ``kind``."""
+        return sum(box.kind == kind for box in self.boxes)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall (0 to 1); 1 for an image without boxes and without detections."""
+        right, errors = self.count("right"), self.count("wrong") + self.count("missed")
+        return 2 * right / (2 * right + errors) if right or errors else 1.0
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read COCO results; raises :class:`PipelineError` naming the file when it is missing or no list of results."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PipelineError(f"{path}: no such detections; run the stage that writes them (dvc repro)") from error
+    except ValueError as error:
+        raise PipelineError(f"{path}: not valid JSON: {error}; run `dvc repro` to make it anew") from error
+    if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
+        raise PipelineError(f"{path}: not a list of COCO results; run `dvc repro` to make it anew")
+    return content
+
+
+def judge(ground_truth: COCO, results: Sequence[dict[str, Any]], score_threshold: float) -> dict[int, Outcome]:
+    """Match detections with boxes of their class at IoU 0.5 by COCO's own rule, best score first.
+
+    A detection on a crowd box is neither right nor wrong and is left out.
+
+    Args:
+        ground_truth: of the split that was evaluated.
+        results: COCO-format results of one model.
+        score_threshold: detections below it are left out.
+
+    Returns:
+        One outcome an image id.
+
+    Raises:
+        PipelineError: results name unknown images or categories or are malformed.
+    """
+    shown = read_detections(results, ground_truth)
+    shown = read_detections([item for item in shown.anns.values() if item["score"] >= score_threshold], ground_truth)
+    boxes: dict[int, list[DrawnBox]] = {image: [] for image in ground_truth.imgs}
+    for item in _matched(ground_truth, shown):
+        boxes[item["image_id"]] += _drawn(item, ground_truth, shown)
+    return {image: Outcome(tuple(found)) for image, found in boxes.items()}
+
+
+def _matched(ground_truth: COCO, detections: COCO) -> list[dict[str, Any]]:
+    evaluator = COCOeval(ground_truth, detections, "bbox")
+    evaluator.params.iouThrs = np.array([MATCH_IOU])
+    evaluator.params.areaRng, evaluator.params.areaRngLbl = evaluator.params.areaRng[:1], ["all"]
+    evaluator.params.maxDets = evaluator.params.maxDets[-1:]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator.evaluate()
+    return [item for item in evaluator.evalImgs if item is not None]
+
+
+def _drawn(item: Mapping[str, Any], ground_truth: COCO, detections: COCO) -> list[DrawnBox]:
+    name = ground_truth.cats[item["category_id"]]["name"]
+    missed = [
+        DrawnBox(_corners(ground_truth.anns[box]), name, "missed")
+        for box, match, ignored in zip(item["gtIds"], item["gtMatches"][0], item["gtIgnore"], strict=True)
+        if not match and not ignored
+    ]
+    # The best score comes last, so that its label is drawn on top.
+    found = [
+        DrawnBox(_corners(detections.anns[box]), name, "right" if match else "wrong", detections.anns[box]["score"])
+        for box, match, ignored in zip(item["dtIds"], item["dtMatches"][0], item["dtIgnore"][0], strict=True)
+        if not ignored
+    ]
+    return [*missed, *reversed(found)]
+
+
+def truth_boxes(ground_truth: COCO, image: int) -> tuple[DrawnBox, ...]:
+    """The annotated boxes of one image."""
+    return tuple(
+        DrawnBox(
+            _corners(item),
+            ground_truth.cats[item["category_id"]]["name"],
+            "crowd" if item["iscrowd"] else "truth",
+        )
+        for item in ground_truth.imgToAnns[image]
+    )
+
+
+def choose_images(ground_truth: COCO, outcomes: Sequence[Mapping[int, Outcome]], count: int) -> list[int]:
+    """Choose images from easy to hard without looking at them: the middles of ``count`` equal parts of the ranking.
+
+    Images with boxes are ranked by their F1, averaged over the models; equal ones by their id.
+    """
+    candidates = [image for image in sorted(ground_truth.imgs) if ground_truth.imgToAnns[image]]
+    candidates = candidates or sorted(ground_truth.imgs)
+    ranked = sorted(candidates, key=lambda image: -float(np.mean([outcome[image].f1 for outcome in outcomes])))
+    count = min(count, len(ranked))
+    return [ranked[(2 * part + 1) * len(ranked) // (2 * count)] for part in range(count)]
+
+
+def _corners(item: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    x, y, width, height = item["bbox"]
+    return x, y, x + width, y + height

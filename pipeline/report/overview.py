@@ -1,0 +1,143 @@
+"""The table that the report is about: teacher, twin and students side by side."""
+
+from collections.abc import Callable
+
+from pipeline.report import formats
+from pipeline.report.collect import ModelResults, Results
+from pipeline.report.comparison import (
+    best_throughput,
+    fastest,
+    gain,
+    latency_at,
+    ratio,
+    reference_batch,
+    share,
+)
+from pipeline.report.names import run_title
+from pipeline.report.tables import Row, Table, heading, number, row, text
+
+NOT_RUN = "not run"
+
+Describe = Callable[[ModelResults], str]
+
+
+def overview_table(results: Results) -> Table:
+    """One column a model, one row a number: accuracy, size, speed of the artefact."""
+    columns = (text(""), *(number(model.name, emphasis=model is results.main) for model in results.models))
+    rows = (*_accuracy_rows(results), *_size_rows(results), *_latency_rows(results), *_throughput_rows(results))
+    return Table(columns, rows)
+
+
+def _row(results: Results, title: str, describe: Describe) -> Row:
+    return row(title, *(describe(model) for model in results.models))
+
+
+def _accuracy_rows(results: Results) -> list[Row]:
+    accuracy = results.teacher.evaluation.accuracy
+    confidence = formats.percent(results.params.evaluate.confidence)
+    baseline = results.params.report.baseline
+    rows = [
+        heading(f"Accuracy: {accuracy.split} split, {formats.count(accuracy.images)} images, COCO points"),
+        _row(results, "AP", lambda model: formats.points(model.ap)),
+        _row(results, f"AP, {confidence} interval", _interval),
+        _row(results, "AP50", lambda model: formats.points(model.evaluation.accuracy.numbers.ap50)),
+        _row(results, "AP75", lambda model: formats.points(model.evaluation.accuracy.numbers.ap75)),
+        _row(results, f"Gain over {baseline}", lambda model: _gain(model, results)),
+        _row(results, f"Gain, {confidence} paired interval", lambda model: _gain_interval(model, results)),
+        _row(results, "Share of the teacher’s AP", lambda model: formats.percent(share(model, results.teacher))),
+    ]
+    if any(model.evaluation.published_ap is not None for model in results.models):
+        rows.insert(3, _row(results, "AP as published", lambda model: formats.points(model.evaluation.published_ap)))
+    return rows
+
+
+def _interval(model: ModelResults) -> str:
+    bootstrap = model.evaluation.accuracy.bootstrap
+    return formats.span(bootstrap.interval.low, bootstrap.interval.high) if bootstrap else formats.MISSING
+
+
+def _gain(model: ModelResults, results: Results) -> str:
+    difference = gain(model, results.baseline)
+    return formats.signed_points(difference.points if difference else None)
+
+
+def _gain_interval(model: ModelResults, results: Results) -> str:
+    difference = gain(model, results.baseline)
+    return formats.span(difference.low, difference.high, signed=True) if difference else formats.MISSING
+
+
+def _size_rows(results: Results) -> list[Row]:
+    height, width = results.teacher.evaluation.complexity.input_size
+    return [
+        heading("Size"),
+        _row(results, "Parameters, M", lambda model: formats.millions(model.evaluation.complexity.parameters)),
+        _row(
+            results,
+            f"FLOPs, G ({width} × {height} px)",
+            lambda model: formats.giga(model.evaluation.complexity.flops),
+        ),
+        _row(results, "FLOPs, times fewer than the teacher", lambda model: _fewer_flops(model, results.teacher)),
+        _row(
+            results,
+            "Artefact, MB",
+            lambda model: formats.megabytes(model.export.file_size if model.export else None),
+        ),
+    ]
+
+
+def _fewer_flops(model: ModelResults, teacher: ModelResults) -> str:
+    if model is teacher:
+        return formats.MISSING
+    return formats.times(ratio(teacher.evaluation.complexity.flops, model.evaluation.complexity.flops))
+
+
+def _latency_rows(results: Results) -> list[Row]:
+    batch_size = reference_batch(results)
+
+    def latency(model: ModelResults, title: str, backend: str) -> str:
+        runs = model.benchmark.runs if model.benchmark else []
+        found = next((run for run in runs if run_title(run) == title), None)
+        if found is None:
+            return NOT_RUN if any(run.backend == backend and run.status != "ok" for run in runs) else formats.MISSING
+        measured = latency_at(found, batch_size)
+        if measured is None:
+            return NOT_RUN if found.status != "ok" else formats.MISSING
+        return formats.percentiles(measured.p50, measured.p90, measured.p99)
+
+    def speed_up(model: ModelResults) -> str:
+        ours, theirs = fastest(model.benchmark, batch_size), fastest(results.teacher.benchmark, batch_size)
+        if model is results.teacher or ours is None or theirs is None:
+            return formats.MISSING
+        return formats.times(ratio(theirs.latency.p50, ours.latency.p50))
+
+    return [
+        heading(f"Latency of the artefact: batch {batch_size}, p50 / p90 / p99 in ms, end to end"),
+        *(
+            row(title, *(latency(model, title, backend) for model in results.models))
+            for title, backend in _backends(results).items()
+        ),
+        _row(results, "Times faster than the teacher, fastest backend of each", speed_up),
+    ]
+
+
+def _backends(results: Results) -> dict[str, str]:
+    """Titles of the runs and their backends; one that ran nowhere is listed once, without a precision."""
+    runs = [run for model in results.models if model.benchmark for run in model.benchmark.runs]
+    ran = {run.backend for run in runs if run.status == "ok"}
+    return {run_title(run): run.backend for run in runs if run.status == "ok" or run.backend not in ran}
+
+
+def _throughput_rows(results: Results) -> list[Row]:
+    def best(model: ModelResults) -> str:
+        found = best_throughput(model.benchmark)
+        return formats.rate(found.latency.images_per_second if found else None)
+
+    def where(model: ModelResults) -> str:
+        found = best_throughput(model.benchmark)
+        return f"{run_title(found.run)}, batch {found.latency.batch_size}" if found else formats.MISSING
+
+    return [
+        heading("Throughput of the artefact, end to end"),
+        _row(results, "Best, images/s", best),
+        _row(results, "Reached by", where),
+    ]

@@ -1,0 +1,149 @@
+"""The finished report: one Markdown page with its figures, one HTML page that needs nothing else."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from matplotlib.figure import Figure
+from PIL.Image import Image
+
+from pipeline.layout import REPORTS
+from pipeline.report import accuracy, artefacts, charts, headline, markdown, method, overview
+from pipeline.report.chart_style import DARK, LIGHT, Look, to_png, to_svg
+from pipeline.report.collect import Results, collect
+from pipeline.report.drawing import COLORS, sheet, to_jpeg
+from pipeline.report.gallery import GalleryRow, gallery
+from pipeline.settings import Params
+from pipeline.storage import fresh_directory, write_atomic
+
+DrawChart = Callable[[Results, Look], Figure]
+
+_CHARTS: dict[str, DrawChart] = {
+    "trade_off": charts.trade_off_chart,
+    "precision_recall": charts.precision_recall_chart,
+    "training": charts.training_chart,
+}
+
+
+@dataclass(frozen=True)
+class ChartImages:
+    """One chart as data URIs, for wide and narrow screens, light and dark."""
+
+    wide: str
+    wide_dark: str
+    narrow: str
+    narrow_dark: str
+
+
+def write_report(params: Params, root: Path = Path()) -> None:
+    """Read all records under ``root``; write ``report.md``, ``report.html`` and ``figures/`` below its ``reports/``.
+
+    Equal records give equal files: the report carries no time stamp.
+
+    Raises:
+        PipelineError: a record or the detections are missing, malformed or of another split.
+        ImageError: an image of the gallery cannot be read.
+    """
+    results = collect(params, root)
+    rows = gallery(results, root)
+    context = report_context(results, rows)
+    folder = root / REPORTS
+    with fresh_directory(folder / "figures") as figures:
+        _write_figures(results, rows, figures)
+    write_atomic(folder / "report.md", render_markdown(context))
+    write_atomic(folder / "report.html", render_html(context, chart_images(results)))
+
+
+def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, Any]:
+    """What both templates show."""
+    return {
+        "results": results,
+        "data_title": data_title(results),
+        "headline": headline.headline(results),
+        "key_figures": headline.key_figures(results),
+        "tables": {
+            "overview": overview.overview_table(results),
+            "artefacts": artefacts.artefact_table(results),
+            "latency": artefacts.latency_table(results),
+            "export": artefacts.export_table(results),
+            "coco": accuracy.coco_table(results),
+            "classes": accuracy.class_table(results),
+            "machine": method.machine_table(results),
+            "splits": method.split_table(results),
+            "budget": method.budget_table(results),
+            "gates": method.gate_table(results),
+            "identity": method.identity_table(results),
+        },
+        "definitions": method.definitions(results),
+        "has_training": any(model.training for model in results.models),
+        "trade_off_alt": charts.trade_off_alt(results),
+        "has_intervals": any(point.interval for point in charts.trade_off_points(results)),
+        "gallery": rows,
+        "colors": COLORS,
+    }
+
+
+def data_title(results: Results) -> str:
+    """The data set's title, which always says when the data is composed."""
+    title = results.dataset.title
+    return f"{title} (composed)" if results.dataset.composed and "composed" not in title.lower() else title
+
+
+def render_markdown(context: dict[str, Any]) -> str:
+    """The report as Markdown; pictures are files under ``figures/`` beside it."""
+    return _environment().get_template("report.md.j2").render(context)
+
+
+def render_html(context: dict[str, Any], images: dict[str, ChartImages]) -> str:
+    """The report as one HTML page: pictures are data URIs, nothing is loaded from elsewhere, no scripts."""
+    return _environment().get_template("report.html.j2").render(context, charts=images)
+
+
+def chart_images(results: Results) -> dict[str, ChartImages]:
+    """Every chart, drawn for every kind of screen."""
+    looks = {
+        "wide": Look(LIGHT),
+        "wide_dark": Look(DARK),
+        "narrow": Look(LIGHT, narrow=True),
+        "narrow_dark": Look(DARK, narrow=True),
+    }
+    return {
+        name: ChartImages(
+            **{kind: data_uri("image/svg+xml", to_svg(draw(results, look), look)) for kind, look in looks.items()}
+        )
+        for name, draw in _CHARTS.items()
+    }
+
+
+def data_uri(media_type: str, content: bytes) -> str:
+    """A file's content as a URL that fetches nothing."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _write_figures(results: Results, rows: tuple[GalleryRow, ...], folder: Path) -> None:
+    look = Look(LIGHT)
+    for name, draw in _CHARTS.items():
+        (folder / f"{name}.png").write_bytes(to_png(draw(results, look), look))
+    titles = [cell.column for cell in rows[0].cells]
+    page = sheet([[cell.picture for cell in row.cells] for row in rows], titles)
+    (folder / "gallery.jpg").write_bytes(to_jpeg(page))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pipeline.report"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"md": markdown.escape, "table": markdown.table, "jpeg_uri": _jpeg_uri}
+    return environment
+
+
+def _jpeg_uri(picture: Image) -> str:
+    return data_uri("image/jpeg", to_jpeg(picture))

@@ -1,0 +1,27 @@
+"""Join every record of the run into one report."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import stage_main
+from pipeline.layout import REPORTS
+from pipeline.report.render import write_report
+from pipeline.settings import PARAMS_FILE, load_params
+
+logger = logging.getLogger(__name__)
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``reports/report.md``, ``reports/report.html`` and ``reports/figures/``."""
+    parser = argparse.ArgumentParser(prog="python -m stages.report", description=__doc__)
+    parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="settings file (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    write_report(load_params(arguments.params))
+    logger.info("report: %s", REPORTS / "report.html")
+
+
+if __name__ == "__main__":
+    main()

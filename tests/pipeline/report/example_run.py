@@ -1,0 +1,336 @@
+"""A whole run on disk with plausible numbers: images with digits, simulated detections, the evaluator's own records."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.evaluation import evaluate_detections
+from pipeline.layout import (
+    DATASET,
+    DATASET_RECORD,
+    REPORTS,
+    TEACHER,
+    artefact_file,
+    report_file,
+    training_file,
+)
+from pipeline.records import (
+    AccuracyRecord,
+    BackendRun,
+    BenchmarkRecord,
+    Complexity,
+    DatasetRecord,
+    DeviceRecord,
+    EvaluationRecord,
+    ExportCheck,
+    ExportRecord,
+    Latency,
+    SplitRecord,
+    TrainingPoint,
+    TrainingRecord,
+    ValidationPoint,
+)
+from pipeline.settings import Params, parse_params
+from pipeline.storage import write_atomic
+
+CLASSES = tuple("0123456789")
+CUDA_REASON = "onnxruntime-cuda: the installed onnxruntime 1.31 has no CUDAExecutionProvider"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to simulate: ``skill`` (0 to 1) is how often and how exactly it finds a box; milliseconds for a call."""
+
+    name: str
+    method: str
+    skill: float
+    parameters: int
+    flops: int
+    milliseconds: float
+
+
+TEACHER_MODEL = Model(TEACHER, "none", 0.90, 3_400_000, 5_460_000_000, 21.4)
+TWIN = Model("twin", "none", 0.74, 1_480_000, 1_310_000_000, 6.3)
+CROSSKD = Model("crosskd", "crosskd", 0.80, 1_480_000, 1_310_000_000, 6.2)
+
+
+def example_params(students: Iterable[str] = ("twin", "crosskd"), **changes: Any) -> Params:
+    """Settings of the example; ``changes`` replace whole entries of ``params.yaml``."""
+    names = list(students)
+    content = {
+        "data": {"name": "digits"},
+        "teacher": {"config": "configs/teachers/gfl.py"},
+        "students": {name: {"recipe": f"configs/students/{name}.py"} for name in names},
+        "evaluate": {"resamples": 60},
+        "export": {"models": [TEACHER, *names]},
+        "benchmark": {"backends": ["onnxruntime", "openvino", "onnxruntime-cuda"]},
+        "report": {"images": 3},
+        "gates": {"student_min_ap": 10.0, "benchmark_max_latency_ms": 50.0},
+    }
+    return parse_params(content | changes)
+
+
+def write_run(
+    root: Path,
+    params: Params,
+    models: Sequence[Model] = (TEACHER_MODEL, TWIN, CROSSKD),
+    *,
+    images: int = 24,
+    classes: Sequence[str] = CLASSES,
+) -> None:
+    """Write every record, detection and image of a run below ``root``."""
+    dataset = _write_dataset(root, images, classes)
+    dataset.write(root / DATASET_RECORD)
+    _device().write(root / REPORTS / "device.json")
+    annotations = root / DATASET / "test.json"
+    truth = json.loads(annotations.read_text(encoding="utf-8"))
+    for model in models:
+        results = _simulate(model, truth)
+        write_atomic(root / report_file("detections", model.name), json.dumps(results))
+        accuracy = evaluate_detections(annotations, results, "test", params.evaluate)
+        _evaluation(model, accuracy).write(root / report_file("evaluation", model.name))
+        if model.name != TEACHER:
+            _training(model).write(root / training_file(model.name))
+        if model.name in params.export.models:
+            _export(model).write(root / report_file("export", model.name))
+            _benchmark(model, accuracy).write(root / report_file("benchmark", model.name))
+
+
+def _write_dataset(root: Path, images: int, classes: Sequence[str]) -> DatasetRecord:
+    random = np.random.default_rng(0)
+    folder = root / DATASET / "images" / "test"
+    folder.mkdir(parents=True)
+    categories = [{"id": index + 1, "name": name} for index, name in enumerate(classes)]
+    content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
+    for image_id in range(1, images + 1):
+        picture, boxes = _picture(random, len(classes))
+        name = f"test_{image_id:04d}.png"
+        cv2.imwrite(str(folder / name), picture)
+        content["images"].append({"id": image_id, "file_name": name, "width": 256, "height": 256})
+        for label, box in boxes:
+            content["annotations"].append(
+                {
+                    "id": len(content["annotations"]) + 1,
+                    "image_id": image_id,
+                    "category_id": label + 1,
+                    "bbox": box,
+                    "area": box[2] * box[3],
+                    "iscrowd": 0,
+                }
+            )
+    (root / DATASET / "test.json").write_text(json.dumps(content), encoding="utf-8")
+    return _dataset(content, classes)
+
+
+def _picture(random: np.random.Generator, classes: int) -> tuple[np.ndarray, list[tuple[int, list[int]]]]:
+    coarse = random.integers(40, 190, (12, 12, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (256, 256), interpolation=cv2.INTER_CUBIC)
+    boxes = []
+    for cell in random.permutation(9)[: random.integers(2, 6)]:
+        label, side = int(random.integers(classes)), int(random.integers(28, 70))
+        x, y = (int(cell % 3) * 85 + int(random.integers(0, 84 - side)), int(cell // 3) * 85 + 5)
+        color = tuple(int(value) for value in random.integers(150, 256, 3))
+        cv2.putText(
+            picture, str(label), (x + 2, y + side - 3), cv2.FONT_HERSHEY_DUPLEX, side / 26, color, 2, cv2.LINE_AA
+        )
+        boxes.append((label, [x, y, round(side * 0.8), side]))
+    return picture, boxes
+
+
+def _dataset(content: dict[str, list[dict[str, Any]]], classes: Sequence[str]) -> DatasetRecord:
+    per_class = {
+        name: sum(item["category_id"] == index + 1 for item in content["annotations"])
+        for index, name in enumerate(classes)
+    }
+    split = SplitRecord(
+        annotations="test.json",
+        image_root="images/test",
+        sha256="0" * 64,
+        images=len(content["images"]),
+        boxes=len(content["annotations"]),
+        crowd_boxes=0,
+        images_without_boxes=0,
+        boxes_per_class=per_class,
+    )
+    return DatasetRecord(
+        name="digits",
+        title="Handwritten digits on aerial photographs",
+        composed=True,
+        classes=list(classes),
+        splits={"train": split, "val": split, "test": split},
+        credits=["Digits: E. Alpaydin, C. Kaynak, UCI, CC BY 4.0", "Photos: NEON through DeepForest, MIT"],
+        findings=[],
+    )
+
+
+def _device() -> DeviceRecord:
+    return DeviceRecord(
+        cpu="Example CPU @ 2.40GHz",
+        architecture="x86_64",
+        instruction_sets=["avx2", "avx512f", "avx512_bf16", "amx_bf16"],
+        cores=2,
+        memory_bytes=8_053_063_680,
+        gpu=None,
+        gpu_memory_bytes=None,
+        driver=None,
+        operating_system="Debian GNU/Linux 12",
+        python="3.11.9",
+        libraries={"torch": "2.14.1", "onnxruntime": "1.31.0", "openvino": "2026.4.0", "mmdet": "3.3.0"},
+    )
+
+
+def _simulate(model: Model, truth: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Detections that are found, placed, named and scored better the higher the skill is."""
+    # One generator for all models: as with real models, the same boxes are hard for everyone.
+    random = np.random.default_rng(7)
+    classes, results = len(truth["categories"]), []
+    for box in truth["annotations"]:
+        chance, jitter, other = random.random(3), random.normal(size=4), int(random.integers(classes)) + 1
+        found, named = chance[0] < model.skill + 0.08, chance[1] < model.skill + 0.1
+        if found:
+            x, y, width, height = np.array(box["bbox"]) + jitter * (1 - model.skill) * 16
+            score = float(np.clip(model.skill * (0.55 + 0.5 * chance[2]) - (not named) * 0.25, 0.06, 0.99))
+            category = box["category_id"] if named else other
+            results.append(_result(box["image_id"], category, [x, y, max(width, 4), max(height, 4)], score))
+    for image in truth["images"]:
+        x, y, side, score = random.random(4)
+        if random.random() > model.skill - 0.1:
+            place = [x * 180, y * 180, 30 + side * 40, 30 + side * 40]
+            results.append(_result(image["id"], int(random.integers(classes)) + 1, place, 0.1 + 0.5 * score))
+    return results
+
+
+def _result(image: int, category: int, box: Sequence[float], score: float) -> dict[str, Any]:
+    return {"image_id": image, "category_id": category, "bbox": [float(value) for value in box], "score": score}
+
+
+def _evaluation(model: Model, accuracy: AccuracyRecord) -> EvaluationRecord:
+    return EvaluationRecord(
+        model=model.name,
+        recipe=f"configs/students/{model.name}.py",
+        dataset="digits",
+        method=model.method,
+        weights_sha256=f"{len(model.name)}a" * 32,
+        published_ap=None,
+        complexity=Complexity(parameters=model.parameters, flops=model.flops, input_size=(256, 256)),
+        accuracy=accuracy,
+    )
+
+
+def _training(model: Model) -> TrainingRecord:
+    points = []
+    for iteration in range(10, 1101, 10):
+        fall = float(np.exp(-iteration / 300))
+        wave = 0.02 * float(np.sin(iteration))
+        losses = {"loss_cls": 0.3 + fall + wave, "loss_bbox": 0.5 + 0.8 * fall + wave, "loss_dfl": 0.2 + 0.2 * fall}
+        if model.method == "crosskd":
+            losses |= {"loss_cls_kd": 0.2 + 0.6 * fall, "loss_bbox_kd": 0.3 + 0.5 * fall}
+        losses["loss"] = sum(losses.values())
+        points.append(TrainingPoint(iteration=iteration, learning_rate=1e-3, losses=losses))
+    final = 100 * model.skill - 20
+    validation = [
+        ValidationPoint(iteration=iteration, ap=final * float(1 - np.exp(-iteration / 300)))
+        for iteration in range(100, 1101, 100)
+    ]
+    return TrainingRecord(
+        model=model.name,
+        recipe=f"configs/students/{model.name}.py",
+        method=model.method,
+        iterations=1100,
+        batch_size=8,
+        best_iteration=validation[-1].iteration,
+        best_val_ap=validation[-1].ap,
+        seconds=402.7,
+        images_per_second=21.9,
+        peak_memory_bytes=1_904_214_016,
+        device="cpu",
+        precision="bf16",
+        resumed=0,
+        points=points,
+        validation=validation,
+    )
+
+
+def _export(model: Model) -> ExportRecord:
+    return ExportRecord(
+        model=model.name,
+        file=artefact_file(model.name).as_posix(),
+        sha256=f"{len(model.name)}b" * 32,
+        file_size=4 * model.parameters + 210_000,
+        opset=18,
+        inputs=[],
+        outputs=[],
+        metadata={},
+        check=ExportCheck(
+            images=32, detections=131, matched=1.0, max_box_difference_px=3.1e-5, max_score_difference=4.2e-7
+        ),
+    )
+
+
+def _benchmark(model: Model, accuracy: AccuracyRecord) -> BenchmarkRecord:
+    return BenchmarkRecord(
+        model=model.name,
+        artefact=artefact_file(model.name).as_posix(),
+        sha256=f"{len(model.name)}b" * 32,
+        file_size=4 * model.parameters + 210_000,
+        torch_ap=accuracy.numbers.ap,
+        runs=[
+            _run("onnxruntime", "1.31.0", model.milliseconds, accuracy),
+            _run("openvino", "2026.4.0", 0.7 * model.milliseconds, accuracy),
+            _not_run("onnxruntime-cuda", CUDA_REASON),
+        ],
+    )
+
+
+def _run(backend: str, version: str, milliseconds: float, accuracy: AccuracyRecord) -> BackendRun:
+    return BackendRun(
+        backend=backend,
+        version=version,
+        device="cpu",
+        precision="fp32",
+        status="ok",
+        reason="",
+        threads=2,
+        accuracy=accuracy.model_copy(update={"bootstrap": None}),
+        map_drop=0.003,
+        latency=[_latency(1, milliseconds), _latency(8, 6.6 * milliseconds)],
+        load_ms=112.4,
+        peak_memory_bytes=311_000_000,
+    )
+
+
+def _latency(batch_size: int, milliseconds: float) -> Latency:
+    return Latency(
+        batch_size=batch_size,
+        calls=100,
+        p50=milliseconds,
+        p90=1.12 * milliseconds,
+        p99=1.41 * milliseconds,
+        mean=1.04 * milliseconds,
+        preprocessing=0.06 * milliseconds,
+        inference=0.92 * milliseconds,
+        postprocessing=0.06 * milliseconds,
+        images_per_second=1000 * batch_size / (1.04 * milliseconds),
+    )
+
+
+def _not_run(backend: str, reason: str) -> BackendRun:
+    return BackendRun(
+        backend=backend,
+        version="",
+        device="",
+        precision="",
+        status="not run",
+        reason=reason,
+        threads=0,
+        accuracy=None,
+        map_drop=None,
+        latency=[],
+        load_ms=None,
+        peak_memory_bytes=None,
+    )

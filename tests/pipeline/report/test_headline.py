@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import pytest
+
+from pipeline.report.collect import collect
+from pipeline.report.comparison import Gain
+from pipeline.report.headline import gain_sentence, headline, key_figures
+from tests.pipeline.report.example_run import TEACHER_MODEL, TWIN, example_params, write_run
+from tests.pipeline.report.variants import model_of, with_draws, with_numbers, with_runs
+
+
+def _plain(sentences):
+    return " ".join(sentences).replace("\u00a0", " ")
+
+
+@pytest.fixture
+def known(results):
+    results = with_numbers(results, "teacher", ap=72.4)
+    results = with_numbers(results, "twin", ap=58.2)
+    results = with_numbers(results, "crosskd", ap=60.1)
+    results = with_draws(results, "twin", [58.0, 57.0, 59.0])
+    return with_draws(results, "crosskd", [60.0, 60.0, 60.0])
+
+
+def test_the_whole_headline(known):
+    assert _plain(headline(known)) == (
+        "crosskd reaches 60.1 AP on the test split; twin, the same student trained without distillation, reaches 58.2; "
+        "the teacher reaches 72.4. "
+        "crosskd against twin: +1.9 AP points (95 % interval +1.1 to +3.0). "
+        "The interval excludes 0: the distilled student is the better detector here. "
+        "An interval covers the choice of test images, not the training seed. "
+        "crosskd keeps 83 % of the teacher’s AP with 4.2× fewer FLOPs and 2.3× fewer parameters "
+        "(1.31 G against 5.46 G; 1.48 M against 3.40 M). "
+        "Its artefact is 3.5× faster than the teacher’s: 4.34 ms at the median (batch 1, OpenVINO fp32) "
+        "against 15.0 ms (same backend). "
+        "The data set is composed: real parts were put together by a program. Its numbers compare models with each "
+        "other; they do not predict accuracy on photographs."
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "says", "never_says"),
+    [
+        (Gain(1.9, 0.6, 3.2, 0.95), "excludes 0: the distilled student is the better", "includes"),
+        (Gain(-1.4, -2.2, -0.3, 0.95), "−0.3). The interval excludes 0: the distilled student is the worse", "better"),
+        (Gain(1.9, -0.2, 3.2, 0.95), "includes 0: this run does not show a difference", "better"),
+        (Gain(-0.4, -1.1, 0.3, 0.95), "includes 0: this run does not show", "worse"),
+        (Gain(9.9, None, None, None), "+9.9 AP points, without an interval; whether", "better"),
+    ],
+)  # fmt: skip
+def test_the_claim_is_no_stronger_than_the_interval(difference, says, never_says):
+    sentence = gain_sentence("crosskd", "twin", difference).replace("\u00a0", " ")
+    assert says in sentence
+    assert never_says not in sentence
+
+
+def test_no_baseline(run):
+    results = collect(example_params(["crosskd"]), run)
+    text = _plain(headline(results))
+    assert "No baseline called twin was trained, so what distillation adds cannot be stated." in text
+    assert "trained without distillation" not in text
+    assert "interval covers" not in text
+    assert [figure.label for figure in key_figures(results)] == [
+        "teacher AP", "crosskd AP", "fewer FLOPs", "faster artefact",
+    ]  # fmt: skip
+
+
+def test_only_the_baseline(run):
+    results = collect(example_params(["twin"]), run)
+    text = _plain(headline(results))
+    assert "No distilled student was trained beside the baseline" in text
+    assert [figure.label for figure in key_figures(results)][:2] == ["teacher AP", "twin AP"]
+
+
+def test_several_students_are_each_compared(tmp_path):
+    second = TWIN.__class__("pkd", "crosskd+pkd", 0.5, 1, 1, 1.0)
+    third = TWIN.__class__("crosskd", "crosskd", 0.85, 1, 1, 1.0)
+    params = example_params(["twin", "pkd", "crosskd"])
+    write_run(tmp_path, params, (TEACHER_MODEL, TWIN, second, third))
+    sentences = headline(collect(params, tmp_path))
+    assert "the highest of 2 students" in sentences[0]
+    assert sentences[1].startswith("crosskd against twin: +")
+    assert sentences[2].startswith("pkd against twin: −")
+
+
+def test_a_null_ap_is_said(known):
+    text = _plain(headline(with_numbers(known, "crosskd", ap=None)))
+    assert "crosskd reaches – AP" in text
+    assert "The gain of crosskd over twin is unknown: one of the two has no AP." in text
+    assert "crosskd with 4.2× fewer FLOPs" in text
+
+
+def test_a_larger_and_slower_student_is_called_so(known):
+    student = model_of(known, "crosskd")
+    heavier = student.evaluation.complexity.model_copy(update={"flops": 10_920_000_000, "parameters": 6_800_000})
+    student = replace(student, evaluation=student.evaluation.model_copy(update={"complexity": heavier}))
+    results = replace(known, models=(*known.models[:2], student))
+    slow = [
+        run.model_copy(update={"latency": [item.model_copy(update={"p50": 60.0}) for item in run.latency]})
+        for run in student.benchmark.runs
+    ]
+    results = with_runs(results, "crosskd", slow)
+    text = _plain(headline(results))
+    assert "2.0× more FLOPs and 2.0× more parameters" in text
+    assert "Its artefact is 4.0× slower than the teacher’s" in text
+    figures = {figure.label: figure.value for figure in key_figures(results)}
+    assert figures["more FLOPs"] == "2.0×"
+    assert figures["slower artefact"] == "4.0×"
+
+
+def test_a_teacher_without_artefact_gives_no_ratio(run):
+    results = collect(example_params(export={"models": ["crosskd"]}), run)
+    assert "the teacher has no measured artefact to compare with" in _plain(headline(results))
+
+
+def test_real_data_is_not_called_composed(known):
+    real = replace(known, dataset=known.dataset.model_copy(update={"composed": False}))
+    assert "composed" not in _plain(headline(real))
+
+
+def test_key_figures(known):
+    figures = [(figure.label, figure.value, figure.context.replace("\u00a0", " ")) for figure in key_figures(known)]
+    assert figures[1:] == [
+        ("twin AP", "58.2", "57.0 to 59.0, no distillation"),
+        ("crosskd AP", "60.1", "60.0 to 60.0, 83 % of the teacher’s AP"),
+        ("gain over twin", "+1.9", "95 % interval +1.1 to +3.0"),
+        ("fewer FLOPs", "4.2×", "2.3× fewer parameters"),
+        ("faster artefact", "3.5×", "4.34 ms against 15.0 ms"),
+    ]

@@ -1,0 +1,189 @@
+import base64
+import io
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from pipeline.errors import PipelineError
+from pipeline.report.collect import collect
+from pipeline.report.gallery import gallery
+from pipeline.report.render import ChartImages, data_title, render_html, render_markdown, report_context, write_report
+from tests.pipeline.report.example_run import CROSSKD, TEACHER_MODEL, TWIN, example_params, write_run
+
+VOID = {"meta", "img", "source", "br", "hr", "link", "input"}
+
+# Charts have tests of their own, and drawing them is what takes the time.
+NO_CHARTS = dict.fromkeys(("trade_off", "precision_recall", "training"), ChartImages("#", "#", "#", "#"))
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page; unbalanced tags are an error."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(content)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and data.strip():
+            self.words.setdefault(self._open[-1], []).append(data.strip())
+
+    def values(self, *attributes):
+        return [value for _, found in self.elements for name, value in found.items() if name in attributes]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A written report whose classes are called as if to break out of the page."""
+    root = tmp_path_factory.mktemp("hostile")
+    params = example_params()
+    write_run(root, params, classes=("<script>alert(1)</script>", "a|b", '"quoted" & more'), images=12)
+    write_report(params, root)
+    return root / "reports"
+
+
+@pytest.fixture(scope="module")
+def page(hostile):
+    return Page((hostile / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_needs_nothing_else(page, hostile):
+    links = page.values("src", "srcset", "href", "poster", "data", "action")
+    assert links
+    assert all(link.startswith(("data:image/", "#")) for link in links)
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & {tag for tag, _ in page.elements}
+    assert not [name for _, found in page.elements for name in found if name.startswith("on")]
+    styles = "".join(page.words["style"])
+    assert "url(" not in styles
+    assert "@import" not in styles
+    policies = [found["content"] for _, found in page.elements if found.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_links_inside_the_page_lead_somewhere(page):
+    targets = {link[1:] for link in page.values("href")}
+    assert targets == {"side-by-side", "trade-off", "images", "artefacts", "accuracy", "training", "method"}
+    assert targets <= set(page.values("id"))
+
+
+def test_structure(page):
+    assert page.words["h1"] == ["Handwritten digits on aerial photographs"]
+    assert page.words["h2"] == [
+        "Side by side", "Accuracy and speed of the artefacts", "Test images", "Artefacts", "Accuracy in detail",
+        "Training", "How it was measured",
+    ]  # fmt: skip
+    assert [tag for tag, _ in page.elements].count("table") == 11
+    assert "composed data" in page.words["span"]
+    assert all(found.get("alt") for tag, found in page.elements if tag == "img")
+    names = [name for name, _ in page.elements]
+    assert names.count("picture") == 3
+    assert {"html", "head", "body", "header", "main", "nav"} <= set(names)
+    assert ("html", {"lang": "en"}) in page.elements
+
+
+def test_a_class_called_script_is_shown_and_not_run(page, hostile):
+    assert "<script>alert(1)</script>" in page.words["th"]
+    assert '"quoted" & more' in page.words["th"]
+    content = (hostile / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in content
+    assert "&lt;script&gt;alert(1)" in content
+    assert "<script" not in (hostile / "report.md").read_text(encoding="utf-8")
+
+
+def test_pictures_can_be_decoded(page):
+    jpegs = [link for link in page.values("src") if link.startswith("data:image/jpeg")]
+    assert len(jpegs) == 3 * 4  # images × (ground truth, teacher, twin, crosskd)
+    for link in jpegs:
+        image = Image.open(io.BytesIO(base64.b64decode(link.split(",", 1)[1])))
+        assert image.size == (480, 480)
+    charts = [link for link in page.values("srcset", "src") if link.startswith("data:image/svg+xml")]
+    assert len(charts) == len(set(charts)) == 3 * 4  # charts × (wide, narrow) × (light, dark)
+    assert all(b"<svg" in base64.b64decode(link.split(",", 1)[1]) for link in charts)
+
+
+def test_the_markdown_refers_to_its_figures(hostile):
+    content = (hostile / "report.md").read_text(encoding="utf-8")
+    figures = re.findall(r"!\[[^\]]*\]\((figures/[^)]+)\)", content)
+    assert sorted(figures) == [
+        "figures/gallery.jpg", "figures/precision_recall.png", "figures/trade_off.png", "figures/training.png",
+    ]  # fmt: skip
+    for name in figures:
+        assert Image.open(hostile / name).size[0] > 600
+    assert sorted(path.name for path in (hostile / "figures").iterdir()) == sorted(name[8:] for name in figures)
+    assert content.startswith("# Distillation report: Handwritten digits on aerial photographs (composed)\n")
+    assert "| AP50 |" in content
+    assert "\n\n\n" not in content
+    tables = re.findall(r"(?:^\|.*\n)+", content, re.MULTILINE)
+    for table in tables:
+        columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(columns) == 1, table
+
+
+def test_both_pages_say_the_same_headline(results, run, page, hostile):
+    content = (hostile / "report.md").read_text(encoding="utf-8")
+    (lead,) = (words for words in page.words["p"] if words.startswith("crosskd reaches"))
+    assert f"**{lead}**" in content
+
+
+def test_equal_records_give_equal_reports(results, run):
+    rows = gallery(results, run)
+    context = report_context(results, rows)
+    again = report_context(collect(example_params(), run), gallery(results, run))
+    assert render_markdown(context) == render_markdown(again)
+    assert render_html(context, NO_CHARTS) == render_html(again, NO_CHARTS)
+
+
+def test_without_a_baseline_and_without_artefacts_of_the_others(run):
+    results = collect(example_params(["crosskd"], export={"models": ["crosskd"]}), run)
+    context = report_context(results, gallery(results, run))
+    page = Page(render_html(context, NO_CHARTS))
+    assert any("what distillation adds cannot be stated" in words for words in page.words["li"])
+    assert "what distillation adds cannot be stated" in render_markdown(context)
+
+
+def test_a_single_class_needs_no_names_and_real_data_no_badge(tmp_path):
+    params = example_params(["twin", "crosskd"])
+    write_run(tmp_path, params, (TEACHER_MODEL, TWIN, CROSSKD), images=6, classes=("Tree",))
+    results = collect(params, tmp_path)
+    real = results.dataset.model_copy(update={"composed": False})
+    results = type(results)(**(vars(results) | {"dataset": real}))
+    content = render_markdown(report_context(results, gallery(results, tmp_path)))
+    assert "composed" not in content
+    assert "1 class: Tree." in content
+
+
+@pytest.mark.parametrize(
+    ("title", "composed", "expected"),
+    [
+        ("Digits", True, "Digits (composed)"),
+        ("Composed: digits", True, "Composed: digits"),
+        ("Trees", False, "Trees"),
+    ],
+)
+def test_composed_data_is_always_called_so(results, title, composed, expected):
+    dataset = results.dataset.model_copy(update={"title": title, "composed": composed})
+    assert data_title(type(results)(**(vars(results) | {"dataset": dataset}))) == expected
+
+
+def test_a_failed_report_leaves_the_last_one_in_place(run, tmp_path):
+    root = shutil.copytree(run, tmp_path / "run")
+    (root / "reports" / "report.html").write_text("the last one", encoding="utf-8")
+    (root / "reports" / "detections" / "twin.json").unlink()
+    with pytest.raises(PipelineError, match=r"detections/twin.json"):
+        write_report(example_params(), root)
+    assert (root / "reports" / "report.html").read_text(encoding="utf-8") == "the last one"
