@@ -1,1 +1,1 @@
-_base_ = ['../_base_/student_gfl_r18w16.py']
+_base_ = ["../_base_/student_gfl_r18w16.py"]
