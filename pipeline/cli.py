@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from deploy.errors import ArtefactError, ImageError
 from pipeline.errors import PipelineError
 
+OWN_PACKAGES = ("pipeline", "deploy", "stages", "__main__")
+
 Main = Callable[[Sequence[str] | None], None]
 
 
@@ -17,11 +19,20 @@ def stage_main(main: Main) -> Callable[..., None]:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-        warnings.filterwarnings("ignore", category=FutureWarning)
+        _speak()
         try:
             main(argv)
         except (PipelineError, ArtefactError, ImageError) as error:
             sys.exit(f"\nerror: {error}\n")
 
     return run
+
+
+def _speak() -> None:
+    """Let this project report what it does, and third parties only what went wrong."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for package in OWN_PACKAGES:
+        logging.getLogger(package).setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    # mmdet warns about a property that its own heads read.
+    warnings.filterwarnings("ignore", message=".*`num_anchors` is deprecated")

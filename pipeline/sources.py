@@ -4,6 +4,7 @@ import hashlib
 import logging
 import re
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def fetch(sources: list[str], sha256: str, cache_dir: Path) -> Path:
         try:
             return _fetch_one(source, sha256, cache_dir)
         except (_SourceError, DownloadError, OSError) as error:
-            failures.append(f"  {source}\n    {error or type(error).__name__}")
+            failures.append(f"  {source}\n" + textwrap.indent(str(error) or type(error).__name__, "    "))
             logger.warning("source failed: %s: %s", source, error)
     raise CheckpointError(
         f"no source gave the file with sha256 {sha256}; {len(sources)} tried:\n" + "\n".join(failures) + "\n"

@@ -98,7 +98,7 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord:
 
 def build_distiller(job: TrainingJob) -> Distiller:
     """The student with fresh weights, wrapped for training; equal seeds give equal weights for twin and student."""
-    MMLogger.get_current_instance().setLevel("WARNING")
+    MMLogger.get_current_instance().setLevel("ERROR")
     set_random_seed(job.settings.seed)
     student = build_detector(job.recipe)
     student.init_weights()

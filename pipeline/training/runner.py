@@ -51,7 +51,7 @@ def build_runner(
         default_hooks={"logger": None, "checkpoint": None, "timer": None},
         custom_hooks=[*hooks, *config.get("custom_hooks", [])],
         env_cfg={"cudnn_benchmark": True, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
-        log_level="WARNING",
+        log_level="ERROR",
         load_from=str(resume_from) if resume_from else None,
         resume=resume_from is not None,
         randomness={"seed": settings.seed},

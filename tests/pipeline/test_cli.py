@@ -60,3 +60,18 @@ def test_the_process_exits_with_1_and_without_traceback() -> None:
     assert done.returncode == 1
     assert "error: mAP 12.5 is below gates.student_min_ap 30" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_third_parties_speak_only_of_problems() -> None:
+    program = (
+        "import logging\n"
+        "from pipeline.cli import stage_main\n"
+        "@stage_main\n"
+        "def main(argv=None):\n"
+        "    logging.getLogger('onnxscript').info('folded a constant')\n"
+        "    logging.getLogger('onnxscript').warning('something is wrong')\n"
+        "    logging.getLogger('pipeline.training').info('resuming')\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.splitlines() == ["something is wrong", "resuming"]
