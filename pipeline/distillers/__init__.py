@@ -1,5 +1,6 @@
 """Distillation methods and the distiller that runs them, independent of the detector."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,9 +9,10 @@ from mmdet.models.detectors.base import BaseDetector
 from pipeline.distillers.crosskd import CrossKD
 from pipeline.distillers.distiller import Distiller
 from pipeline.distillers.method import Method
+from pipeline.distillers.schedule import WeightSchedule
 from pipeline.errors import RecipeError
 
-__all__ = ["METHODS", "Distiller", "Method", "build_methods"]
+__all__ = ["METHODS", "Distiller", "Method", "WeightSchedule", "build_methods", "build_schedule"]
 
 METHODS: dict[str, type[Method]] = {"CrossKD": CrossKD}
 
@@ -35,3 +37,11 @@ def build_methods(configs: list[dict[str, Any]], student: BaseDetector, teacher:
             except TypeError as error:
                 raise RecipeError(f"distillation.methods: {name} does not take these arguments: {error}") from error
     return methods
+
+
+def build_schedule(config: Mapping[str, Any]) -> WeightSchedule:
+    """Build a recipe's ``distillation.schedule``; raises :class:`RecipeError` for an unknown key or a wrong order."""
+    try:
+        return WeightSchedule(**config)
+    except TypeError as error:
+        raise RecipeError(f"distillation.schedule does not take these keys: {error}") from error

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pipeline.detectors import family_of
 from pipeline.distillers.method import LossDict, Method, View
 from pipeline.distillers.recorder import record_outputs, record_results
+from pipeline.distillers.schedule import WeightSchedule
 from pipeline.errors import TrainingError
 
 
@@ -26,18 +27,24 @@ class Distiller(BaseModel):
         student: stock mmdet detector, trained.
         teacher: stock mmdet detector with its weights loaded, or none.
         methods: the distillation methods, already built for this pair.
+        schedule: factor on the methods' losses by iteration; while it is 0 the teacher is not run.
     """
 
     # Set around nn.Module, which would register it.
     _teacher: Any
 
     def __init__(
-        self, student: BaseDetector, teacher: BaseDetector | None = None, methods: list[Method] | None = None
+        self,
+        student: BaseDetector,
+        teacher: BaseDetector | None = None,
+        methods: list[Method] | None = None,
+        schedule: WeightSchedule | None = None,
     ) -> None:
         super().__init__(data_preprocessor=student.data_preprocessor)
         self.student = student
         self.methods = nn.ModuleList(methods or [])
         self.iteration = 0
+        self.schedule = schedule or WeightSchedule()
         self._batch_images: list[str] = []
         self._memory_format = torch.contiguous_format
         object.__setattr__(self, "_teacher", teacher)
@@ -110,19 +117,20 @@ class Distiller(BaseModel):
     def _losses(self, inputs: Tensor, samples: list[Any]) -> LossDict:
         self._batch_images = [str(sample.metainfo.get("img_path", "?")) for sample in samples]
         head = self.student.bbox_head
-        taps = _union([method.student_taps() for method in self._each_method()])
+        factor = self.schedule.factor(self.iteration) if self.methods else 0.0
+        taps = _union([method.student_taps() for method in self._each_method()]) if factor else {}
         with record_outputs(taps) as recorded, record_results(head, "get_targets") as targets:
             features = self.student.extract_feat(inputs)
             outputs = head(features)
             losses = _detection_losses(head, outputs, samples)
-        if not self.methods:
+        if not factor:
             return losses
         family = family_of(self.student)
         view = View(features, family.predictions(outputs), recorded)
         known = self._look(inputs)
         assignment = family.assignment(head, targets[-1])
         for method in self._each_method():
-            losses |= method.losses(view, known, assignment)
+            losses |= _scaled(method.losses(view, known, assignment), factor)
         return losses
 
     def _each_method(self) -> list[Method]:
@@ -142,6 +150,15 @@ def _detection_losses(head: Any, outputs: tuple[list[Tensor], ...], samples: lis
     exact = [[level.float() for level in maps] for maps in outputs]
     with torch.autocast(exact[0][0].device.type, enabled=False):
         return head.loss_by_feat(*exact, instances, metas, ignored)
+
+
+def _scaled(losses: LossDict, factor: float) -> LossDict:
+    if factor == 1:
+        return losses
+    return {
+        name: [level * factor for level in value] if isinstance(value, list) else value * factor
+        for name, value in losses.items()
+    }
 
 
 def _union(taps: list[dict[str, nn.Module]]) -> dict[str, nn.Module]:

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -36,8 +37,7 @@ class ProgressHook(Hook):
         self._log = log
         self._interval = interval
         self._title = title
-        self._sums: dict[str, float] = {}
-        self._count = 0
+        self._values: dict[str, list[float]] = {}
 
     def before_train(self, runner: Runner) -> None:
         _model(runner).iteration = runner.iter
@@ -56,16 +56,15 @@ class ProgressHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
     ) -> None:
         for name, value in (outputs or {}).items():
-            self._sums[name] = self._sums.get(name, 0.0) + value.item()
-        self._count += 1
+            self._values.setdefault(name, []).append(value.item())
         self._bar.update(1)
         iteration = runner.iter + 1
         if iteration % self._interval == 0 or iteration == runner.max_iters:
-            losses = {name: total / self._count for name, total in self._sums.items()}
+            losses = {name: fmean(values) for name, values in self._values.items()}
             rate = runner.optim_wrapper.get_lr()["lr"][0]
             self._append(iteration, learning_rate=rate, losses=losses)
             self._bar.set_postfix_str(f"loss {losses['loss']:.3f}")
-            self._sums, self._count = {}, 0
+            self._values = {}
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         ap = (metrics or {}).get(METRIC)

@@ -17,7 +17,7 @@ from mmengine.runner import set_random_seed
 
 from pipeline.checkpoints import load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
-from pipeline.distillers import Distiller, build_methods
+from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS
 from pipeline.recipes import Recipe, build_detector
 from pipeline.records import DatasetRecord, TrainingRecord
@@ -104,11 +104,11 @@ def build_distiller(job: TrainingJob) -> Distiller:
     student.init_weights()
     if source := job.recipe.config.get("backbone_weights"):
         load_backbone(student.backbone, source)
-    methods = job.recipe.config.get("distillation", {}).get("methods", [])
-    teacher = None
-    if methods and job.teacher is not None:
+    distillation = job.recipe.config.get("distillation", {})
+    if distillation and job.teacher is not None:
         teacher = fuse_conv_bn(job.teacher[0])
-        distiller = Distiller(student, teacher, build_methods(methods, student, teacher))
+        methods = build_methods(distillation.methods, student, teacher)
+        distiller = Distiller(student, teacher, methods, build_schedule(distillation.get("schedule", {})))
     else:
         distiller = Distiller(student)
     if job.settings.channels_last:

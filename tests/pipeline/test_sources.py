@@ -79,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(sources, "_BACKOFF_S", 0.001)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     running = Server()
     threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield running
