@@ -1,7 +1,5 @@
 """A student: trained on its own (the twin) or distilled from the teacher."""
 
-import shutil
-
 from pipeline.checkpoints import load_detector
 from pipeline.errors import SettingsError
 from pipeline.layout import (
@@ -20,6 +18,7 @@ from pipeline.settings import Params
 from pipeline.storage import fresh_directory
 from pipeline.training import TrainingJob, train
 from pipeline.training.curves import write_curves
+from pipeline.training.fingerprint import discard
 
 
 def distil_student(params: Params, name: str) -> None:
@@ -40,8 +39,10 @@ def distil_student(params: Params, name: str) -> None:
         teacher = (load_detector(load_resolved(recipe_file(TEACHER)), weights), weights)
     job = TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, params.train, teacher)
     target = weights_file(name)
+    trained = job.work_dir / target.name
+    record = train(job, trained)
     with fresh_directory(target.parent) as scratch:
-        record = train(job, scratch / target.name)
+        trained.replace(scratch / target.name)
         record.write(scratch / training_file(name).name)
     write_curves(record, losses_file(name), validation_file(name))
-    shutil.rmtree(job.work_dir)
+    discard(job.work_dir)

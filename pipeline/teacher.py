@@ -1,7 +1,6 @@
 """The teacher: fetched by hash, or trained by this pipeline."""
 
 import logging
-import shutil
 
 from pipeline.checkpoints import load_strict, load_weights, save_weights
 from pipeline.errors import CheckpointError
@@ -12,6 +11,7 @@ from pipeline.settings import Params, TeacherCheckpoint
 from pipeline.sources import fetch
 from pipeline.storage import fresh_directory
 from pipeline.training import TrainingJob, train
+from pipeline.training.fingerprint import discard
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ def _fetch(checkpoint: TeacherCheckpoint, recipe: Recipe) -> None:
 def _train(params: Params, recipe: Recipe) -> None:
     job = TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
     target = weights_file(TEACHER)
+    trained = job.work_dir / target.name
+    record = train(job, trained)
     with fresh_directory(target.parent) as scratch:
-        record = train(job, scratch / target.name)
+        trained.replace(scratch / target.name)
         record.write(scratch / training_file(TEACHER).name)
-    shutil.rmtree(job.work_dir)
+    discard(job.work_dir)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,17 @@ from typing import Any
 from pipeline.storage import sha256_of, write_atomic
 
 FILE_NAME = "fingerprint.json"
-CODE = ("pipeline/detectors", "pipeline/distillers", "pipeline/training", "pipeline/mmcv_ops.py")
+CODE = (
+    "pipeline/checkpoints.py",
+    "pipeline/compute.py",
+    "pipeline/detectors",
+    "pipeline/distillers",
+    "pipeline/evaluation/accuracy.py",
+    "pipeline/evaluation/inputs.py",
+    "pipeline/mmcv_ops.py",
+    "pipeline/training",
+)
+"""The code that ``dvc.yaml`` too makes a training depend on."""
 
 
 def fingerprint(parts: Mapping[str, Any], code_root: Path) -> dict[str, str]:
@@ -37,6 +48,12 @@ def changed_parts(work_dir: Path, current: Mapping[str, str]) -> list[str] | Non
 def store(work_dir: Path, current: Mapping[str, str]) -> None:
     """Write the fingerprint into a work directory."""
     write_atomic(work_dir / FILE_NAME, json.dumps(dict(current), indent=1) + "\n")
+
+
+def discard(work_dir: Path) -> None:
+    """Delete a work directory, its fingerprint first: what a kill leaves of it is then resumed by nobody."""
+    (work_dir / FILE_NAME).unlink(missing_ok=True)
+    shutil.rmtree(work_dir, ignore_errors=True)
 
 
 def _digest(content: bytes) -> str:

@@ -31,7 +31,8 @@ class ProgressHook(Hook):
         title: text before the bar.
     """
 
-    priority = "LOW"
+    # Before the learning rate of the next iteration is set (LOW) and before a checkpoint is written (VERY_LOW).
+    priority = "BELOW_NORMAL"
 
     def __init__(self, log: TrainingLog, interval: int, title: str) -> None:
         self._log = log
@@ -79,33 +80,20 @@ class ProgressHook(Hook):
         self._log.append({"iteration": iteration, "seconds": round(seconds, 2), **values})
 
 
-class CrashSafeCheckpointHook(Hook):
-    """Keeps one checkpoint to resume from and the weights that were best on the val split.
-
-    mmengine's own hook deletes the old file before it writes the new one and writes in place, so a kill at the wrong
-    moment loses both; here each file is replaced in one step, the best weights before the state that refers to them.
+class BestWeightsHook(Hook):
+    """Keeps the weights that were best on the val split.
 
     Args:
-        work_dir: where both files are kept.
-        interval: iterations between two checkpoints; each validation also writes one.
-        metadata: stored with the best weights.
+        work_dir: where the file is kept.
+        metadata: stored with the weights.
     """
 
     # Above mmengine's EMAHook (NORMAL): at the end of a validation the model still holds the averaged weights.
     priority = "ABOVE_NORMAL"
 
-    def __init__(self, work_dir: Path, interval: int, metadata: dict[str, str]) -> None:
+    def __init__(self, work_dir: Path, metadata: dict[str, str]) -> None:
         self._work_dir = work_dir
-        self._interval = interval
         self._metadata = metadata
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
-    ) -> None:
-        iteration = runner.iter + 1
-        validates = iteration % runner.train_loop.val_interval == 0 or iteration == runner.max_iters
-        if iteration % self._interval == 0 and not validates:
-            self._save(runner, iteration)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         ap = (metrics or {}).get(METRIC, math.nan)
@@ -117,6 +105,33 @@ class CrashSafeCheckpointHook(Hook):
             save_weights(self._work_dir / BEST_FILE, student.state_dict(), {**self._metadata, **iteration})
             hub.update_info("best_ap", -1.0 if math.isnan(ap) else ap)
             hub.update_info("best_iteration", runner.iter)
+
+
+class CrashSafeCheckpointHook(Hook):
+    """Keeps one checkpoint to resume from.
+
+    mmengine's own hook deletes the old file before it writes the new one and writes in place, so a kill at the wrong
+    moment loses both; here the file is replaced in one step, after the best weights that it refers to.
+
+    Args:
+        work_dir: where the file is kept.
+        interval: iterations between two checkpoints; each validation also writes one.
+    """
+
+    # After everything that an iteration changes: the average (NORMAL) and the learning rate (LOW).
+    priority = "VERY_LOW"
+
+    def __init__(self, work_dir: Path, interval: int) -> None:
+        self._work_dir = work_dir
+        self._interval = interval
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
+    ) -> None:
+        iteration = runner.iter + 1
+        validates = iteration % runner.train_loop.val_interval == 0 or iteration == runner.max_iters
+        if iteration % self._interval == 0 and not validates:
+            self._save(runner, iteration)
 
     def after_val(self, runner: Runner) -> None:
         self._save(runner, runner.iter)

@@ -2,7 +2,6 @@
 
 import logging
 import resource
-import shutil
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ from pipeline.checkpoints import load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS
-from pipeline.recipes import Recipe, build_detector
+from pipeline.recipes import Recipe, build_detector, pretrained_parts
 from pipeline.records import DatasetRecord, TrainingRecord
 from pipeline.settings import TrainSettings
 from pipeline.storage import sha256_of
 from pipeline.training import fingerprint
 from pipeline.training.backbone import load_backbone
-from pipeline.training.hooks import BEST_FILE, RESUME_FILE, CrashSafeCheckpointHook, ProgressHook
+from pipeline.training.hooks import BEST_FILE, RESUME_FILE, BestWeightsHook, CrashSafeCheckpointHook, ProgressHook
 from pipeline.training.log import TrainingLog
 from pipeline.training.runner import build_runner
 
@@ -69,15 +68,28 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord:
     device = choose_device(job.settings.device)
     precision = choose_precision(job.settings.precision, device)
     resume_from = _prepare_work_dir(job, precision)
-    distiller = build_distiller(job)
     log = TrainingLog(job.work_dir)
+    if not _is_finished(job, log):
+        _run(job, log, device, precision, resume_from)
+    state, kept = load_weights(job.work_dir / BEST_FILE)
+    save_weights(weights, state, kept)
+    return _record(job, log, kept, precision, device)
+
+
+def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
+    """Whether a run was killed after its last validation, which is logged after the best weights are in place."""
+    return any(point.iteration == int(job.recipe.config.train_cfg.max_iters) for point in log.validation())
+
+
+def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
     metadata = {"model": job.recipe.name, "recipe": str(job.recipe.path), "recipe_sha256": job.recipe.sha256}
     hooks = [
-        CrashSafeCheckpointHook(job.work_dir, job.settings.checkpoint_interval, metadata),
+        BestWeightsHook(job.work_dir, metadata),
+        CrashSafeCheckpointHook(job.work_dir, job.settings.checkpoint_interval),
         ProgressHook(log, job.settings.log_interval, job.recipe.name),
     ]
     runner = build_runner(
-        distiller,
+        build_distiller(job),
         job.recipe,
         job.dataset,
         job.dataset_dir,
@@ -91,9 +103,6 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord:
     # mmdet prints each time it indexes an annotation file; the progress bar is on the error stream.
     with redirect_stdout(StringIO()):
         runner.train()
-    state, kept = load_weights(job.work_dir / BEST_FILE)
-    save_weights(weights, state, kept)
-    return _record(job, log, kept, precision, device)
 
 
 def build_distiller(job: TrainingJob) -> Distiller:
@@ -104,6 +113,12 @@ def build_distiller(job: TrainingJob) -> Distiller:
     student.init_weights()
     if source := job.recipe.config.get("backbone_weights"):
         load_backbone(student.backbone, source)
+    else:
+        for part, address in pretrained_parts(job.recipe.config.model).items():
+            logger.warning(
+                "%s: %s starts from random weights: %s is not fetched without a hash; list it under `backbone_weights`",
+                *(job.recipe.path, part, address),
+            )
     distillation = job.recipe.config.get("distillation", {})
     if distillation and job.teacher is not None:
         teacher = fuse_conv_bn(job.teacher[0])
@@ -134,7 +149,7 @@ def _prepare_work_dir(job: TrainingJob, precision: str) -> Path | None:
         return checkpoint
     if changed:
         logger.info("%s: starting clean, changed since the last run: %s", job.recipe.name, ", ".join(changed))
-    shutil.rmtree(job.work_dir, ignore_errors=True)
+    fingerprint.discard(job.work_dir)
     job.work_dir.mkdir(parents=True)
     fingerprint.store(job.work_dir, current)
     return None

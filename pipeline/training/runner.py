@@ -1,5 +1,6 @@
 """The mmengine Runner as this pipeline configures it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,33 @@ from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
 from pipeline.training.metric import ValidationMetric
 from pipeline.training.precision import AutocastOptimWrapper
+
+
+class DeviceRunner(Runner):
+    """mmengine's Runner on a device of our choice; its own takes an accelerator wherever it finds one.
+
+    Args:
+        device: where the model is trained.
+        arguments: those of mmengine's Runner.
+    """
+
+    def __init__(self, device: torch.device, **arguments: Any) -> None:
+        self._device = device
+        super().__init__(**arguments)
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Move the model to the device; one device needs no wrapper."""
+        return model.to(self._device)
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable[..., Any] = "cpu",
+    ) -> None:
+        """Resume from a checkpoint that is read on the CPU: a GPU need not hold it beside the model."""
+        super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
 
 
 def build_runner(
@@ -38,7 +66,8 @@ def build_runner(
     config = recipe.config
     wrapper = ConfigDict(config.optim_wrapper, type=AutocastOptimWrapper, device_type=device.type, precision=precision)
     val_annotations, _ = split_paths(dataset_dir, dataset.splits["val"])
-    return Runner(
+    return DeviceRunner(
+        device=device,
         model=distiller,
         work_dir=str(work_dir),
         train_dataloader=_loader(config.train_dataloader, recipe, dataset, dataset_dir, "train", settings.workers),

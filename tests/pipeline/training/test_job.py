@@ -20,7 +20,8 @@ from pipeline.recipes import Recipe, build_detector
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
 from pipeline.training import TrainingJob, train
-from pipeline.training.hooks import RESUME_FILE
+from pipeline.training.fingerprint import discard
+from pipeline.training.hooks import BEST_FILE, RESUME_FILE
 from pipeline.training.job import build_distiller
 
 CROSSKD = "crosskd_gfl_mobilenetv2_r18w16_embedded.py"
@@ -84,29 +85,119 @@ def test_twin_and_student_start_equal_and_see_the_same_data(
     assert first[0] == pytest.approx(first[1], rel=1e-6)
 
 
+@pytest.fixture
+def averaged(tmp_path: Path) -> str:
+    """A twin's recipe file with averaged weights and a learning rate that changes in every iteration."""
+    base = Path("configs/students/twin_gfl_r18w16_embedded.py").resolve()
+    path = tmp_path / "averaged.py"
+    path.write_text(
+        f"_base_ = [{str(base)!r}]\n"
+        "optim_wrapper = dict(optimizer=dict(lr=0.01))\n"
+        "param_scheduler = [dict(type='LinearLR', start_factor=0.5, by_epoch=False, begin=0, end=6)]\n"
+        "custom_hooks = [dict(type='EMAHook', momentum=0.2)]\n"
+    )
+    return str(path)
+
+
+# Checkpoints are written after iterations 2 and 4, and after each validation: 3 and 6.
+@pytest.mark.parametrize("stopped_in", [3, 4, 5, 6])
 def test_resumes_after_an_interruption_and_ends_with_the_same_weights(
     make_recipe: RecipeMaker,
     in_scratch: Path,
     squares: Squares,
     settings: TrainSettings,
     monkeypatch: pytest.MonkeyPatch,
+    averaged: str,
+    stopped_in: int,
 ) -> None:
-    straight = job(make_recipe("straight"), squares, settings)
-    train(straight, in_scratch / "straight.safetensors")
-    broken = job(make_recipe("broken"), squares, settings)
-    monkeypatch.setattr("pipeline.distillers.distiller.Distiller.iteration", _FailAt(5), raising=False)
-    with pytest.raises(KeyboardInterrupt):
-        train(broken, in_scratch / "broken.safetensors")
-    monkeypatch.undo()
-    monkeypatch.setattr("pipeline.training.job.WORK_DIRS", in_scratch / "work_dirs")
+    straight = train(job(make_recipe("straight", averaged), squares, settings), in_scratch / "straight.safetensors")
+    broken = job(make_recipe("broken", averaged), squares, settings)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.distillers.distiller.Distiller.iteration", _FailAt(stopped_in), raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            train(broken, in_scratch / "broken.safetensors")
     assert not (in_scratch / "broken.safetensors").exists()
     record = train(broken, in_scratch / "broken.safetensors")
     assert record.resumed == 1
-    assert [point.iteration for point in record.points] == [1, 2, 3, 4, 5, 6]
+    rates = [(point.iteration, point.learning_rate) for point in record.points]
+    assert rates == [(point.iteration, point.learning_rate) for point in straight.points]
+    assert [rate for _, rate in rates] == pytest.approx([0.005, 0.006, 0.007, 0.008, 0.009, 0.01])
     wanted, _ = load_weights(in_scratch / "straight.safetensors")
     got, _ = load_weights(in_scratch / "broken.safetensors")
     for name, value in wanted.items():
         torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_the_kept_weights_are_the_averaged_ones_that_were_validated(
+    make_recipe: RecipeMaker, in_scratch: Path, squares: Squares, settings: TrainSettings, averaged: str
+) -> None:
+    recipe = make_recipe("averaged", averaged, **{"train_cfg.max_iters": 2, "train_cfg.val_interval": 2})
+    averages = job(recipe, squares, settings)
+    train(averages, in_scratch / "averaged.safetensors")
+    got, _ = load_weights(in_scratch / "averaged.safetensors")
+    checkpoint = torch.load(averages.work_dir / RESUME_FILE, weights_only=True)
+    for name, last in checkpoint["ema_state_dict"].items():
+        key = name.removeprefix("module.student.")
+        if key in got and last.is_floating_point():
+            torch.testing.assert_close(got[key], checkpoint["state_dict"][f"student.{key}"])
+    moved = [name for name in got if name.endswith("conv.weight")]
+    trained = {name: checkpoint["ema_state_dict"][f"module.student.{name}"] for name in moved}
+    assert moved
+    assert not any(torch.equal(got[name], trained[name]) for name in moved)
+
+
+def test_a_kill_after_the_last_validation_repeats_nothing(
+    make_recipe: RecipeMaker,
+    in_scratch: Path,
+    squares: Squares,
+    settings: TrainSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finished = job(make_recipe("model"), squares, settings)
+    before = train(finished, in_scratch / "first.safetensors")
+    monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
+    after = train(finished, in_scratch / "second.safetensors")
+    assert (in_scratch / "first.safetensors").read_bytes() == (in_scratch / "second.safetensors").read_bytes()
+    assert after.model_copy(update={"peak_memory_bytes": before.peak_memory_bytes}) == before
+
+
+@pytest.mark.parametrize("deleted", [BEST_FILE, RESUME_FILE, "log.jsonl"])
+def test_a_work_directory_that_was_half_deleted_is_not_resumed(
+    make_recipe: RecipeMaker,
+    in_scratch: Path,
+    squares: Squares,
+    settings: TrainSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    deleted: str,
+) -> None:
+    finished = job(make_recipe("model"), squares, settings)
+    train(finished, in_scratch / "first.safetensors")
+
+    def killed(folder: Path, **_: object) -> None:
+        (folder / deleted).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            discard(finished.work_dir)
+    record = train(finished, in_scratch / "second.safetensors")
+    assert record.resumed == 0
+    assert [point.iteration for point in record.points] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_cpu_is_used_where_it_is_asked_for_beside_another_device(
+    make_recipe: RecipeMaker,
+    in_scratch: Path,
+    squares: Squares,
+    settings: TrainSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What mmengine takes by itself on a machine with an accelerator; nothing can be computed on "meta".
+    monkeypatch.setattr("mmengine.runner.runner.get_device", lambda: "meta")
+    record = train(job(make_recipe("model"), squares, settings), in_scratch / "model.safetensors")
+    assert record.device == "cpu"
+    assert record.iterations == 6
 
 
 class _FailAt:
@@ -198,3 +289,21 @@ def test_goes_on_after_kill_minus_9(
     assert record.resumed == 1
     assert [point.iteration for point in record.points] == list(range(1, 41))
     load_detector(recipe, in_scratch / "killed.safetensors")
+
+
+def test_weights_that_are_not_fetched_are_named(
+    make_recipe: RecipeMaker,
+    squares: Squares,
+    settings: TrainSettings,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    base = Path("configs/students/twin_gfl_r18w16_embedded.py").resolve()
+    pretrained = tmp_path / "pretrained.py"
+    init = "dict(type='Pretrained', checkpoint='torchvision://resnet18')"
+    pretrained.write_text(f"_base_ = [{str(base)!r}]\nmodel = dict(backbone=dict(init_cfg={init}))\n")
+    build_distiller(job(make_recipe("pretrained", str(pretrained)), squares, settings))
+    assert "pretrained.py: model.backbone starts from random weights: torchvision://resnet18 is not" in caplog.text
+    caplog.clear()
+    build_distiller(job(make_recipe("plain"), squares, settings))
+    assert not caplog.text

@@ -1,0 +1,84 @@
+"""A trained student on its way from the work directory to its place."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.checkpoints import load_detector
+from pipeline.layout import DATASET, WORK_DIRS, losses_file, recipe_file, training_file, validation_file, weights_file
+from pipeline.recipes import Recipe, load_resolved
+from pipeline.records import DatasetRecord, TrainingRecord
+from pipeline.settings import Params, TrainSettings
+from pipeline.student import distil_student
+from pipeline.teacher import provide_teacher
+
+
+@pytest.fixture
+def project(
+    make_recipe: Callable[..., Recipe],
+    squares: tuple[DatasetRecord, Path],
+    settings: TrainSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Params:
+    """A project folder with a prepared data set and resolved recipes, as the stages before training leave it."""
+    record, images = squares
+    for name in ("twin", "teacher"):
+        made = make_recipe(name, **{"train_cfg.max_iters": 2, "train_cfg.val_interval": 2})
+        target = tmp_path / recipe_file(made.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(tmp_path / f"{name}.json", target)
+    shutil.copytree(images, tmp_path / DATASET)
+    record.write(tmp_path / DATASET / "dataset.json")
+    monkeypatch.chdir(tmp_path)
+    return Params.model_validate(
+        {
+            "data": {},
+            "teacher": {"config": "unused.py"},
+            "students": {"twin": {"recipe": "unused.py"}},
+            "train": settings,
+            "export": {"models": ["twin"]},
+            "benchmark": {"backends": ["onnxruntime"]},
+        }
+    )
+
+
+def left_of(name: str) -> list[str]:
+    return sorted(path.name for path in weights_file(name).parent.parent.iterdir())
+
+
+def test_a_student_leaves_weights_record_and_curves_and_nothing_else(project: Params) -> None:
+    distil_student(project, "twin")
+    load_detector(load_resolved(recipe_file("twin")), weights_file("twin"))
+    record = TrainingRecord.read(training_file("twin"))
+    assert record.iterations == 2
+    assert losses_file("twin").read_text().splitlines()[0].startswith("iteration,learning_rate,loss")
+    assert len(validation_file("twin").read_text().splitlines()) == 1 + len(record.validation)
+    assert left_of("twin") == ["twin"]
+    assert not (WORK_DIRS / "twin").exists()
+
+
+def test_a_teacher_without_a_checkpoint_is_trained(project: Params) -> None:
+    provide_teacher(project, "auto")
+    load_detector(load_resolved(recipe_file("teacher")), weights_file("teacher"))
+    assert TrainingRecord.read(training_file("teacher")).iterations == 2
+    assert left_of("teacher") == ["teacher"]
+    assert not (WORK_DIRS / "teacher").exists()
+
+
+def test_a_kill_before_the_weights_are_in_place_trains_nothing_again(
+    project: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.records.TrainingRecord.write", kill)
+        with pytest.raises(KeyboardInterrupt):
+            distil_student(project, "twin")
+    assert left_of("twin") == []
+    monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
+    distil_student(project, "twin")
+    assert left_of("twin") == ["twin"]
