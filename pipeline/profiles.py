@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.cli import stage_main
 from pipeline.errors import SettingsError
-from pipeline.settings import PARAMS_FILE, parse_params
+from pipeline.settings import PARAMS_FILE, parse_params, read_yaml
 
 FOLDER = Path("configs/profiles")
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):

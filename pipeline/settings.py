@@ -1,5 +1,6 @@
 """``params.yaml`` as typed, validated settings: every stage reads its values from here."""
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -48,7 +49,7 @@ class CocoSplitSettings(Settings):
 
 
 class CocoDirSettings(Settings):
-    """Any data set with COCO-style json. ``classes`` restricts and orders the categories when given."""
+    """Any data set with COCO-style json."""
 
     root: Path = Path("datasets/custom")
     train: CocoSplitSettings = CocoSplitSettings(annotations="annotations/train.json", images="train")
@@ -188,16 +189,39 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and validate ``params.yaml``.
 
     Raises:
-        SettingsError: the file is missing or not YAML, or a key is unknown, missing or out of range;
-            every finding is listed with its key and value.
+        SettingsError: the file is missing or not YAML, a key is given twice, or a key is unknown, missing or out of
+            range; every finding is listed with its key and value.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such file; run the command from the project's root") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not valid YAML: {error}") from error
     return parse_params(content, source=str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys and says nothing (PyYAML issue 165)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        lines: dict[str, int] = {}
+        for key_node, _ in node.value:
+            key = key_node.value
+            if not isinstance(key, str) or key == "<<":
+                continue
+            if key in lines:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key!r} of line {lines[key]} is given again; keep one of the two",
+                    problem_mark=key_node.start_mark,
+                )
+            lines[key] = key_node.start_mark.line + 1
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str) -> Any:
+    """Read YAML that holds plain values; raises ``yaml.YAMLError``, also for a key that is given twice."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
 
 
 def parse_params(content: object, source: str = "params.yaml") -> Params:

@@ -50,15 +50,27 @@ def replace_atomic(path: Path, write: Callable[[Path], object]) -> None:
 def fresh_directory(path: Path) -> Iterator[Path]:
     """Yield an empty scratch directory that replaces ``path`` when the block ends without an error.
 
-    On an error the scratch directory is removed and an earlier ``path`` stays as it was.
+    On an error the scratch directory is removed and an earlier ``path`` stays as it was. A directory cannot be replaced
+    in one step: the earlier one is set aside as ``.<name>.old`` first, and taken back by the next call if a kill fell
+    between the two moves.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.old")
+    _take_back(path, aside)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield scratch
         scratch.chmod(0o755)
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(aside)
         scratch.replace(path)
     finally:
+        _take_back(path, aside)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _take_back(path: Path, aside: Path) -> None:
+    if path.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.exists():
+        aside.replace(path)

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import SettingsError
-from pipeline.settings import PARAMS_FILE, load_params, parse_params
+from pipeline.settings import PARAMS_FILE, load_params, parse_params, read_yaml
 
 
 def smallest() -> dict[str, Any]:
@@ -157,3 +157,27 @@ def test_a_written_file_is_read_back_and_cannot_change(tmp_path: Path) -> None:
     assert params == parse_params(smallest())
     with pytest.raises(ValidationError, match="frozen"):
         params.train.seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "first", "again"),
+    [
+        ("data: {name: trees}\ntrain: {seed: 0}\ndata: {name: digits}\n", "data", 1, 3),
+        ("train:\n  seed: 0\n  workers: 2\n  seed: 1\n", "seed", 2, 4),
+        ("train: {seed: 0, seed: 1}\n", "seed", 1, 1),
+        ("students:\n  twin: {recipe: a.py}\n  'twin': {recipe: b.py}\n", "twin", 2, 3),
+    ],
+)
+def test_a_key_given_twice_is_named_with_its_lines(tmp_path: Path, text: str, key: str, first: int, again: int) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        load_params(path)
+    assert str(path) in str(error.value)
+    assert f"the key '{key}' of line {first} is given again" in str(error.value)
+    assert f"line {again}, column" in str(error.value)
+
+
+def test_equal_keys_in_different_mappings_are_no_error() -> None:
+    text = "base: &base {seed: 0}\na: {<<: *base, seed: 1}\nb: {<<: *base, workers: 2}\n1: {}\n"
+    assert read_yaml(text) == {"base": {"seed": 0}, "a": {"seed": 1}, "b": {"seed": 0, "workers": 2}, 1: {}}

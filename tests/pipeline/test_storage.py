@@ -1,6 +1,11 @@
 """Atomic writes: old content or new content, never something between."""
 
 import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -98,3 +103,68 @@ def test_a_crash_before_anything_existed_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         fill()
     assert names(tmp_path) == []
+
+
+def replace_failing_on_call(number: int, error: type[BaseException]) -> Callable[[Path, Path], Path]:
+    """``Path.replace`` that fails as if the process ended on its n-th call, and works before and after."""
+    calls = count(1)
+    real = Path.replace
+
+    def replace(source: Path, target: Path) -> Path:
+        if next(calls) == number:
+            raise error
+        return real(source, target)
+
+    return replace
+
+
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_error_while_moving_keeps_the_old_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int, error: type[BaseException]
+) -> None:
+    target = tmp_path / "data"
+    with fresh_directory(target) as scratch:
+        (scratch / "old").write_text("old")
+
+    def replace_it() -> None:
+        with fresh_directory(target) as scratch:
+            (scratch / "new").write_text("new")
+
+    monkeypatch.setattr(Path, "replace", replace_failing_on_call(call, error))
+    with pytest.raises(error):
+        replace_it()
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["data"]
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_kill_between_the_moves_loses_neither(tmp_path: Path, call: int) -> None:
+    target = tmp_path / "data"
+    with fresh_directory(target) as scratch:
+        (scratch / "old").write_text("old")
+    script = (
+        "import os, sys\n"
+        "from itertools import count\n"
+        "from pathlib import Path\n"
+        "from pipeline.storage import fresh_directory\n"
+        "calls, real = count(1), Path.replace\n"
+        f"Path.replace = lambda source, to: os._exit(9) if next(calls) == {call} else real(source, to)\n"
+        "with fresh_directory(Path(sys.argv[1])) as scratch:\n"
+        "    (scratch / 'new').write_text('new')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, target], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    assert killed.returncode == 9
+    assert (target if call == 1 else tmp_path / ".data.old").joinpath("old").read_text() == "old"
+
+    def fail() -> None:
+        with fresh_directory(target):
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        fail()
+    assert names(target) == ["old"]
+    with fresh_directory(target) as scratch:
+        (scratch / "newer").write_text("newer")
+    assert names(target) == ["newer"]
+    assert not (tmp_path / ".data.old").exists()
