@@ -18,11 +18,14 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 
+from pipeline import mmengine_packages
 from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
+
+mmengine_packages.provide()
 
 REQUIRED = (
     "model",
@@ -67,8 +70,8 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> d
     """
     try:
         config = Config.fromfile(str(path))
-    except (OSError, SyntaxError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
+    except Exception as error:  # a recipe is Python, and mmengine runs it
+        raise RecipeError(f"{path}: cannot be read as a recipe: {type(error).__name__}: {error}") from error
     for key in options:
         _check_option(config, key, path)
     config.merge_from_dict(dict(options))
@@ -134,6 +137,17 @@ def build_detector(recipe: Recipe) -> BaseDetector:
         return MODELS.build(without_pretrained(ConfigDict(recipe.config.model)))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"{recipe.path}: mmdet cannot build the model: {error}") from error
+
+
+def pretrained_parts(model: Mapping[str, Any], above: str = "model") -> dict[str, str]:
+    """Parts of a model that ask for a fetched checkpoint, with its address, by dotted name."""
+    found = {}
+    for key, value in model.items():
+        if isinstance(value, dict) and key == "init_cfg" and value.get("type") == "Pretrained":
+            found[above] = str(value.get("checkpoint"))
+        elif isinstance(value, dict):
+            found |= pretrained_parts(value, f"{above}.{key}")
+    return found
 
 
 def without_pretrained(model: ConfigDict) -> ConfigDict:

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.recipes import build_detector, load_resolved, resolve, without_pretrained, write_resolved
+from pipeline.recipes import (
+    build_detector,
+    load_resolved,
+    pretrained_parts,
+    resolve,
+    without_pretrained,
+    write_resolved,
+)
 from pipeline.records import DatasetRecord
 
 CROSSKD = Path("configs/students/crosskd_gfl_mobilenetv2_r18w16_embedded.py")
@@ -70,6 +77,26 @@ def test_missing_recipe_and_missing_keys_are_named(dataset: DatasetRecord, tmp_p
     (tmp_path / "short.py").write_text("model = dict(type='GFL')\n")
     with pytest.raises(RecipeError, match=r"'input_size'.* are missing"):
         resolve(tmp_path / "short.py", dataset, {})
+
+
+def test_a_recipe_may_inherit_mmdets_own(dataset: DatasetRecord, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("_base_ = 'mmdet::gfl/gfl_r50_fpn_1x_coco.py'\n")
+    local = tmp_path / "recipe.py"
+    local.write_text("_base_ = 'own.py'\ninput_size = (800, 1344)\n")
+    resolved = resolve(local, dataset, {})
+    assert resolved["config"]["model"]["backbone"]["depth"] == 50
+    assert resolved["config"]["model"]["bbox_head"]["num_classes"] == 3
+    assert pretrained_parts(resolved["config"]["model"]) == {"model.backbone": "torchvision://resnet50"}
+
+
+@pytest.mark.parametrize(
+    "line", ["x = undefined", "x = 1 / 0", "_base_ = 'mmdet::no/such.py'", "_base_ = 'nothing::x.py'", "x = ("]
+)
+def test_a_recipe_that_cannot_be_run_is_named(dataset: DatasetRecord, tmp_path: Path, line: str) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(line + "\n")
+    with pytest.raises(RecipeError, match=r"broken\.py: cannot be read as a recipe: \w+Error: "):
+        resolve(path, dataset, {})
 
 
 def test_a_damaged_resolved_recipe_is_named(tmp_path: Path) -> None:

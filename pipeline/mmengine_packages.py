@@ -1,0 +1,28 @@
+"""Where mmengine finds installed packages, for recipes that inherit ``mmdet::...``.
+
+mmengine 0.10 asks ``pkg_resources``, which setuptools 82 no longer has; the standard library knows as much.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import mmengine.config.config as mmengine_config
+
+
+def installed_path(package: str) -> str:
+    """The folder of an installed package; raises ``ModuleNotFoundError`` when there is none."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{package} is not installed")
+    return str(Path(spec.origin).parent)
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported."""
+    return find_spec(package) is not None
+
+
+def provide() -> None:
+    """Let mmengine's configurations ask the functions above."""
+    mmengine_config.get_installed_path = installed_path
+    mmengine_config.is_installed = is_installed
