@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from deploy.ladder import benchmark, check_gates
 from pipeline.cli import stage_main
+from pipeline.layout import DATASET, artefact_file, report_file
 from pipeline.records import EvaluationRecord
 from pipeline.settings import load_params
 
@@ -19,13 +19,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = load_params()
     record = benchmark(
         model,
-        artefact=Path("artefacts", f"{model}.onnx"),
-        dataset_dir=Path("data/prepared"),
+        artefact=artefact_file(model),
+        dataset_dir=DATASET,
         split=params.evaluate.split,
-        torch=EvaluationRecord.read(Path("reports/evaluation", f"{model}.json")),
+        torch=EvaluationRecord.read(report_file("evaluation", model)),
         settings=params.benchmark,
     )
-    record.write(Path("reports/benchmark", f"{model}.json"))
+    record.write(report_file("benchmark", model))
     check_gates(record, params.gates)
 
 

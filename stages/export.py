@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from deploy.export import check_gates, export_model
 from pipeline.cli import stage_main
+from pipeline.layout import DATASET, artefact_file, recipe_file, report_file, weights_file
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
 
@@ -18,14 +18,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = parser.parse_args(argv).model
     params = load_params()
     record = export_model(
-        recipe=load_resolved(Path("build/recipes", f"{model}.json")),
-        weights=Path("models", model, "weights.safetensors"),
-        dataset_dir=Path("data/prepared"),
+        recipe=load_resolved(recipe_file(model)),
+        weights=weights_file(model),
+        dataset_dir=DATASET,
         split=params.evaluate.split,
         settings=params.export,
-        artefact=Path("artefacts", f"{model}.onnx"),
+        artefact=artefact_file(model),
     )
-    record.write(Path("reports/export", f"{model}.json"))
+    record.write(report_file("export", model))
     check_gates(record, params.gates)
 
 

@@ -1,0 +1,332 @@
+"""What dvc.yaml promises: a stage is run again when, and only when, something that decides its result has changed."""
+
+import ast
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import layout
+from pipeline.layout import TEACHER
+from pipeline.training.fingerprint import CODE
+
+PACKAGES = ("pipeline", "stages", "deploy")
+GENERATED = ("data/", "build/", "models/", "artefacts/", "reports/")
+
+# Modules and packages that no stage needs to depend on.
+NEVER_CHANGE_A_RESULT = {
+    "pipeline.__init__": "only puts the finder of mmcv's operators in place",
+    "deploy.__init__": "offers `deploy.load` to users; no stage calls it",
+    "stages.__init__": "only asks OpenMP to wait passively",
+    "pipeline.mmcv_extension": "only offers pipeline.mmcv_ops to mmcv",
+    "pipeline.errors": "messages of runs that fail, and so have no result",
+    "deploy.errors": "the same",
+    "pipeline.cli": "prints those messages",
+    "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
+    "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
+    "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
+    "pipeline.storage": "writes what it is given, in one step",
+    "pipeline.downloads": "delivers content of a given hash or fails",
+    "deploy.onnx_file": "reads a file's metadata as it stands or refuses the file",
+    "pipeline.datasets.layout": "finds the files that data/prepared, a dependency, lists",
+    "pipeline.datasets": "makes data/prepared, which is a dependency of every stage that reads it",
+    "pipeline.mmengine_packages": "finds what resolved recipes inherit",
+    "pipeline.recipes": "makes the resolved recipes, which are dependencies; reading them back loses nothing, and "
+    "mmdet builds the model. Depending on it would train everything again for a new error message",
+}
+# What a stage imports and does not run, or runs without a trace in its result.
+NOT_USED_BY = {
+    "data": {"pipeline.mmcv_ops": "no detector"},
+    "recipes": {"pipeline.mmcv_ops": "configurations are read, no detector runs"},
+    "teacher": {
+        "pipeline.detectors": "what a method needs to know of a detector; a teacher is trained without methods",
+        "pipeline.distillers": "the same; the distiller itself is a dependency",
+        "pipeline.evaluation": "without a bootstrap only accuracy and inputs, which are dependencies",
+    },
+    "distill": {
+        "pipeline.evaluation": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "pipeline.sources": "delivers backbone weights of a given hash or fails",
+    },
+    "evaluate": {
+        "pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet",
+        "deploy.backends": "the backends of artefacts; PyTorch's is a dependency",
+        "deploy.export_check": "compares artefacts",
+        "deploy.translations": "translates operators for ONNX",
+        "deploy.latency": "benchmarks only",
+        "deploy.memory": "benchmarks only",
+    },
+    "export": {"pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet"},
+    "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
+    "report": {"pipeline.mmcv_ops": "no detector"},
+}
+NOT_USED_BY["evaluate_teacher"] = NOT_USED_BY["evaluate"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of dvc.yaml; ``item`` is the model of a ``foreach`` stage."""
+
+    name: str
+    item: str | None
+    content: Mapping[str, Any]
+
+    @property
+    def module(self) -> str:
+        python, option, module, *_ = self.content["cmd"].split()
+        assert (python, option) == ("python", "-m")
+        return str(module)
+
+    @property
+    def deps(self) -> list[str]:
+        return list(self.content.get("deps", []))
+
+    @property
+    def outs(self) -> list[str]:
+        entries = [entry for kind in ("outs", "metrics", "plots") for entry in self.content.get(kind, [])]
+        return [next(iter(entry)) if isinstance(entry, dict) else str(entry) for entry in entries]
+
+    @property
+    def params(self) -> list[str]:
+        return list(self.content.get("params", []))
+
+
+def read_yaml(path: str) -> Any:
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+PARAMS = read_yaml("params.yaml")
+
+
+def stages() -> Iterator[Stage]:
+    for name, content in read_yaml("dvc.yaml")["stages"].items():
+        if "foreach" not in content:
+            yield Stage(name, None, content)
+            continue
+        items: Any = PARAMS
+        for key in content["foreach"].removeprefix("${").removesuffix("}").split("."):
+            items = items[key]
+        variable = "${key}" if isinstance(items, dict) else "${item}"
+        for item in items:
+            text = yaml.safe_dump(content["do"]).replace(variable, item)
+            assert "${" not in text
+            yield Stage(name, item, yaml.safe_load(text))
+
+
+STAGES = {f"{stage.name}@{stage.item}" if stage.item else stage.name: stage for stage in stages()}
+DISTIL = [stage for stage in STAGES.values() if stage.name == "distill"]
+
+
+def named(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts)
+
+
+FILES = {named(path): path for package in PACKAGES for path in sorted(Path(package).rglob("*.py"))}
+
+
+DOTTED = {name for name in FILES if "." in name}
+
+
+def importable(name: str) -> str | None:
+    """The file behind an imported name, in dots; a package is its ``__init__``."""
+    return name if name in FILES else f"{name}.__init__" if f"{name}.__init__" in FILES else None
+
+
+def running(nodes: Iterable[ast.AST], everywhere: bool) -> Iterator[ast.AST]:
+    """All nodes but those for the type checker; function bodies only if ``everywhere``."""
+    for node in nodes:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.FunctionDef) and not everywhere:
+            continue
+        yield node
+        yield from running(ast.iter_child_nodes(node), everywhere)
+
+
+@functools.cache
+def imports(module: str) -> frozenset[str]:
+    names: set[str] = set()
+    # Functions of a package's __init__ are for users of the package.
+    everywhere = not module.endswith(".__init__")
+    for node in running(ast.parse(FILES[module].read_text(encoding="utf-8")).body, everywhere):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(str(node.module))
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names |= {node.value} & DOTTED  # modules that are imported, or run, by their name
+    packages = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 1)}
+    return frozenset(found for name in names | packages if (found := importable(name)))
+
+
+@functools.cache
+def closure(module: str) -> frozenset[str]:
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            waiting += imports(current)
+    return frozenset(seen)
+
+
+def covers(entry: str, path: str | Path) -> bool:
+    """Whether ``entry`` is ``path`` or a folder above it."""
+    return PurePosixPath(path).is_relative_to(entry)
+
+
+def is_in(module: str, listed: Iterable[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in listed)
+
+
+def test_the_closure_follows_every_way_to_import() -> None:
+    distill = closure("stages.distill")
+    assert {"pipeline.student", "pipeline.training.hooks", "pipeline.detectors.gfl"} <= distill
+    assert "pipeline.mmcv_ops" in distill, "imported inside a function"
+    assert "pipeline.datasets.trees" in distill, "imported by the __init__ above pipeline.datasets.layout"
+    assert "deploy.session" not in distill, "only `deploy.load` and type checkers import it"
+    assert "deploy.backends.openvino_cpu" in closure("stages.benchmark"), "imported by its name"
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES.values() if not stage.content.get("always_changed")])
+def test_a_stage_depends_on_all_code_that_decides_its_result(stage: Stage) -> None:
+    harmless = {*NEVER_CHANGE_A_RESULT, *NOT_USED_BY[stage.name]}
+    missing = [
+        str(FILES[module])
+        for module in sorted(closure(stage.module))
+        if not is_in(module, harmless) and not any(covers(entry, FILES[module]) for entry in stage.deps)
+    ]
+    assert not missing, f"add them to the deps of {stage.name} in dvc.yaml, or say in this test why they do not matter"
+
+
+@pytest.mark.parametrize("stage", STAGES.values())
+def test_no_exception_is_out_of_date(stage: Stage) -> None:
+    unused = [
+        name for name in NOT_USED_BY.get(stage.name, {}) if not any(is_in(m, [name]) for m in closure(stage.module))
+    ]
+    assert not unused, f"{stage.name} no longer imports them"
+
+
+@pytest.mark.parametrize("stage", STAGES.values())
+def test_a_stage_depends_on_no_code_that_it_does_not_run(stage: Stage) -> None:
+    used = [FILES[module] for module in closure(stage.module)]
+    code = [entry for entry in stage.deps if entry.startswith(tuple(f"{package}/" for package in PACKAGES))]
+    assert not [entry for entry in code if not any(covers(entry, path) for path in used)]
+    assert not [entry for entry in code if not Path(entry).exists()]
+
+
+def test_the_fingerprint_of_a_killed_training_covers_what_training_depends_on() -> None:
+    around = {"stages/distill.py", "pipeline/student.py"}
+    for stage in DISTIL:
+        code = {entry for entry in stage.deps if entry.startswith("pipeline/")}
+        assert code - around == set(CODE)
+
+
+@pytest.mark.parametrize("stage", DISTIL)
+def test_training_ignores_settings_of_what_follows(stage: Stage) -> None:
+    foreign = ("evaluate", "export", "benchmark", "report", "gates")
+    assert not [param for param in stage.params if param.split(".")[0] in foreign]
+    assert not [entry for entry in stage.deps if entry.startswith("deploy")]
+
+
+@pytest.mark.parametrize("stage", DISTIL)
+def test_a_student_depends_on_its_own_recipe_and_on_no_other_students(stage: Stage) -> None:
+    recipes = {entry for entry in stage.deps if entry.startswith(str(layout.RECIPES))}
+    assert recipes == {str(layout.recipe_file(str(stage.item))), str(layout.recipe_file(TEACHER))}
+    others = [entry for other in DISTIL if other is not stage for entry in other.outs]
+    assert not [entry for entry in stage.deps for other in others if covers(entry, other) or covers(other, entry)]
+    # Neither the recipes' folder nor the teacher's evaluation record, which a new bootstrap changes.
+    assert not [entry for entry in stage.deps if covers(entry, layout.report_file("evaluation", TEACHER))]
+
+
+def before(stage: Stage) -> list[Stage]:
+    """All stages whose results a stage builds on."""
+    found: list[Stage] = []
+    waiting = [stage]
+    while waiting:
+        deps = waiting.pop().deps
+        for other in STAGES.values():
+            if other not in found and any(covers(d, out) or covers(out, d) for d in deps for out in other.outs):
+                found.append(other)
+                waiting.append(other)
+    return found
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES.values() if stage.name == "benchmark"])
+def test_nothing_before_a_benchmark_reads_its_settings(stage: Stage) -> None:
+    earlier = before(stage)
+    expected = {"data", "recipes", "teacher", "evaluate", "export", "device"}
+    if stage.item == TEACHER:
+        expected = expected - {"evaluate"} | {"evaluate_teacher"}
+    assert expected <= {other.name for other in earlier}
+    read = [param for other in earlier for param in other.params]
+    assert not [param for param in read if param.startswith(("benchmark", "gates.benchmark", "report"))]
+
+
+def leaves(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        yield from leaves(value, f"{above}{key}.") if isinstance(value, dict) and value else [f"{above}{key}"]
+
+
+@pytest.mark.parametrize("leaf", list(leaves(PARAMS)))
+def test_every_setting_is_read_by_a_stage(leaf: str) -> None:
+    assert any(f"{leaf}.".startswith(f"{param}.") for stage in STAGES.values() for param in stage.params)
+
+
+@pytest.mark.parametrize("stage", STAGES.values())
+def test_a_stage_names_settings_that_exist(stage: Stage) -> None:
+    known = list(leaves(PARAMS))
+    assert not [param for param in stage.params if not any(f"{leaf}.".startswith(f"{param}.") for leaf in known)]
+
+
+def test_every_generated_dependency_is_made_by_one_stage() -> None:
+    made = [out for stage in STAGES.values() for out in stage.outs]
+    assert len(made) == len(set(made))
+    for stage in STAGES.values():
+        for entry in stage.deps:
+            if f"{entry}/".startswith(GENERATED):
+                assert any(covers(entry, out) or covers(out, entry) for out in made), f"{stage.name}: {entry}"
+
+
+def written(stage: Stage) -> set[Path]:
+    """The paths of pipeline/layout.py that a stage writes."""
+    model = stage.item or TEACHER
+    evaluation = {layout.report_file("evaluation", model), layout.report_file("detections", model)}
+    trained = {layout.weights_file(model), layout.training_file(model)}
+    return {
+        "device": {layout.REPORTS / "device.json"},
+        "data": {layout.DATASET, layout.DATASET_RECORD},
+        "recipes": {layout.RECIPES, layout.recipe_file(TEACHER), *map(layout.recipe_file, PARAMS["students"])},
+        "teacher": trained,
+        "evaluate_teacher": evaluation | {layout.accepted_file(model)},
+        "distill": trained | {layout.losses_file(model), layout.validation_file(model)},
+        "evaluate": evaluation,
+        "export": {layout.artefact_file(model), layout.report_file("export", model)},
+        "benchmark": {layout.report_file("benchmark", model)},
+        "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures")},
+    }[stage.name]
+
+
+@pytest.mark.parametrize("stage", STAGES.values())
+def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
+    assert not [path for path in written(stage) if not any(covers(out, path) for out in stage.outs)]
+    assert not [out for out in stage.outs if not any(covers(out, path) for path in written(stage))]
+
+
+def test_no_path_of_the_layout_is_forgotten_here() -> None:
+    # Folders that hold several stages' results, and scratch that belongs to none.
+    shared = {"CACHE", "WORK_DIRS", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
+    outs = {"DATASET", "DATASET_RECORD", "RECIPES", "recipe_file", "weights_file", "training_file", "losses_file"}
+    outs |= {"validation_file", "accepted_file", "artefact_file", "report_file"}
+    public = {
+        name
+        for name, value in vars(layout).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType | type)
+    }
+    assert public == shared | outs
