@@ -23,14 +23,16 @@ def build_methods(configs: list[dict[str, Any]], student: BaseDetector, teacher:
     The random generators are left as they were, so that a student and its twin see the same data.
 
     Raises:
-        RecipeError: an unknown method or argument.
+        RecipeError: an unknown method or argument, a method given twice, or a pair that does not fit.
     """
-    methods = []
+    methods: list[Method] = []
     for config in configs:
         arguments = dict(config)
         name = arguments.pop("type", None)
         if name not in METHODS:
             raise RecipeError(f"distillation.methods: unknown type {name!r}; known: {sorted(METHODS)}")
+        if any(type(method) is METHODS[name] for method in methods):
+            raise RecipeError(f"distillation.methods: {name} is given twice; join the two into one")
         with torch.random.fork_rng():
             try:
                 methods.append(METHODS[name](student, teacher, **arguments))
