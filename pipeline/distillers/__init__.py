@@ -9,12 +9,13 @@ from mmdet.models.detectors.base import BaseDetector
 from pipeline.distillers.crosskd import CrossKD
 from pipeline.distillers.distiller import Distiller
 from pipeline.distillers.method import Method
+from pipeline.distillers.pkd import PKD
 from pipeline.distillers.schedule import WeightSchedule
 from pipeline.errors import RecipeError
 
 __all__ = ["METHODS", "Distiller", "Method", "WeightSchedule", "build_methods", "build_schedule"]
 
-METHODS: dict[str, type[Method]] = {"CrossKD": CrossKD}
+METHODS: dict[str, type[Method]] = {"CrossKD": CrossKD, "PKD": PKD}
 
 
 def build_methods(configs: list[dict[str, Any]], student: BaseDetector, teacher: BaseDetector) -> list[Method]:
