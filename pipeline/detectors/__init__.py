@@ -2,13 +2,22 @@
 
 from mmdet.models.detectors.base import BaseDetector
 
+from pipeline.detectors.atss import ATSSFamily
 from pipeline.detectors.family import Assignment, Family
+from pipeline.detectors.fcos import FCOSFamily
 from pipeline.detectors.gfl import GFLFamily
+from pipeline.detectors.retinanet import RetinaNetFamily
 from pipeline.errors import RecipeError
 
 __all__ = ["Assignment", "Family", "family_of"]
 
-_FAMILIES: dict[str, type[Family]] = {"GFLHead": GFLFamily}
+# By exact class name: a subclass (TOODHead is an ATSSHead) may predict in another way.
+_FAMILIES: dict[str, type[Family]] = {
+    "ATSSHead": ATSSFamily,
+    "FCOSHead": FCOSFamily,
+    "GFLHead": GFLFamily,
+    "RetinaHead": RetinaNetFamily,
+}
 
 
 def family_of(detector: BaseDetector) -> Family:

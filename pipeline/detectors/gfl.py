@@ -1,29 +1,20 @@
-"""Adapter of the GFL family (Li et al., Generalized Focal Loss, 2020)."""
+"""Adapter of the GFL family (Li et al., Generalized Focal Loss, arXiv 2006.04388)."""
 
 from typing import Any
 
-import torch
-from mmdet.utils import reduce_mean
-from torch import Tensor
-
-from pipeline.detectors.family import Assignment, Branches, Family
+from pipeline.detectors.family import Family, Layer, Published
 
 
 class GFLFamily(Family):
     """``cls`` is ``[N, K, H, W]`` quality logits, ``reg`` is ``[N, 4 (reg_max + 1), H, W]`` distribution logits."""
 
-    def predict(self, head: Any, features: Branches, level: int) -> Branches:
-        distribution = head.scales[level](head.gfl_reg(features["reg"]))
-        return {"cls": head.gfl_cls(features["cls"]), "reg": distribution.float()}
+    reg_losses = ("kl",)
+    fused_statistics = True  # as the students distilled before other families came
+    published = Published(reg_weight=4.0, feature_weight=6.0)
 
-    def predictions(self, outputs: tuple[list[Tensor], ...]) -> list[Branches]:
-        return [{"cls": cls, "reg": reg} for cls, reg in zip(*outputs, strict=True)]
-
-    def assignment(self, head: Any, targets: tuple[Any, ...]) -> Assignment:
-        _, labels, label_weights, _, _, positives = targets
-        count = torch.tensor(positives, dtype=torch.float, device=labels[0].device)
-        return Assignment(
-            labels=[level.reshape(-1) for level in labels],
-            label_weights=[level.reshape(-1) for level in label_weights],
-            normaliser=reduce_mean(count).item(),
-        )
+    def layers(self, head: Any, level: int) -> dict[str, Layer]:
+        scale = head.scales[level]
+        return {
+            "cls": Layer("cls", head.gfl_cls),
+            "reg": Layer("reg", lambda feature: scale(head.gfl_reg(feature)).float()),
+        }

@@ -9,12 +9,13 @@ from mmdet.models.detectors.base import BaseDetector
 from pipeline.distillers.crosskd import CrossKD
 from pipeline.distillers.distiller import Distiller
 from pipeline.distillers.method import Method
+from pipeline.distillers.pkd import PKD
 from pipeline.distillers.schedule import WeightSchedule
 from pipeline.errors import RecipeError
 
 __all__ = ["METHODS", "Distiller", "Method", "WeightSchedule", "build_methods", "build_schedule"]
 
-METHODS: dict[str, type[Method]] = {"CrossKD": CrossKD}
+METHODS: dict[str, type[Method]] = {"CrossKD": CrossKD, "PKD": PKD}
 
 
 def build_methods(configs: list[dict[str, Any]], student: BaseDetector, teacher: BaseDetector) -> list[Method]:
@@ -23,14 +24,16 @@ def build_methods(configs: list[dict[str, Any]], student: BaseDetector, teacher:
     The random generators are left as they were, so that a student and its twin see the same data.
 
     Raises:
-        RecipeError: an unknown method or argument.
+        RecipeError: an unknown method or argument, a method given twice, or a pair that does not fit.
     """
-    methods = []
+    methods: list[Method] = []
     for config in configs:
         arguments = dict(config)
         name = arguments.pop("type", None)
         if name not in METHODS:
             raise RecipeError(f"distillation.methods: unknown type {name!r}; known: {sorted(METHODS)}")
+        if any(type(method) is METHODS[name] for method in methods):
+            raise RecipeError(f"distillation.methods: {name} is given twice; join the two into one")
         with torch.random.fork_rng():
             try:
                 methods.append(METHODS[name](student, teacher, **arguments))

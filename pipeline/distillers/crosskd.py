@@ -1,9 +1,12 @@
 """CrossKD: the student's intermediate head features finish in the teacher's head (arXiv 2306.11369)."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.losses.iou_loss import giou_loss, iou_loss
 from torch import Tensor, nn
 
 from pipeline.detectors import Assignment, Family, family_of
@@ -11,30 +14,45 @@ from pipeline.detectors.family import Branches
 from pipeline.distillers.losses import (
     FLOAT32_EPS,
     distribution_divergence,
+    positive_entropy,
     quality_focal_distillation,
     standardise_like,
 )
 from pipeline.distillers.method import LossDict, Method, View
+from pipeline.distillers.preflight import check_crosskd, tower_widths
 from pipeline.errors import RecipeError
+
+BOX_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "giou": partial(giou_loss, eps=1e-7),
+    "iou": partial(iou_loss, mode="log", eps=1e-6),
+}
+_REDUCTIONS = ("sum", "mean")
 
 
 class CrossKD(Method):
     """Cross-head knowledge distillation for dense detectors.
 
+    A setting that is not given is the published one of the family (``Family.published``). A loss of weight 0 is not
+    computed.
+
     Args:
         student, teacher: stock mmdet detectors of one family; they are referred to, not owned.
         reused_head_index: number of tower convolutions (1-based) after which the student's feature is handed to the
             teacher's head; 0 hands over the FPN output.
-        cls_weight: weight of the classification distillation (published: 1).
-        reg_weight: weight of the regression distillation (published for GFL: 4).
+        cls_weight: weight of the classification distillation.
+        reg_weight: weight of the regression distillation.
+        center_weight: weight of the centerness distillation of the positives, where the family has a centerness.
+        reg_loss: ``kl`` between distributions (GFL), or ``giou`` (1 - GIoU) or ``iou`` (-log IoU) between boxes.
         beta: exponent of the quality focal loss.
         temperature: temperature of the distribution divergence.
+        bin_reduction: ``sum`` or ``mean`` of the divergence over the bins of a side.
+        legacy_normaliser: divide by the family's normaliser even below 1, as published. Only FCOS's goes there: a
+            batch without positives then has a loss in the hundred millions.
         adapter: a 1x1 convolution from the student's width to the teacher's on each branch, trained with the
             student and dropped afterwards; needed where the widths differ.
 
     Raises:
-        RecipeError: the index is outside either tower, the widths differ without ``adapter``, or the two heads have
-            another number of levels, classes or bins.
+        RecipeError: the pair does not fit (every mismatch is listed), or an argument does not fit the family.
     """
 
     # mmdet's heads are untyped; they are referred to, so nn.Module must not register them.
@@ -45,33 +63,40 @@ class CrossKD(Method):
         self,
         student: BaseDetector,
         teacher: BaseDetector,
-        reused_head_index: int = 3,
-        cls_weight: float = 1.0,
-        reg_weight: float = 4.0,
+        reused_head_index: int | None = None,
+        cls_weight: float | None = None,
+        reg_weight: float | None = None,
+        center_weight: float | None = None,
+        reg_loss: str | None = None,
         beta: float = 1.0,
         temperature: float = 1.0,
+        bin_reduction: str = "sum",
+        legacy_normaliser: bool = False,
         adapter: bool = False,
     ) -> None:
         super().__init__()
-        self.index = reused_head_index
-        self.cls_weight = cls_weight
-        self.reg_weight = reg_weight
+        self._family: Family = family_of(teacher)
+        published = self._family.published
+        self.index = published.reused_head_index if reused_head_index is None else reused_head_index
+        self.cls_weight = published.cls_weight if cls_weight is None else cls_weight
+        self.reg_weight = published.reg_weight if reg_weight is None else reg_weight
+        self.center_weight = published.center_weight if center_weight is None else center_weight
+        self.reg_loss = self._family.reg_losses[0] if reg_loss is None else reg_loss
         self.beta = beta
         self.temperature = temperature
-        self._family: Family = family_of(teacher)
-        _check_pair(student, teacher, self._family, reused_head_index)
+        self.bin_reduction = bin_reduction
+        self.legacy_normaliser = legacy_normaliser
+        check_crosskd(student, teacher, self.index, adapter)
         object.__setattr__(self, "_student", student)
         object.__setattr__(self, "_teacher_head", teacher.bbox_head)
-        widths = {name: _width(head, self._family, self.index) for name, head in _heads(student, teacher)}
+        self._check_losses()
+        self._outputs = self._needed_outputs()
+        self._branches = self._needed_branches()
         self.adapters = nn.ModuleDict()
         if adapter:
-            for branch in self._family.branches:
-                self.adapters[branch] = nn.Conv2d(widths["student"], widths["teacher"], 1)
-        elif widths["student"] != widths["teacher"]:
-            raise RecipeError(
-                f"CrossKD: the student's head is {widths['student']} channels wide and the teacher's "
-                f"{widths['teacher']}; set `adapter=True` in the recipe's CrossKD method, or make the widths equal"
-            )
+            mine, known = (tower_widths(detector, self._family, self.index) for detector in (student, teacher))
+            for branch in self._branches:
+                self.adapters[branch] = nn.Conv2d(mine[branch], known[branch], 1)
 
     def student_taps(self) -> dict[str, nn.Module]:
         return self._taps(self._student.bbox_head)
@@ -81,38 +106,37 @@ class CrossKD(Method):
 
     def losses(self, student: View, teacher: View, assignment: Assignment) -> LossDict:
         cross = [self._cross(student, teacher, level) for level in range(len(teacher.features))]
-        weights = [
-            max_score(known["cls"]) * weight
-            for known, weight in zip(teacher.predictions, assignment.label_weights, strict=True)
-        ]
-        total = sum(weight.sum() for weight in weights) + FLOAT32_EPS
+        known = teacher.predictions
+        # The published FCOS divides by 1e-6 where a batch has no positives; every other family starts at 1.
+        normaliser = assignment.normaliser if self.legacy_normaliser else max(assignment.normaliser, 1.0)
+        losses: dict[str, list[Tensor]] = {}
         with torch.autocast(teacher.features[0].device.type, enabled=False):
-            triples = list(zip(cross, teacher.predictions, strict=True))
-            return {
-                "loss_cls_kd": [
-                    self.cls_weight * self._classification(mine, known, label_weights, assignment.normaliser)
-                    for (mine, known), label_weights in zip(triples, assignment.label_weights, strict=True)
-                ],
-                "loss_reg_kd": [
-                    self.reg_weight * self._regression(mine, known, weight) / total
-                    for (mine, known), weight in zip(triples, weights, strict=True)
-                ],
-            }
+            if self.cls_weight:
+                losses["loss_cls_kd"] = self._classification(cross, known, assignment, normaliser)
+            if self.reg_weight:
+                losses["loss_reg_kd"] = self._regression(cross, known, assignment, normaliser)
+            if self.center_weight:
+                losses["loss_center_kd"] = self._centerness(cross, known, assignment, normaliser)
+            if self._family.sums_levels:
+                return {name: torch.stack(levels).sum() for name, levels in losses.items()}
+        return dict(losses)
 
     def _taps(self, head: nn.Module) -> dict[str, nn.Module]:
         if self.index == 0:
             return {}
-        return {branch: tower[self.index - 1] for branch, tower in self._family.towers(head).items()}
+        towers = self._family.towers(head)
+        return {branch: towers[branch][self.index - 1] for branch in self._branches}
 
     def _cross(self, student: View, teacher: View, level: int) -> Branches:
         towers = self._family.towers(self._teacher_head)
         features = {}
-        for branch, tower in towers.items():
+        for branch in self._branches:
             feature = self._aligned(branch, student, teacher, level)
-            for layer in tower[self.index :]:
+            for layer in towers[branch][self.index :]:
                 feature = layer(feature)
             features[branch] = feature
-        return self._family.predict(self._teacher_head, features, level)
+        layers = self._family.layers(self._teacher_head, level)
+        return {name: layers[name].apply(features[layers[name].branch]) for name in self._outputs}
 
     def _aligned(self, branch: str, student: View, teacher: View, level: int) -> Tensor:
         mine = student.taps[branch][level] if self.index else student.features[level]
@@ -120,63 +144,97 @@ class CrossKD(Method):
         if branch in self.adapters:
             mine = self.adapters[branch](mine)
         with torch.autocast(mine.device.type, enabled=False):
-            aligned = standardise_like(mine.float(), known.float())
+            aligned = standardise_like(mine.float(), known.float(), fused=self._family.fused_statistics)
         if self.index == 0:
             return aligned
         return self._family.towers(self._teacher_head)[branch][self.index - 1].activate(aligned)
 
-    def _classification(self, mine: Branches, known: Branches, weights: Tensor, normaliser: float) -> Tensor:
-        classes = self._teacher_head.cls_out_channels
-        return quality_focal_distillation(
-            rows(mine["cls"].float(), classes), rows(known["cls"].float(), classes), weights, normaliser, self.beta
-        )
+    def _classification(
+        self, cross: list[Branches], known: list[Branches], assignment: Assignment, normaliser: float
+    ) -> list[Tensor]:
+        return [
+            self.cls_weight
+            * quality_focal_distillation(
+                self._rows(mine, "cls"), self._rows(theirs, "cls"), weights, normaliser, self.beta
+            )
+            for mine, theirs, weights in zip(cross, known, assignment.label_weights, strict=True)
+        ]
 
-    def _regression(self, mine: Branches, known: Branches, weights: Tensor) -> Tensor:
+    def _regression(
+        self, cross: list[Branches], known: list[Branches], assignment: Assignment, normaliser: float
+    ) -> list[Tensor]:
+        weights = [
+            self._scores(theirs) * (label_weights > 0)
+            for theirs, label_weights in zip(known, assignment.label_weights, strict=True)
+        ]
+        levels = list(zip(cross, known, weights, strict=True))
+        if self.reg_loss == "kl":
+            total = sum(weight.sum() for weight in weights) + FLOAT32_EPS
+            return [self.reg_weight * self._divergence(*level) / total for level in levels]
+        return [
+            self.reg_weight * self._box_distance(*level, priors, normaliser)
+            for level, priors in zip(levels, assignment.priors, strict=True)
+        ]
+
+    def _divergence(self, mine: Branches, theirs: Branches, weights: Tensor) -> Tensor:
         bins = self._teacher_head.reg_max + 1
-        divergence = distribution_divergence(rows(mine["reg"], bins), rows(known["reg"], bins), self.temperature)
+        divergence = distribution_divergence(rows(mine["reg"], bins), rows(theirs["reg"], bins), self.temperature)
+        if self.bin_reduction == "mean":
+            divergence = divergence / bins
         return (divergence.reshape(-1, 4).sum(dim=1) * weights).sum() / (4 + FLOAT32_EPS)
+
+    def _box_distance(
+        self, mine: Branches, theirs: Branches, weights: Tensor, priors: Tensor, normaliser: float
+    ) -> Tensor:
+        everywhere = priors.repeat(len(theirs["reg"]), 1)
+        boxes = [
+            self._family.boxes(self._student.bbox_head, everywhere, self._rows(maps, "reg")) for maps in (mine, theirs)
+        ]
+        return BOX_LOSSES[self.reg_loss](*boxes, weight=weights, avg_factor=normaliser)
+
+    def _centerness(
+        self, cross: list[Branches], known: list[Branches], assignment: Assignment, normaliser: float
+    ) -> list[Tensor]:
+        background = self._teacher_head.num_classes
+        return [
+            self.center_weight
+            * positive_entropy(
+                self._rows(mine, "ctr")[:, 0], self._rows(theirs, "ctr")[:, 0], labels < background, normaliser
+            )
+            for mine, theirs, labels in zip(cross, known, assignment.labels, strict=True)
+        ]
+
+    def _scores(self, maps: Branches) -> Tensor:
+        best = maps["cls"].float().unflatten(1, (-1, self._teacher_head.cls_out_channels)).amax(dim=2)
+        return rows(best.sigmoid(), 1)[:, 0]
+
+    def _rows(self, maps: Branches, name: str) -> Tensor:
+        widths = {"cls": self._teacher_head.cls_out_channels, "reg": 4, "ctr": 1}
+        return rows(maps[name].float(), widths[name])
+
+    def _needed_outputs(self) -> list[str]:
+        weights = {"cls": self.cls_weight, "reg": self.reg_weight, "ctr": self.center_weight}
+        return [name for name in self._family.outputs if weights[name]]
+
+    def _needed_branches(self) -> list[str]:
+        layers = self._family.layers(self._teacher_head, 0)
+        used = {layers[name].branch for name in self._outputs}
+        return [branch for branch in self._family.towers(self._teacher_head) if branch in used]
+
+    def _check_losses(self) -> None:
+        head = type(self._teacher_head).__name__
+        if self.reg_loss not in self._family.reg_losses:
+            raise RecipeError(f"CrossKD: reg_loss is {self.reg_loss!r}; {head} takes {list(self._family.reg_losses)}")
+        if self.bin_reduction not in _REDUCTIONS:
+            raise RecipeError(f"CrossKD: bin_reduction is {self.bin_reduction!r}; choose one of {list(_REDUCTIONS)}")
+        if self.center_weight and "ctr" not in self._family.outputs:
+            raise RecipeError(
+                f"CrossKD: center_weight is {self.center_weight}, but {head} predicts no centerness; leave it out"
+            )
+        if not (self.cls_weight or self.reg_weight or self.center_weight):
+            raise RecipeError("CrossKD: all weights are 0; give one of cls_weight, reg_weight, or drop the method")
 
 
 def rows(maps: Tensor, width: int) -> Tensor:
     """``[N, A * width, H, W]`` as ``[N * H * W * A, width]``."""
     return maps.permute(0, 2, 3, 1).reshape(-1, width)
-
-
-def max_score(logits: Tensor) -> Tensor:
-    """Largest class score of each location: ``[N, K, H, W]`` to ``[N * H * W]``."""
-    return logits.float().amax(dim=1).sigmoid().reshape(-1)
-
-
-def _heads(student: BaseDetector, teacher: BaseDetector) -> list[tuple[str, nn.Module]]:
-    return [("student", student.bbox_head), ("teacher", teacher.bbox_head)]
-
-
-def _width(head: Any, family: Family, index: int) -> int:
-    if index == 0:
-        return int(head.in_channels)
-    return int(next(iter(family.towers(head).values()))[index - 1].out_channels)
-
-
-def _check_pair(student: BaseDetector, teacher: BaseDetector, family: Family, index: int) -> None:
-    mine, known = student.bbox_head, teacher.bbox_head
-    if type(mine) is not type(known):
-        raise RecipeError(f"CrossKD: student head {type(mine).__name__} and teacher head {type(known).__name__} differ")
-    for attribute, cure in (
-        ("cls_out_channels", "train or fetch a teacher for the same classes"),
-        ("reg_max", "set the same reg_max in both bbox_heads"),
-    ):
-        pair = getattr(mine, attribute), getattr(known, attribute)
-        if pair[0] != pair[1]:
-            raise RecipeError(f"CrossKD: {attribute} of the student is {pair[0]}, of the teacher {pair[1]}; {cure}")
-    if mine.prior_generator.strides != known.prior_generator.strides:
-        raise RecipeError(
-            f"CrossKD: strides of the student are {mine.prior_generator.strides}, of the teacher "
-            f"{known.prior_generator.strides}; give both the same levels"
-        )
-    for name, head in _heads(student, teacher):
-        depth = min(len(tower) for tower in family.towers(head).values())
-        if not 0 <= index <= depth:
-            raise RecipeError(
-                f"CrossKD: reused_head_index is {index}, but the {name}'s towers have {depth} convolutions; "
-                f"choose 0 to {depth}"
-            )

@@ -1,6 +1,7 @@
 """The distiller wraps a student during training and disappears afterwards."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from copy import deepcopy
 from typing import Any, Self, cast
 
@@ -11,6 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from pipeline.detectors import family_of
+from pipeline.detectors.family import Branches
 from pipeline.distillers.method import LossDict, Method, View
 from pipeline.distillers.recorder import record_outputs, record_results
 from pipeline.distillers.schedule import WeightSchedule
@@ -118,31 +120,46 @@ class Distiller(BaseModel):
         self._batch_images = [str(sample.metainfo.get("img_path", "?")) for sample in samples]
         head = self.student.bbox_head
         factor = self.schedule.factor(self.iteration) if self.methods else 0.0
-        taps = _union([method.student_taps() for method in self._each_method()]) if factor else {}
-        with record_outputs(taps) as recorded, record_results(head, "get_targets") as targets:
+        family = family_of(self.student) if factor else None
+        taps = _tagged([method.student_taps() for method in self._each_method()]) if factor else {}
+        with ExitStack() as stack:
+            recorded = stack.enter_context(record_outputs(taps))
+            results = {
+                name: stack.enter_context(record_results(head, name)) for name in (family.recorded if family else ())
+            }
             features = self.student.extract_feat(inputs)
             outputs = head(features)
             losses = _detection_losses(head, outputs, samples)
-        if not factor:
+        if family is None:
             return losses
-        family = family_of(self.student)
-        view = View(features, family.predictions(outputs), recorded)
+        mine = self._views(features, family.predictions(outputs), recorded)
         known = self._look(inputs)
-        assignment = family.assignment(head, targets[-1])
-        for method in self._each_method():
-            losses |= _scaled(method.losses(view, known, assignment), factor)
+        assignment = family.assignment(head, {name: calls[-1] for name, calls in results.items()})
+        for method, view, example in zip(self._each_method(), mine, known, strict=True):
+            found = method.losses(view, example, assignment)
+            if taken := sorted(found.keys() & losses.keys()):
+                raise TrainingError(f"{type(method).__name__} returns {taken}, which another part already returned")
+            losses |= _scaled(found, factor)
         return losses
 
     def _each_method(self) -> list[Method]:
         return cast(list[Method], list(self.methods))
 
     @torch.no_grad()
-    def _look(self, inputs: Tensor) -> View:
+    def _look(self, inputs: Tensor) -> list[View]:
         teacher = self._teacher
-        with record_outputs(_union([method.teacher_taps() for method in self._each_method()])) as recorded:
+        methods = self._each_method()
+        predictions: list[Branches] = []
+        with record_outputs(_tagged([method.teacher_taps() for method in methods])) as recorded:
             features = teacher.extract_feat(inputs)
-            outputs = teacher.bbox_head(features)
-        return View(features, family_of(teacher).predictions(outputs), recorded)
+            if any(method.reads_predictions for method in methods):
+                predictions = family_of(teacher).predictions(teacher.bbox_head(features))
+        return self._views(features, predictions, recorded)
+
+    def _views(
+        self, features: tuple[Tensor, ...], predictions: list[Branches], recorded: dict[str, list[Tensor]]
+    ) -> list[View]:
+        return [View(features, predictions, _untagged(recorded, place)) for place in range(len(self.methods))]
 
 
 def _detection_losses(head: Any, outputs: tuple[list[Tensor], ...], samples: list[Any]) -> LossDict:
@@ -161,5 +178,11 @@ def _scaled(losses: LossDict, factor: float) -> LossDict:
     }
 
 
-def _union(taps: list[dict[str, nn.Module]]) -> dict[str, nn.Module]:
-    return {name: module for group in taps for name, module in group.items()}
+def _tagged(taps: list[dict[str, nn.Module]]) -> dict[str, nn.Module]:
+    # Two methods may give their taps the same names.
+    return {f"{place}/{name}": module for place, group in enumerate(taps) for name, module in group.items()}
+
+
+def _untagged(recorded: dict[str, list[Tensor]], place: int) -> dict[str, list[Tensor]]:
+    tag = f"{place}/"
+    return {name.removeprefix(tag): outputs for name, outputs in recorded.items() if name.startswith(tag)}

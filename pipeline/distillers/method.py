@@ -17,7 +17,8 @@ class View:
 
     Attributes:
         features: FPN outputs, one ``[N, C, H, W]`` a level.
-        predictions: raw predictions of the head, one dict a level.
+        predictions: raw predictions of the head, one dict a level; the teacher's are there only if a method of
+            the recipe reads them.
         taps: outputs of the modules that the method asked for, one list (over levels) a name.
     """
 
@@ -30,7 +31,13 @@ class Method(nn.Module, ABC):
     """A distillation method: it names the modules it wants to see and turns two views into losses.
 
     Its own parameters (adapters) are trained with the student and dropped afterwards.
+
+    Attributes:
+        reads_predictions: whether the method looks at the teacher's predictions; where no method does, the
+            teacher's head is not run.
     """
+
+    reads_predictions: bool = True
 
     @abstractmethod
     def student_taps(self) -> dict[str, nn.Module]:

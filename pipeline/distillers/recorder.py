@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,17 +28,22 @@ def record_outputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, list[
 
 @contextmanager
 def record_results(owner: nn.Module, method: str) -> Iterator[list[Any]]:
-    """Collect what ``owner.method(...)`` returns inside the block, so that no work is done twice."""
+    """Collect what ``owner.method(...)`` returns inside the block, so that no work is done twice.
+
+    Dots in ``method`` lead to the parts of ``owner``, as in ``prior_generator.grid_priors``.
+    """
     results: list[Any] = []
-    original = getattr(owner, method)
+    *parts, method = method.split(".")
+    holder = attrgetter(".".join(parts))(owner) if parts else owner
+    original = getattr(holder, method)
 
     def recording(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
         results.append(result)
         return result
 
-    object.__setattr__(owner, method, recording)
+    object.__setattr__(holder, method, recording)
     try:
         yield results
     finally:
-        object.__delattr__(owner, method)
+        object.__delattr__(holder, method)

@@ -1,4 +1,4 @@
-"""Small GFL pairs for the distillers' tests."""
+"""Small pairs of every family for the distillers' tests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,22 +15,76 @@ from mmengine.structures import InstanceData
 Maker = Callable[..., BaseDetector]
 
 
+ANCHORS = {"type": "AnchorGenerator", "octave_base_scale": 8, "scales_per_octave": 1, "ratios": [1.0]}
+RETINA_ANCHORS = {"type": "AnchorGenerator", "octave_base_scale": 4, "scales_per_octave": 3, "ratios": [0.5, 1.0, 2.0]}
+STRIDES = [8, 16, 32, 64, 128]
+TRAIN = {"allowed_border": -1, "pos_weight": -1, "debug": False}
+ASSIGNERS = {
+    "RetinaNet": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.4, "min_pos_iou": 0},
+    "ATSS": {"type": "ATSSAssigner", "topk": 9},
+}
+HEADS: dict[str, dict[str, Any]] = {
+    "RetinaNet": {"type": "RetinaHead", "anchor_generator": RETINA_ANCHORS | {"strides": STRIDES}},
+    "ATSS": {
+        "type": "ATSSHead",
+        "anchor_generator": ANCHORS | {"strides": STRIDES},
+        "loss_bbox": {"type": "GIoULoss", "loss_weight": 2.0},
+    },
+    "FCOS": {"type": "FCOSHead", "strides": STRIDES},
+}
+
+
 @pytest.fixture
 def make_gfl() -> Maker:
     """Makes a small stock GFL; ``width`` is that of neck and head, keywords go into the head."""
+    return _make_gfl
 
-    def make(width: int = 32, channels: int = 4, **head: Any) -> BaseDetector:
-        register_all_modules(init_default_scope=True)
-        config = Config.fromfile("configs/_base_/student_gfl_r18w16.py").model
-        config.backbone.base_channels = channels
-        config.neck.update(in_channels=[2 * channels, 4 * channels, 8 * channels], out_channels=width)
-        config.bbox_head = ConfigDict(config.bbox_head, in_channels=width, feat_channels=width, num_classes=3)
-        config.bbox_head.update(head)
-        detector = MODELS.build(config)
-        detector.init_weights()
-        return detector
 
-    return make
+@pytest.fixture
+def make_detector() -> Maker:
+    """Makes a small stock detector of a family whose prediction layers say something different at each place."""
+    return _make_detector
+
+
+def _make_detector(family: str, width: int = 32, channels: int = 4, **head: Any) -> BaseDetector:
+    if family == "GFL":
+        detector = _make_gfl(width, channels, **head)
+    else:
+        config = _base(width, channels)
+        config.type = family
+        shape = {"num_classes": 3, "in_channels": width, "feat_channels": width, "stacked_convs": 2}
+        config.bbox_head = ConfigDict(HEADS[family] | shape | head)
+        config.train_cfg = ConfigDict(TRAIN | {"assigner": ASSIGNERS[family]}) if family in ASSIGNERS else None
+        if family == "RetinaNet":
+            config.train_cfg.sampler = ConfigDict(type="PseudoSampler")
+        detector = _built(config)
+    for name, parameter in detector.bbox_head.named_parameters():
+        if parameter.ndim == 4:
+            torch.nn.init.normal_(parameter, std=0.05)
+        elif name.endswith("cls.bias"):
+            torch.nn.init.constant_(parameter, -2.0)
+    return detector
+
+
+def _make_gfl(width: int = 32, channels: int = 4, **head: Any) -> BaseDetector:
+    config = _base(width, channels)
+    config.bbox_head = ConfigDict(config.bbox_head, in_channels=width, feat_channels=width, num_classes=3)
+    config.bbox_head.update(head)
+    return _built(config)
+
+
+def _base(width: int, channels: int) -> ConfigDict:
+    register_all_modules(init_default_scope=True)
+    config = Config.fromfile("configs/_base_/student_gfl_r18w16.py").model
+    config.backbone.base_channels = channels
+    config.neck.update(in_channels=[2 * channels, 4 * channels, 8 * channels], out_channels=width)
+    return config
+
+
+def _built(config: ConfigDict) -> BaseDetector:
+    detector = MODELS.build(config)
+    detector.init_weights()
+    return detector
 
 
 @pytest.fixture

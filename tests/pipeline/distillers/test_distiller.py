@@ -141,6 +141,10 @@ def test_a_loss_that_is_not_finite_names_every_term_and_image(make_gfl: Any) -> 
         ({"reused_head_index": -1}, "choose 0 to 2"),
         ({"type": "crosskd"}, "unknown type 'crosskd'; known: .*CrossKD"),
         ({"weight": 1}, "does not take these arguments"),
+        ({"reg_loss": "giou"}, r"reg_loss is 'giou'; GFLHead takes \['kl'\]"),
+        ({"bin_reduction": "max"}, "bin_reduction is 'max'; choose one of"),
+        ({"center_weight": 1.0}, "center_weight is 1.0, but GFLHead predicts no centerness"),
+        ({"cls_weight": 0, "reg_weight": 0}, "all weights are 0"),
     ],
 )
 def test_a_wrong_method_names_the_key(make_gfl: Any, method: dict[str, Any], message: str) -> None:
@@ -149,23 +153,17 @@ def test_a_wrong_method_names_the_key(make_gfl: Any, method: dict[str, Any], mes
         build_methods([CROSSKD | method], student, teacher)
 
 
-@pytest.mark.parametrize(
-    ("head", "message"),
-    [
-        ({"num_classes": 4}, "cls_out_channels of the student is 3, of the teacher 4"),
-        ({"reg_max": 8}, "reg_max of the student is 16, of the teacher 8"),
-    ],
-)
-def test_a_pair_that_does_not_fit_names_both_sides(make_gfl: Any, head: dict[str, Any], message: str) -> None:
-    student, teacher = make_gfl(), make_gfl(**head)
-    with pytest.raises(RecipeError, match=message):
-        build_methods([CROSSKD], student, teacher)
+def test_a_method_given_twice_is_refused(make_gfl: Any) -> None:
+    student, teacher = make_gfl(), make_gfl()
+    with pytest.raises(RecipeError, match="CrossKD is given twice"):
+        build_methods([CROSSKD, CROSSKD], student, teacher)
 
 
-def test_other_widths_need_an_adapter(make_gfl: Any) -> None:
-    student, teacher = make_gfl(width=32), make_gfl(width=64)
-    with pytest.raises(RecipeError, match="32 channels wide and the teacher's 64; set `adapter=True`"):
-        build_methods([CROSSKD], student, teacher)
+def test_a_loss_that_two_parts_return_is_not_lost(make_gfl: Any, batch: dict[str, Any]) -> None:
+    student, teacher = make_gfl(), make_gfl()
+    methods = build_methods([CROSSKD], student, teacher) + build_methods([CROSSKD], student, teacher)
+    with pytest.raises(TrainingError, match=r"CrossKD returns .*loss_cls_kd"):
+        Distiller(student, teacher, methods).train()(**batch, mode="loss")
 
 
 def test_building_a_method_leaves_the_random_state_as_it_was(make_gfl: Any) -> None:

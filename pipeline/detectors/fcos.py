@@ -1,0 +1,48 @@
+"""Adapter of FCOS (Tian et al., arXiv 1904.01355)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmdet.utils import reduce_mean
+from torch import Tensor
+
+from pipeline.detectors.family import Assignment, Family, Layer, Published
+
+_SMALLEST_CENTERNESS = 1e-6  # the bound in the head's own loss
+
+
+class FCOSFamily(Family):
+    """``cls`` is ``[N, K, H, W]`` logits, ``reg`` ``[N, 4, H, W]`` distances, ``ctr`` ``[N, 1, H, W]`` logits.
+
+    The distances are pixels, but a head with ``norm_on_bbox`` that is in training mode predicts them in strides.
+    """
+
+    outputs = ("cls", "reg", "ctr")
+    recorded = (*Family.recorded, "centerness_target")
+    reg_losses = ("iou", "giou")
+    sums_levels = True
+    published = Published(reused_head_index=2, cls_weight=0.4, reg_weight=0.75)
+
+    def layers(self, head: Any, level: int) -> dict[str, Layer]:
+        def distances(feature: Tensor) -> Tensor:
+            raw = head.scales[level](head.conv_reg(feature)).float()
+            if not head.norm_on_bbox:
+                return raw.exp()
+            return raw.clamp(min=0) if head.training else raw.clamp(min=0) * head.strides[level]
+
+        return {
+            "cls": Layer("cls", head.conv_cls),
+            "reg": Layer("reg", distances),
+            "ctr": Layer("reg" if head.centerness_on_reg else "cls", head.conv_centerness),
+        }
+
+    def assignment(self, head: Any, results: Mapping[str, Any]) -> Assignment:
+        labels, _ = results["get_targets"]
+        total = reduce_mean(results["centerness_target"].sum().detach())
+        return Assignment(
+            labels=labels,
+            label_weights=[torch.ones_like(level, dtype=torch.float) for level in labels],
+            priors=results["prior_generator.grid_priors"],
+            normaliser=max(total.item(), _SMALLEST_CENTERNESS),
+        )

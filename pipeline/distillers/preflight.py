@@ -1,0 +1,146 @@
+"""Checks before the first iteration: do teacher and student fit together for a method?
+
+Without them a mismatch trains silently on something else (a level cut off, boxes of other anchors), or fails deep
+inside a loss.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mmdet.models.detectors.base import BaseDetector
+
+from pipeline.detectors import Family, family_of
+from pipeline.errors import RecipeError
+
+_TELL: list[tuple[str, Callable[[Any], Any], str]] = [
+    ("num_classes", lambda head: head.num_classes, "train or fetch a teacher for the same classes"),
+    (
+        "number of anchors per location",
+        lambda head: list(head.prior_generator.num_base_priors),
+        "set the same anchor_generator in both bbox_heads",
+    ),
+    ("anchors", lambda head: _anchors(head.prior_generator), "set the same anchor_generator in both bbox_heads"),
+    ("reg_max", lambda head: getattr(head, "reg_max", None), "set the same reg_max in both bbox_heads"),
+    (
+        "box coder",
+        lambda head: (type(head.bbox_coder).__name__, vars(head.bbox_coder)),
+        "set the same bbox_coder in both bbox_heads",
+    ),
+]
+
+
+def check_crosskd(student: BaseDetector, teacher: BaseDetector, index: int, adapter: bool) -> None:
+    """Whether the student's feature after tower convolution ``index`` can go on in the teacher's head.
+
+    Raises:
+        RecipeError: lists every mismatch with both sides and what to change.
+    """
+    mine, known = student.bbox_head, teacher.bbox_head
+    if type(mine) is not type(known):
+        raise RecipeError(
+            f"CrossKD: the student's head is {type(mine).__name__}, the teacher's {type(known).__name__}; "
+            "choose a teacher of the student's detector family"
+        )
+    family = family_of(teacher)
+    findings = [*_levels(student, teacher), *_images(student, teacher)]
+    findings += [found for what, tell, cure in _TELL for found in _differ(what, tell(mine), tell(known), cure)]
+    findings += [
+        f"{who}'s head classifies by softmax; only loss_cls.use_sigmoid=True can be distilled"
+        for who, head in (("student", mine), ("teacher", known))
+        if not head.use_sigmoid_cls
+    ]
+    depths = [
+        found for who, head in (("student", mine), ("teacher", known)) for found in _depth(who, head, family, index)
+    ]
+    findings += depths
+    if not depths and not adapter:
+        mine_wide, known_wide = (tower_widths(detector, family, index) for detector in (student, teacher))
+        findings += _widths("head", mine_wide, known_wide, "CrossKD")
+    _refuse("CrossKD", findings)
+
+
+def check_features(student: BaseDetector, teacher: BaseDetector, adapter: bool, method: str) -> None:
+    """Whether the two FPNs' outputs can be compared level by level.
+
+    Raises:
+        RecipeError: lists every mismatch with both sides and what to change.
+    """
+    findings = [*_levels(student, teacher), *_images(student, teacher)]
+    if not adapter:
+        mine, known = ({"features": int(detector.bbox_head.in_channels)} for detector in (student, teacher))
+        findings += _widths("FPN", mine, known, method)
+    _refuse(method, findings)
+
+
+def tower_widths(detector: BaseDetector, family: Family, index: int) -> dict[str, int]:
+    """Channels that each branch has after ``index`` tower convolutions; 0 is the FPN output."""
+    head = detector.bbox_head
+    return {
+        branch: int(tower[index - 1].out_channels if index else head.in_channels)
+        for branch, tower in family.towers(head).items()
+    }
+
+
+def _refuse(method: str, findings: list[str]) -> None:
+    if findings:
+        raise RecipeError("\n".join(f"{method}: {finding}" for finding in findings))
+
+
+def _differ(what: str, mine: Any, known: Any, cure: str) -> list[str]:
+    return [] if mine == known else [f"{what} of the student is {mine}, of the teacher {known}; {cure}"]
+
+
+def _levels(student: BaseDetector, teacher: BaseDetector) -> list[str]:
+    mine, known = ([tuple(stride) for stride in d.bbox_head.prior_generator.strides] for d in (student, teacher))
+    if len(mine) != len(known):
+        cure = "set neck.num_outs and the head's strides to the same levels in both"
+        return _differ("number of levels", len(mine), len(known), cure)
+    mine_strides, known_strides = ([stride[0] for stride in strides] for strides in (mine, known))
+    return _differ("strides", mine_strides, known_strides, "give both heads (and necks) the same strides")
+
+
+def _images(student: BaseDetector, teacher: BaseDetector) -> list[str]:
+    # The teacher is shown the images that the student's preprocessor has normalised.
+    mine, known = (_normalisation(detector.data_preprocessor) for detector in (student, teacher))
+    return [
+        found
+        for key in ("mean", "std", "channels")
+        for found in _differ(
+            f"image normalisation ({key})",
+            mine[key],
+            known[key],
+            "the teacher sees the student's images: give the student's data_preprocessor the teacher's "
+            "mean, std and bgr_to_rgb",
+        )
+    ]
+
+
+def _normalisation(preprocessor: Any) -> dict[str, Any]:
+    normalises = getattr(preprocessor, "_enable_normalize", False)
+    swapped = getattr(preprocessor, "_channel_conversion", False)
+    return {
+        "mean": [round(value, 4) for value in preprocessor.mean.flatten().tolist()] if normalises else None,
+        "std": [round(value, 4) for value in preprocessor.std.flatten().tolist()] if normalises else None,
+        "channels": "swapped (bgr_to_rgb)" if swapped else "as read (BGR)",
+    }
+
+
+def _anchors(generator: Any) -> Any:
+    if hasattr(generator, "base_anchors"):
+        return {"sizes": list(generator.base_sizes), "first": generator.base_anchors[0].tolist()}
+    return {"offset": generator.offset}
+
+
+def _depth(who: str, head: Any, family: Family, index: int) -> list[str]:
+    depth = min(len(tower) for tower in family.towers(head).values())
+    if 0 <= index <= depth:
+        return []
+    return [f"reused_head_index is {index}, but the {who}'s towers have {depth} convolutions; choose 0 to {depth}"]
+
+
+def _widths(what: str, mine: dict[str, int], known: dict[str, int], method: str) -> list[str]:
+    if mine == known:
+        return []
+    branch = next(name for name in mine if mine[name] != known[name])
+    cure = f"set `adapter=True` in the recipe's {method} method, or make the widths equal"
+    return [f"the student's {what} is {mine[branch]} channels wide and the teacher's {known[branch]}; {cure}"]
