@@ -65,7 +65,6 @@ class Family(ABC):
         reg_losses: regression distillation that fits the regression output; the first is the published one.
         sums_levels: the family's losses are one number over all levels instead of one a level.
         averages_normaliser: the family's own loss averages its normaliser over the processes.
-        fused_statistics: how CrossKD's alignment rounds, see :func:`pipeline.distillers.losses.standardise_like`.
         published: settings of the released configurations.
     """
 
@@ -74,7 +73,6 @@ class Family(ABC):
     reg_losses: ClassVar[tuple[str, ...]] = ("giou", "iou")
     sums_levels: ClassVar[bool] = False
     averages_normaliser: ClassVar[bool] = True
-    fused_statistics: ClassVar[bool] = False
     published: ClassVar[Published] = Published()
 
     def towers(self, head: Any) -> dict[str, Sequence[Any]]:

@@ -9,7 +9,6 @@ class GFLFamily(Family):
     """``cls`` is ``[N, K, H, W]`` quality logits, ``reg`` is ``[N, 4 (reg_max + 1), H, W]`` distribution logits."""
 
     reg_losses = ("kl",)
-    fused_statistics = True  # as the students distilled before other families came
     published = Published(reg_weight=4.0, feature_weight=6.0)
 
     def layers(self, head: Any, level: int) -> dict[str, Layer]:

@@ -144,7 +144,7 @@ class CrossKD(Method):
         if branch in self.adapters:
             mine = self.adapters[branch](mine)
         with torch.autocast(mine.device.type, enabled=False):
-            aligned = standardise_like(mine.float(), known.float(), fused=self._family.fused_statistics)
+            aligned = standardise_like(mine.float(), known.float())
         if self.index == 0:
             return aligned
         return self._family.towers(self._teacher_head)[branch][self.index - 1].activate(aligned)

@@ -18,7 +18,7 @@ from deploy.errors import ArtefactError
 from deploy.session import Detector
 from pipeline.checkpoints import load_detector, save_weights
 from pipeline.complexity import measure_complexity
-from pipeline.errors import CheckpointError, GateError, SettingsError
+from pipeline.errors import CheckpointError, DatasetError, GateError
 from pipeline.evaluation import evaluate_detections
 from pipeline.evaluation.model import check_gates, detect, evaluate_model
 from pipeline.recipes import Recipe, build_detector
@@ -236,7 +236,7 @@ def test_a_student_or_a_teacher_trained_here_has_no_published_ap(dataset: Path, 
 
 
 def test_an_unknown_split_is_named(dataset: Path, weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"evaluate.split: .* has no split 'val'; it has \['test'\]"):
+    with pytest.raises(DatasetError, match=r"has no split 'val', it has \['test'\]; change `evaluate\.split`"):
         evaluated(dataset, weights, tmp_path / "out.json", evaluate={"split": "val"})
     assert not (tmp_path / "out.json").exists()
 
