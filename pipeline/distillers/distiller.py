@@ -97,10 +97,6 @@ class Distiller(BaseModel):
         """Predict in float32, whatever the training precision."""
         return self.student.val_step(data)
 
-    def train(self, mode: bool = True) -> Self:
-        """Set the student's mode; the teacher stays in eval mode."""
-        return super().train(mode)
-
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         if self._teacher is not None:
             self._teacher._apply(fn)

@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
@@ -41,7 +40,7 @@ class ProgressHook(Hook):
         self._values: dict[str, list[float]] = {}
 
     def before_train(self, runner: Runner) -> None:
-        _model(runner).iteration = runner.iter
+        runner.model.iteration = runner.iter
         self._log.rewind(runner.iter)
         self._offset = self._log.seconds()
         self._start = time.perf_counter()
@@ -68,8 +67,8 @@ class ProgressHook(Hook):
             self._values = {}
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        ap = (metrics or {}).get(METRIC)
-        self._append(runner.iter, val_ap=None if ap is None or math.isnan(ap) else ap)
+        ap = _accuracy(metrics)
+        self._append(runner.iter, val_ap=None if math.isnan(ap) else ap)
         tqdm.write(f"{self._title}: val AP {ap:.1f} after {runner.iter} iterations", file=sys.stderr)
 
     def after_train(self, runner: Runner) -> None:
@@ -96,15 +95,13 @@ class BestWeightsHook(Hook):
         self._metadata = metadata
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        ap = (metrics or {}).get(METRIC, math.nan)
+        ap = _accuracy(metrics)
         hub = runner.message_hub
         best = hub.get_info("best_ap", -math.inf)
         if ap > best or best == -math.inf:
-            student = _student(runner)
             iteration = {"iteration": str(runner.iter), "val_ap": str(ap)}
-            save_weights(self._work_dir / BEST_FILE, student.state_dict(), {**self._metadata, **iteration})
+            save_weights(self._work_dir / BEST_FILE, runner.model.student.state_dict(), {**self._metadata, **iteration})
             hub.update_info("best_ap", -1.0 if math.isnan(ap) else ap)
-            hub.update_info("best_iteration", runner.iter)
 
 
 class CrashSafeCheckpointHook(Hook):
@@ -143,7 +140,7 @@ class CrashSafeCheckpointHook(Hook):
         :class:`~pipeline.training.log.TrainingLog`.
         """
         hub = runner.message_hub
-        kept = {name: hub.get_info(name) for name in ("best_ap", "best_iteration") if name in hub.runtime_info}
+        kept = {name: hub.get_info(name) for name in ("best_ap",) if name in hub.runtime_info}
         checkpoint["message_hub"] = {
             "log_scalars": {},
             "runtime_info": kept,
@@ -161,9 +158,5 @@ class CrashSafeCheckpointHook(Hook):
         )
 
 
-def _model(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
-def _student(runner: Runner) -> Any:
-    return _model(runner).student
+def _accuracy(metrics: dict[str, float] | None) -> float:
+    return math.nan if metrics is None else metrics[METRIC]
