@@ -94,6 +94,11 @@ class BestWeightsHook(Hook):
         self._work_dir = work_dir
         self._metadata = metadata
 
+    def before_train(self, runner: Runner) -> None:
+        # mmengine keeps one message hub a name and process: an earlier run of this name must not set the mark.
+        if runner.iter == 0:
+            runner.message_hub.update_info("best_ap", -math.inf)
+
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         ap = _accuracy(metrics)
         hub = runner.message_hub
