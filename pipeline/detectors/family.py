@@ -95,14 +95,14 @@ class Family(ABC):
         """
         return head.bbox_coder.decode(priors, regression)
 
-    def assignment(self, head: Any, results: Mapping[str, Any]) -> Assignment:
-        """Read what the methods in ``recorded`` returned during the student's own loss."""
-        *_, labels, label_weights, _, _, positives = results["get_targets"]
+    def assignment(self, head: Any, results: Mapping[str, list[Any]]) -> Assignment:
+        """Read what each call of the methods in ``recorded`` returned during the student's own loss."""
+        *_, labels, label_weights, _, _, positives = results["get_targets"][-1]
         if self.averages_normaliser:
             positives = reduce_mean(torch.tensor(positives, dtype=torch.float, device=labels[0].device)).item()
         return Assignment(
             labels=[level.reshape(-1) for level in labels],
             label_weights=[level.reshape(-1) for level in label_weights],
-            priors=results["prior_generator.grid_priors"],
+            priors=results["prior_generator.grid_priors"][-1],
             normaliser=float(positives),
         )

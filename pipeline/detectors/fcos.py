@@ -37,12 +37,12 @@ class FCOSFamily(Family):
             "ctr": Layer("reg" if head.centerness_on_reg else "cls", head.conv_centerness),
         }
 
-    def assignment(self, head: Any, results: Mapping[str, Any]) -> Assignment:
-        labels, _ = results["get_targets"]
-        total = reduce_mean(results["centerness_target"].sum().detach())
+    def assignment(self, head: Any, results: Mapping[str, list[Any]]) -> Assignment:
+        labels, _ = results["get_targets"][-1]
+        total = reduce_mean(results["centerness_target"][-1].sum().detach())
         return Assignment(
             labels=labels,
             label_weights=[torch.ones_like(level, dtype=torch.float) for level in labels],
-            priors=results["prior_generator.grid_priors"],
+            priors=results["prior_generator.grid_priors"][-1],
             normaliser=max(total.item(), _SMALLEST_CENTERNESS),
         )

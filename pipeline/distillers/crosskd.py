@@ -9,8 +9,9 @@ from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.losses.iou_loss import giou_loss, iou_loss
 from torch import Tensor, nn
 
-from pipeline.detectors import Assignment, Family, family_of
+from pipeline.detectors import Assignment, Batch, Family, family_of
 from pipeline.detectors.family import Branches
+from pipeline.detectors.flow import LossDict
 from pipeline.distillers.losses import (
     FLOAT32_EPS,
     distribution_divergence,
@@ -18,7 +19,7 @@ from pipeline.distillers.losses import (
     quality_focal_distillation,
     standardise_like,
 )
-from pipeline.distillers.method import LossDict, Method, View
+from pipeline.distillers.method import Method, View
 from pipeline.distillers.preflight import check_crosskd, tower_widths
 from pipeline.errors import RecipeError
 
@@ -104,7 +105,7 @@ class CrossKD(Method):
     def teacher_taps(self) -> dict[str, nn.Module]:
         return self._taps(self._teacher_head)
 
-    def losses(self, student: View, teacher: View, assignment: Assignment) -> LossDict:
+    def losses(self, student: View, teacher: View, assignment: Assignment, batch: Batch) -> LossDict:
         cross = [self._cross(student, teacher, level) for level in range(len(teacher.features))]
         known = teacher.predictions
         # The published FCOS divides by 1e-6 where a batch has no positives; every other family starts at 1.
