@@ -17,6 +17,7 @@ from pipeline.distillers.losses import (
     distribution_divergence,
     positive_entropy,
     quality_focal_distillation,
+    rows,
     standardise_like,
 )
 from pipeline.distillers.method import Method, View
@@ -234,8 +235,3 @@ class CrossKD(Method):
             )
         if not (self.cls_weight or self.reg_weight or self.center_weight):
             raise RecipeError("CrossKD: all weights are 0; give one of cls_weight, reg_weight, or drop the method")
-
-
-def rows(maps: Tensor, width: int) -> Tensor:
-    """``[N, A * width, H, W]`` as ``[N * H * W * A, width]``."""
-    return maps.permute(0, 2, 3, 1).reshape(-1, width)

@@ -5,6 +5,8 @@ published code takes the image before padding, although the map is that of the p
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -15,6 +17,28 @@ Size = tuple[int, int]
 
 _ROI_SIZE = 7
 _SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Where the boxes of a batch lie, an entry a level.
+
+    Attributes:
+        masks: the cells that a box touches, ``[N, H, W]``, boolean.
+        areas: how many they are in the batch, a scalar.
+        regions: the boxes in cells, ``[K, 5]`` with the index of the image in front.
+    """
+
+    masks: list[Tensor]
+    areas: list[Tensor]
+    regions: list[Tensor]
+
+    @classmethod
+    def on(cls, boxes: Sequence[Tensor], frames: Sequence[Size], maps: Sequence[Tensor]) -> Self:
+        """Draw boxes ``[n, 4]`` on maps ``[N, C, H, W]``; see :func:`foreground`."""
+        sizes = [(level.shape[2], level.shape[3]) for level in maps]
+        masks = [foreground(boxes, frames, size) for size in sizes]
+        return cls(masks, [mask.sum() for mask in masks], [regions_of_boxes(boxes, frames, size) for size in sizes])
 
 
 def foreground(boxes: Sequence[Tensor], frames: Sequence[Size], size: Size) -> Tensor:
