@@ -68,7 +68,7 @@ def test_random_weights_give_what_mmdet_gives() -> None:
         (10, {"type": "Shared4Conv1FCBBoxHead", "conv_out_channels": 16}),
         (10, {"bbox_coder": {"type": "DeltaXYWHBBoxCoder", "target_stds": [0.1, 0.1, 0.2, 0.2]}}),
         (10, {"proposals": {"nms_pre": 20, "max_per_img": 60}}),
-        (10, {"proposals": {"nms_pre": 0, "max_per_img": 5000}}),
+        (10, {"proposals": {"nms_pre": 0, "max_per_img": 400}, "levels": 3}),
         (10, {"proposals": {"min_bbox_size": 30}}),
         (10, {"proposals": {"min_bbox_size": -1, "nms": {"type": "nms", "iou_threshold": 0.3}}}),
     ],
@@ -123,12 +123,11 @@ def certain_of_all(**changes: Any) -> Any:
     return detector
 
 
-NONE: dict[str, Any] = {"min_bbox_size": 1000}
-FEW: dict[str, Any] = {"nms_pre": 8, "min_bbox_size": 50}
+FEW: dict[str, Any] = {"nms_pre": 8, "min_bbox_size": 30}
 
 
 def uneven_images(count: int) -> Tensor:
-    """Images that have different numbers of large proposals."""
+    """Images with different numbers of large proposals; the last one, which is dark, has none on the fine levels."""
     images = noise_images(count)
     images[-1] //= 64
     images[0, :64] = 0
@@ -136,7 +135,7 @@ def uneven_images(count: int) -> Tensor:
 
 
 def test_no_proposals_are_no_detections() -> None:
-    detector = certain_of_all(proposals=NONE)
+    detector = certain_of_all(proposals={"min_bbox_size": 1000})
     _, boxes, present = proposals(detector, noise_images(2))
     assert not present.any()
     assert not boxes.any()
@@ -144,13 +143,13 @@ def test_no_proposals_are_no_detections() -> None:
 
 
 def test_padding_of_few_proposals_is_never_detected() -> None:
-    detector = certain_of_all(proposals=FEW)
+    detector = certain_of_all(proposals=FEW, levels=2)
     _, _, present = proposals(detector, uneven_images(5))
-    counts = present.sum(dim=1)
-    assert 0 < counts.min() < counts.max() < present.shape[1]
+    assert present.sum(dim=1).tolist() == [1, 2, 3, 3, 0]
+    assert present.shape[1] == 16
     outputs = compare(detector, uneven_images(5), spec(10))
-    assert outputs.num_dets.min() > 0
-    assert (outputs.num_dets <= 10 * counts).all()
+    assert outputs.num_dets[:4].min() > 0
+    assert outputs.num_dets[4] == 0
 
 
 def test_objectness_that_is_no_number_is_no_proposal() -> None:
@@ -219,8 +218,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("artefacts")
     stock = {
         "many": two_stage_detector(),
-        "few": certain_of_all(proposals=FEW, reg_class_agnostic=True, levels=4),
-        "none": certain_of_all(proposals=NONE, levels=2),
+        "few": certain_of_all(proposals=FEW, reg_class_agnostic=True, levels=2),
     }
     detectors = {name: DeployableDetector(detector, spec(10)) for name, detector in stock.items()}
     for name, detector in detectors.items():
@@ -229,7 +227,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
-@pytest.mark.parametrize("kind", ["many", "few", "none"])
+@pytest.mark.parametrize("kind", ["many", "few"])
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_backends_say_what_pytorch_says(exported: Exported, kind: str, name: str, batch: int) -> None:
     detector, artefact = exported[kind]
@@ -240,8 +238,11 @@ def test_backends_say_what_pytorch_says(exported: Exported, kind: str, name: str
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
-    counts = {"many": (50, 100), "few": (1, 40), "none": (0, 0)}[kind]
-    assert counts[0] <= expected.num_dets.min() <= expected.num_dets.max() <= counts[1]
+    if kind == "many":
+        assert expected.num_dets.min() > 50
+    else:
+        assert expected.num_dets[-1] == 0
+        assert batch == 1 or expected.num_dets.max() > 0
 
 
 def test_file_reads_regions_by_the_standard_operator(exported: Exported) -> None:
