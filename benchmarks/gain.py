@@ -214,7 +214,7 @@ def _start(student: str, seed: int, out: Path, jobs: int) -> None:
     with (out / f"{student}-seed{seed}.log").open("w", encoding="utf-8") as log:
         subprocess.run(
             [sys.executable, "-m", "benchmarks.gain", "--out", str(out), "--run", student, str(seed)],
-            env={**os.environ, "OMP_NUM_THREADS": threads},
+            env={"OMP_NUM_THREADS": threads, **os.environ},
             stdout=log,
             stderr=subprocess.STDOUT,
             check=False,
