@@ -218,7 +218,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("artefacts")
     stock = {
         "many": two_stage_detector(),
-        "few": certain_of_all(proposals=FEW, reg_class_agnostic=True, levels=2),
+        "few": certain_of_all(proposals=FEW, levels=2),
     }
     detectors = {name: DeployableDetector(detector, spec(10)) for name, detector in stock.items()}
     for name, detector in detectors.items():
