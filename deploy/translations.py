@@ -65,8 +65,7 @@ def pyramid_roi_align(
     """``deploy::pyramid_roi_align`` as one RoiAlign a level over the regions of that level.
 
     The levels' results are joined and put back into the order of the regions by the inverse of their permutation.
-    ONNX Runtime, OpenVINO and standard TensorRT run it. TensorRT-RTX builds neither RoiAlign nor NonZero, so there is
-    no portable form: a Faster R-CNN does not run there.
+    TensorRT-RTX builds neither RoiAlign nor NonZero, and there is no portable form: a Faster R-CNN does not run there.
     """
     members, pooled = [], []
     for level, (maps, scale) in enumerate(zip(features, scales, strict=True)):

@@ -1,7 +1,7 @@
 """CSKD of a Faster R-CNN: FPN outputs, both stages' features and predictions follow the teacher's.
 
 The second stage is compared on two sets of regions, those that the student's proposals lead to and those that the
-teacher's do. Source: CSKD, released code of swkdn16/CSKD; docs/methods.md has the equations.
+teacher's do. Source: CSKD, released code of swkdn16/CSKD; docs/cskd_two_stage.md has the equations.
 """
 
 from collections.abc import Sequence
