@@ -109,8 +109,8 @@ def _schedulers(recipe: Recipe) -> list[dict[str, Any]]:
         by_epoch = scheduler.get("by_epoch", True)
         if by_epoch and not counts_epochs:
             raise RecipeError(
-                f"{recipe.path}: param_scheduler[{place}] ({scheduler['type']}) counts epochs and train_cfg iterations; "
-                "set by_epoch=False there, or train_cfg.max_epochs"
+                f"{recipe.path}: param_scheduler[{place}] ({scheduler['type']}) counts epochs and train_cfg "
+                "iterations; set by_epoch=False there, or train_cfg.max_epochs"
             )
         schedulers.append({**scheduler, "convert_to_iter_based": True} if by_epoch else scheduler)
     return schedulers
