@@ -50,12 +50,17 @@ class CocoSplitSettings(Settings):
 
 
 class CocoDirSettings(Settings):
-    """Any data set with COCO-style json."""
+    """Any data set with COCO-style json.
+
+    Without ``test``, or with a ``test`` that is ``val``, val serves as test. ``boxes_without_area``: boxes of no width
+    or height are errors, or are dropped, each one with a finding (COCO's own train2017 has some).
+    """
 
     root: Path = Path("datasets/custom")
     train: CocoSplitSettings = CocoSplitSettings(annotations="annotations/train.json", images="train")
     val: CocoSplitSettings = CocoSplitSettings(annotations="annotations/val.json", images="val")
     test: CocoSplitSettings | None = None
+    boxes_without_area: Literal["error", "drop"] = "error"
 
 
 class DataSettings(Settings):
