@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmdet.datasets import CocoDataset
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
@@ -37,6 +38,8 @@ REQUIRED = (
     "train_dataloader",
     "val_dataloader",
 )
+COCO_CLASSES: tuple[str, ...] = tuple(CocoDataset.METAINFO["classes"])
+"""The classes that published weights know and published numbers are of."""
 OPTIONAL = ("auto_scale_lr", "backbone_weights", "custom_hooks", "distillation", "published")
 
 
@@ -145,11 +148,16 @@ def build_detector(recipe: Recipe) -> BaseDetector:
     Raises:
         RecipeError: mmdet cannot build the model as configured.
     """
+    return build_plain(recipe.config, recipe.path)
+
+
+def build_plain(config: Config, path: Path) -> BaseDetector:
+    """Build the stock detector of a configuration as :func:`build_detector` does; ``path`` names it in the error."""
     register_all_modules(init_default_scope=True)
     try:
-        return MODELS.build(without_pretrained(ConfigDict(recipe.config.model)))
+        return MODELS.build(without_pretrained(ConfigDict(config.model)))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{recipe.path}: mmdet cannot build the model: {error}") from error
+        raise RecipeError(f"{path}: mmdet cannot build the model: {error}") from error
 
 
 def pretrained_parts(model: Mapping[str, Any], above: str = "model") -> dict[str, str]:
