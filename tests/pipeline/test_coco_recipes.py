@@ -16,7 +16,6 @@ from deploy.export import export_model
 from pipeline.checkpoints import load_detector
 from pipeline.choice import read_choice
 from pipeline.datasets import prepare
-from pipeline.distillers import METHODS
 from pipeline.evaluation.model import evaluate_model
 from pipeline.recipes import COCO_CLASSES, Recipe, build_detector, load_resolved, read_recipe, resolve, write_resolved
 from pipeline.records import DatasetRecord
@@ -213,8 +212,6 @@ def test_one_step_at_full_size_is_saved_evaluated_and_exported(
 ) -> None:
     path, (record, data) = STUDENTS / f"{name}.py", dataset
     source = read_recipe(path)
-    if missing := {method.type for method in source.distillation.methods} - METHODS.keys():
-        pytest.skip(f"{missing} of this recipe is not in METHODS yet")
     settings = params(read_choice([path], coco))
     recipe = shrunk(path, record, scratch, "student")
     teacher = build_detector(shrunk(Path(source.teacher), record, scratch, "teacher"))
