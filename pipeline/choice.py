@@ -92,7 +92,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     # Replaced as wholes: an entry of the earlier choice would belong to another teacher or student.
     params["students"] = {}
     if isinstance(teacher := params.get("teacher"), MutableMapping):
-        teacher |= {"options": {}, "checkpoints": {}}
+        teacher.update({"options": {}, "checkpoints": {}})
     _merge(params, choice)
     stream = io.StringIO()
     parser.dump(params, stream)

@@ -91,6 +91,6 @@ class EpochBatches:
 
     def _begin(self) -> Iterator[Any]:
         for sampler in (self._loader.sampler, getattr(self._loader.batch_sampler, "sampler", None)):
-            if hasattr(sampler, "set_epoch"):
+            if sampler is not None and hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(self._epoch)
         return iter(self._loader)
