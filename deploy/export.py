@@ -61,6 +61,7 @@ def describe(
         pad_value=pad_value,
         score_threshold=settings.score_threshold,
         nms_iou_threshold=settings.nms_iou_threshold,
+        nms_passes=0,
         max_candidates=settings.max_candidates,
         max_detections=settings.max_detections,
         precision="fp32",

@@ -15,7 +15,7 @@ import torch
 from onnx.numpy_helper import from_array
 from onnxscript import opset18 as op
 
-import deploy.nms  # noqa: F401  (registers the operators)
+from deploy.nms import rounded_down
 
 # The exporter calls these functions on symbolic values of onnxscript, which has no public type for them.
 Value = Any
@@ -48,16 +48,6 @@ def nms_keep(boxes: Value, scores: Value, labels: Value, num_classes: int, iou_t
     nothing = op.Mul(scores, op.Constant(value_float=0.0))
     marks = op.Expand(op.Constant(value_float=1.0), op.Shape(selected, start=0, end=1))
     return op.Greater(op.ScatterND(nothing, places, marks), op.Constant(value_float=0.0))
-
-
-def rounded_down(threshold: float) -> float:
-    """The largest float32 that is not above ``threshold``.
-
-    torchvision compares a float32 IoU with a float64 threshold, ONNX with a float32 one. Rounded to nearest, an IoU of
-    0.6 would count as above 0.6 in one and not in the other; rounded down, both decide alike for every float32 IoU.
-    """
-    nearest = np.float32(threshold)
-    return float(nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf)))
 
 
 STANDARD: TranslationTable = {

@@ -1,20 +1,19 @@
 """The ONNX forms of the operators against their PyTorch forms, in ONNX Runtime and OpenVINO."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import openvino
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from deploy.nms import nms_keep, top_candidates
-from deploy.translations import STANDARD, rounded_down
+from deploy.portable import replace_nms
+from deploy.translations import STANDARD
 
 COUNT, KEPT = 60, 20
 Run = Callable[..., list[np.ndarray]]
@@ -29,7 +28,7 @@ class Selection(nn.Module):
         self.threshold = threshold
 
     def forward(self, pairs: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
-        scores, indices = top_candidates(pairs, COUNT)
+        scores, indices = top_candidates(pairs, min(COUNT, pairs.shape[1]))
         boxes = boxes.gather(1, (indices // self.classes)[..., None].expand(-1, -1, 4))
         keep = nms_keep(boxes, scores, indices % self.classes, self.classes, self.threshold)
         return keep, *top_candidates(scores * keep, KEPT)
@@ -54,9 +53,13 @@ def example(kind: str, images: int, classes: int) -> tuple[np.ndarray, np.ndarra
     return pairs, boxes
 
 
-@pytest.fixture(scope="module", params=[(2, 0.6), (80, 0.5)], ids=["2 classes", "80 classes"])
+@pytest.fixture(
+    scope="module",
+    params=[(2, 0.6, 0), (80, 0.5, 0), (1, 0.5, 30), (80, 0.5, 30)],
+    ids=["2 classes", "80 classes", "1 class, portable", "80 classes, portable"],
+)
 def selection(request: pytest.FixtureRequest) -> tuple[Selection, Run, Run]:
-    classes, threshold = request.param
+    classes, threshold, passes = request.param
     module = Selection(classes, threshold).eval()
     program: Any = torch.onnx.export(
         module,
@@ -68,7 +71,11 @@ def selection(request: pytest.FixtureRequest) -> tuple[Selection, Run, Run]:
         dynamic_shapes=({0: "batch"}, {0: "batch"}),
         custom_translation_table=STANDARD,
     )
-    content = program.model_proto.SerializeToString()
+    model = program.model_proto
+    if passes:
+        replace_nms(model, threshold, passes, "selection")
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(content), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -110,11 +117,3 @@ def test_examples_reach_the_cases_that_they_are_named_for() -> None:
     assert 0 < max(kept["few"]) < KEPT
     assert kept["none"] == [0, 0]
     assert max(kept["chain"]) < COUNT
-
-
-@given(st.floats(1e-6, 1))
-def test_rounded_threshold_decides_as_the_exact_one(threshold: float) -> None:
-    limit = np.float32(rounded_down(threshold))
-    nearest = np.float32(threshold)
-    around = [np.nextafter(nearest, np.float32(-math.inf)), nearest, np.nextafter(nearest, np.float32(math.inf))]
-    assert [overlap > limit for overlap in around] == [float(overlap) > threshold for overlap in around]
