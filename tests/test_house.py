@@ -17,10 +17,12 @@ TORCH_HALF = {
     "deploy.backends.pytorch",
     "deploy.decoding",
     "deploy.detector",
+    "deploy.engine",
     "deploy.export",
     "deploy.export_check",
     "deploy.ladder",
     "deploy.nms",
+    "deploy.portable",
     "deploy.translations",
 }
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}
@@ -37,7 +39,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-OPTIONAL = {"tensorrt", "tensorrt_rtx"}
+OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda"}
 
 
 def module_name(path: Path) -> str:
