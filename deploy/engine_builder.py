@@ -4,15 +4,20 @@ TensorRT 11 has no precision flags: networks are strongly typed, and the graph's
 for the same (``STRONGLY_TYPED``), so that one graph gives one precision in both.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onnx import ModelProto
 
 from deploy.artefact import INPUT_NAME
+from deploy.backends.tensorrt_module import version_of
 from deploy.engine_file import Profile
 from deploy.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import tensorrt_rtx
 
 _MIB = 1 << 20
 _SHOWN_MESSAGES = 4
@@ -55,7 +60,7 @@ def build_plan(trt: Any, model: ModelProto, options: BuildOptions, source: str) 
         ArtefactError: TensorRT cannot parse or build the graph; the message names the operator.
     """
     log = _logger(trt)
-    builder = trt.Builder(log)
+    builder: tensorrt_rtx.Builder = trt.Builder(log)
     network = builder.create_network(_creation_flags(trt))
     _parse(trt, network, log, model, source)
     config = builder.create_builder_config()
@@ -64,16 +69,18 @@ def build_plan(trt: Any, model: ModelProto, options: BuildOptions, source: str) 
     config.clear_flag(trt.BuilderFlag.TF32)
     _set_targets(trt, config, options.compute_capabilities)
     for profile in options.profiles:
-        config.add_optimization_profile(_profile(builder, network, profile))
+        config.add_optimization_profile(_profile(trt, builder, network, profile))
     # TensorRT-RTX measures no kernels when it builds.
     measures = trt.__name__ != "tensorrt_rtx"
     if measures:
         config.set_timing_cache(config.create_timing_cache(options.timing_cache), False)
     log.messages.clear()
-    plan = builder.build_serialized_network(network, config)
+    # Host memory of TensorRT offers its bytes as a buffer, which its type does not say.
+    plan: Any = builder.build_serialized_network(network, config)
     if plan is None:
         raise ArtefactError(_build_error(trt, model, log.messages, source))
-    return Plan(bytes(plan), bytes(config.get_timing_cache().serialize()) if measures else b"")
+    timings: Any = config.get_timing_cache().serialize() if measures else b""
+    return Plan(bytes(plan), bytes(timings))
 
 
 def blamed_nodes(model: ModelProto, messages: Sequence[str]) -> list[str]:
@@ -85,7 +92,7 @@ def blamed_nodes(model: ModelProto, messages: Sequence[str]) -> list[str]:
     nodes = sorted((node for node in model.graph.node if node.name), key=lambda node: -len(node.name))
     found: dict[str, None] = {}
     for message in messages:
-        match = next((node for node in nodes if node.name in message), None)
+        match = next((node for node in nodes if re.search(rf"{re.escape(node.name)}(?!\d)", message)), None)
         if match is not None:
             found[f"{match.op_type} ({match.name})"] = None
     return list(found)
@@ -112,23 +119,23 @@ def _creation_flags(trt: Any) -> int:
     return 0 if flag is None else 1 << int(flag)
 
 
-def _parse(trt: Any, network: Any, log: Any, model: ModelProto, source: str) -> None:
-    parser = trt.OnnxParser(network, log)
+def _parse(trt: Any, network: "tensorrt_rtx.INetworkDefinition", log: Any, model: ModelProto, source: str) -> None:
+    parser: tensorrt_rtx.OnnxParser = trt.OnnxParser(network, log)
     if parser.parse(model.SerializeToString()):
         return
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
     named = [f"{error.node_operator()} ({error.node_name()}): {_first_line(error.desc())}" for error in errors]
     listed = "\n".join(f"  {line}" for line in named or log.messages[:_SHOWN_MESSAGES])
-    raise ArtefactError(f"{source}: {_name(trt)} cannot parse it:\n{listed}")
+    raise ArtefactError(f"{source}: {version_of(trt)} cannot parse it:\n{listed}")
 
 
 def _build_error(trt: Any, model: ModelProto, messages: Sequence[str], source: str) -> str:
     blamed = ", ".join(blamed_nodes(model, messages)) or "an operator that it does not name"
     said = "\n".join(f"  {_first_line(message)}" for message in messages[:_SHOWN_MESSAGES])
-    return f"{source}: {_name(trt)} does not build {blamed}:\n{said}"
+    return f"{source}: {version_of(trt)} does not build {blamed}:\n{said}"
 
 
-def _set_targets(trt: Any, config: Any, compute_capabilities: Sequence[str]) -> None:
+def _set_targets(trt: Any, config: "tensorrt_rtx.IBuilderConfig", compute_capabilities: Sequence[str]) -> None:
     if not compute_capabilities:
         return
     config.num_compute_capabilities = len(compute_capabilities)
@@ -136,15 +143,13 @@ def _set_targets(trt: Any, config: Any, compute_capabilities: Sequence[str]) -> 
         config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}"), index)
 
 
-def _profile(builder: Any, network: Any, profile: Profile) -> Any:
+def _profile(
+    trt: Any, builder: "tensorrt_rtx.Builder", network: "tensorrt_rtx.INetworkDefinition", profile: Profile
+) -> "tensorrt_rtx.IOptimizationProfile":
     built = builder.create_optimization_profile()
-    rest = tuple(network.get_input(0).shape)[1:]
-    built.set_shape(INPUT_NAME, *((size, *rest) for size in (profile.least, profile.best, profile.most)))
+    rest = network.get_input(0).shape[1:]
+    built.set_shape(INPUT_NAME, *(trt.Dims((size, *rest)) for size in (profile.least, profile.best, profile.most)))
     return built
-
-
-def _name(trt: Any) -> str:
-    return f"{trt.__name__} {trt.__version__}"
 
 
 def _first_line(message: str) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from deploy.engine_file import (
     read_engine,
 )
 from deploy.errors import ArtefactError, BackendUnavailable
+
+if TYPE_CHECKING:
+    import tensorrt_rtx
 
 NAME = "tensorrt"
 # Timestamps on the stream: before the copy to the device, after it, after the inference, after the copy back.
@@ -48,7 +51,9 @@ class TensorRtBackend:
     name = NAME
     device = "cuda"
 
-    def __init__(self, engine: Any, cuda: Cuda, header: EngineHeader, source: str, threads: int) -> None:
+    def __init__(
+        self, engine: "tensorrt_rtx.ICudaEngine", cuda: Cuda, header: EngineHeader, source: str, threads: int
+    ) -> None:
         self.version = header.target.tensorrt
         self.precision = header.spec.precision
         self.threads = threads
@@ -58,7 +63,7 @@ class TensorRtBackend:
         self._source = source
         self._profiles = engine_profiles(engine)
         self._bindings = check_bindings(engine_bindings(engine), header.spec, source)
-        self._contexts: dict[int, Any] = {}
+        self._contexts: dict[int, tensorrt_rtx.IExecutionContext] = {}
         self._stream = cuda.call("cudaStreamCreate")
         self._marks = [cuda.call("cudaEventCreate") for _ in range(_MARKS)]
         largest = max(profile.most for profile in self._profiles)
@@ -96,7 +101,9 @@ class TensorRtBackend:
         self._marks.clear()
         self._cuda.call("cudaStreamDestroy", self._stream)
 
-    def _enqueue(self, context: Any, given: Binding, outputs: list[Binding], batch: int) -> None:
+    def _enqueue(
+        self, context: "tensorrt_rtx.IExecutionContext", given: Binding, outputs: list[Binding], batch: int
+    ) -> None:
         if not context.set_input_shape(given.name, given.shape_of(batch)):
             raise ArtefactError(f"{self._source}: TensorRT refuses the input shape {given.shape_of(batch)}")
         self._mark(0)
@@ -121,7 +128,7 @@ class TensorRtBackend:
         # A copy: the buffer is written again by the next run.
         return values.view(binding.dtype).reshape(binding.shape_of(batch)).copy()
 
-    def _context(self, profile: int) -> Any:
+    def _context(self, profile: int) -> "tensorrt_rtx.IExecutionContext":
         if profile not in self._contexts:
             context = self._engine.create_execution_context()
             if context is None or not context.set_optimization_profile_async(profile, int(self._stream)):
@@ -132,7 +139,7 @@ class TensorRtBackend:
         return self._contexts[profile]
 
 
-def engine_bindings(engine: Any) -> list[Binding]:
+def engine_bindings(engine: "tensorrt_rtx.ICudaEngine") -> list[Binding]:
     """Inputs and outputs of a deserialised engine."""
     trt = import_tensorrt()
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -140,14 +147,14 @@ def engine_bindings(engine: Any) -> list[Binding]:
         Binding(
             name,
             np.dtype(trt.nptype(engine.get_tensor_dtype(name))),
-            (ANY, *tuple(engine.get_tensor_shape(name))[1:]),
+            (ANY, *engine.get_tensor_shape(name)[1:]),
             engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
         )
         for name in names
     ]
 
 
-def engine_profiles(engine: Any) -> tuple[Profile, ...]:
+def engine_profiles(engine: "tensorrt_rtx.ICudaEngine") -> tuple[Profile, ...]:
     """Batch sizes of an engine's optimisation profiles, in their order."""
     trt = import_tensorrt()
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -172,7 +179,7 @@ def open_engine(artefact: Path, spec: ArtefactSpec, threads: int) -> TensorRtBac
     trt, cuda = import_tensorrt(), import_cuda(NAME)
     here = Target(device.name, device.compute_capability, device.driver, version_of(trt))
     path, header, plan = _read(artefact, here)
-    runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+    runtime: tensorrt_rtx.Runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise ArtefactError(

@@ -53,17 +53,11 @@ def example(kind: str, images: int, classes: int) -> tuple[np.ndarray, np.ndarra
     return pairs, boxes
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(2, 0.6, 0), (80, 0.5, 0), (1, 0.5, 30), (80, 0.5, 30)],
-    ids=["2 classes", "80 classes", "1 class, portable", "80 classes, portable"],
-)
-def selection(request: pytest.FixtureRequest) -> tuple[Selection, Run, Run]:
-    classes, threshold, passes = request.param
-    module = Selection(classes, threshold).eval()
+def exported(module: Selection, passes: int) -> bytes:
+    """As an ONNX file, in its portable form if ``passes`` are given."""
     program: Any = torch.onnx.export(
         module,
-        tuple(map(torch.tensor, example("many", 2, classes))),
+        tuple(map(torch.tensor, example("many", 2, module.classes))),
         dynamo=True,
         verbose=False,
         opset_version=18,
@@ -73,9 +67,20 @@ def selection(request: pytest.FixtureRequest) -> tuple[Selection, Run, Run]:
     )
     model = program.model_proto
     if passes:
-        replace_nms(model, threshold, passes, "selection")
+        replace_nms(model, module.threshold, passes, "selection")
     onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString()
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(2, 0.6, 0), (80, 0.5, 0), (1, 0.5, 30), (80, 0.5, 30)],
+    ids=["2 classes", "80 classes", "1 class, portable", "80 classes, portable"],
+)
+def selection(request: pytest.FixtureRequest) -> tuple[Selection, Run, Run]:
+    classes, threshold, passes = request.param
+    module = Selection(classes, threshold).eval()
+    content = exported(module, passes)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(content), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -106,6 +111,18 @@ def test_openvino_decides_as_pytorch(selection: tuple[Selection, Run, Run], kind
     np.testing.assert_array_equal(found_scores, scores)
     # Where the score is 0 there is no detection, and the index means nothing.
     np.testing.assert_array_equal(found_indices[scores > 0], indices[scores > 0])
+
+
+def test_too_few_passes_keep_boxes_and_lose_none() -> None:
+    module = Selection(1, 0.5).eval()
+    session = onnxruntime.InferenceSession(exported(module, passes=2), providers=["CPUExecutionProvider"])
+    # Box after box suppresses the next one: 29 links.
+    pairs, boxes = example("chain", 1, 1)
+    pairs[0] = np.linspace(0.9, 0.1, 30, dtype=np.float32)
+    exact = module(torch.tensor(pairs), torch.tensor(boxes))[0][0].tolist()
+    (found,) = session.run(None, {"pairs": pairs, "boxes": boxes})[0].tolist()
+    assert exact == [True, False] * 15
+    assert found == [True, False] + [True] * 28
 
 
 def test_examples_reach_the_cases_that_they_are_named_for() -> None:

@@ -155,5 +155,6 @@ MODULE = SimpleNamespace(
     __name__="tensorrt",
     __version__="10.9.0.34",
     nptype=lambda dtype: dtype,
+    Dims=tuple,
     TensorIOMode=SimpleNamespace(INPUT="input"),
 )
