@@ -210,6 +210,14 @@ class Params(Settings):
             raise ValueError(f"export.models: {unknown} are no students; known: {sorted(known)}")
         return self
 
+    @model_validator(mode="after")
+    def _engines_take_the_batches(self) -> Self:
+        taken = [range(profile.least, profile.most + 1) for profile in self.engine.profiles]
+        beyond = [size for size in self.benchmark.batch_sizes if not any(size in sizes for sizes in taken)]
+        if "tensorrt" in self.benchmark.backends and beyond:
+            raise ValueError(f"benchmark.batch_sizes: {beyond} are in no profile of engine.profiles; add or widen one")
+        return self
+
     def checkpoint(self) -> TeacherCheckpoint | None:
         """The teacher's published weights for the chosen data set, if any are listed."""
         return self.teacher.checkpoints.get(self.data.name)

@@ -23,7 +23,9 @@ TORCH_HALF = {
     "deploy.ladder",
     "deploy.nms",
     "deploy.portable",
+    "deploy.raw_export",
     "deploy.translations",
+    "deploy.triton",
 }
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "v2"}
