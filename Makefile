@@ -4,19 +4,27 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SMOKE := build/smoke
 TEST_WORKERS ?= auto
+# Once set up for a GPU, .venv stays so: `make setup GPU=` goes back.
+ifeq ($(origin GPU),undefined)
+GPU := $(shell grep -qs '^onnxruntime-gpu' .venv/installed.lock && echo 1)
+endif
+OTHER_RUNTIME := $(if $(GPU),onnxruntime,onnxruntime-gpu)
 
 export DVC_NO_ANALYTICS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro use test lint smoke lock clean
+.PHONY: help setup repro use test lint smoke trt-check lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
-# The environment is stamped with the lock that it was made from: an equal lock installs nothing.
-setup:  ## Create .venv and install requirements.lock (PYTHON=... chooses the interpreter)
-	@cmp -s requirements.lock .venv/installed.lock || $(MAKE) --no-print-directory .install
+# The environment is stamped with what it was made from: an equal list installs nothing. With GPU=1 it is the lock with
+# the extra gpu in the place of cpu. That extra is not locked: TensorRT's libraries come from NVIDIA's own index.
+setup:  ## Create .venv and install requirements.lock (PYTHON=... chooses the interpreter, GPU=1 the extra gpu)
+	@mkdir -p build/setup
+	@$(if $(GPU),$(LIST_GPU),cat requirements.lock) > build/setup/wanted.txt
+	@cmp -s build/setup/wanted.txt .venv/installed.lock || $(MAKE) --no-print-directory .install
 
 .PHONY: .install
 .install:
@@ -26,8 +34,15 @@ setup:  ## Create .venv and install requirements.lock (PYTHON=... chooses the in
 	  echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); version 3.11 or later is needed" >&2; exit 1; }
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv .venv
 	rm -f .venv/installed.lock
-	$(BIN)/python -m pip install -r requirements.lock
-	@cp requirements.lock .venv/installed.lock
+	@! $(BIN)/python -m pip show --quiet $(OTHER_RUNTIME) 2>/dev/null || \
+	  $(BIN)/python -m pip uninstall --yes onnxruntime onnxruntime-gpu
+	$(BIN)/python -m pip install -r build/setup/wanted.txt
+	@cp build/setup/wanted.txt .venv/installed.lock
+
+LIST_GPU = "$(PYTHON)" -c 'import tomllib; \
+  gpu = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["gpu"]; \
+  lock = [line for line in open("requirements.lock").read().splitlines() if not line.startswith("onnxruntime==")]; \
+  print("\n".join([*lock, "\# extra gpu", *gpu]))'
 
 repro: setup  ## Run the whole chain: data, teacher, students, evaluation, export, benchmark, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
@@ -60,6 +75,17 @@ smoke: setup  ## Run the whole chain in a tiny profile, then check that a second
 	  echo "error: the second dvc repro repeated the stages above" >&2; exit 1; fi; \
 	echo "smoke: the second dvc repro repeated nothing but the device stage"
 
+# An environment of its own, which sees .venv: TensorRT-RTX takes no part in anything but this.
+trt-check: setup  ## Build engines of every detector family with TensorRT-RTX, without a GPU (in .venv-trt)
+	test -x .venv-trt/bin/pip || "$(PYTHON)" -m venv .venv-trt
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  "$$(.venv-trt/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pipeline.pth"
+	.venv-trt/bin/python -m pip install --quiet $$($(LIST_TRT_CHECK))
+	OMP_NUM_THREADS=1 .venv-trt/bin/python -m pytest -m trt -p no:xdist --durations=10 tests/deploy
+
+LIST_TRT_CHECK = "$(PYTHON)" -c 'import tomllib; \
+  extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trt-check"]; print(*extra)'
+
 # The newest versions that the ranges in pyproject.toml allow, resolved in an environment that is thrown away.
 lock:  ## Resolve pyproject.toml anew into requirements.lock
 	rm -rf build/lock
@@ -85,4 +111,4 @@ LIST_DIRECT = "$(PYTHON)" -c 'import tomllib; \
 
 clean:  ## Remove the smoke run and the tools' caches; results, downloads and .venv stay
 	rm -rf $(SMOKE) build/lock .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +

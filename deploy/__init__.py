@@ -15,7 +15,7 @@ def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, b
     """Open an artefact: ``deploy.load("student.onnx")(image)`` gives the image's detections.
 
     Args:
-        artefact: an ONNX file written by this project's export.
+        artefact: an ONNX file written by this project's export, or an engine built from one on this machine.
         backend: a name of :data:`deploy.backends.BACKENDS`; None takes the first one that runs here.
         threads: CPU threads of the backend; 0 means every core that this process may use.
         batch_size: largest number of images that the backend gets at once.

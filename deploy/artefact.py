@@ -24,6 +24,9 @@ class ArtefactSpec:
 
     Images are resized by ``resize_rule`` (``letterbox``: keep the aspect ratio, place at the top left, fill the
     rest with ``pad_value``, one value per channel in ``color_order``).
+
+    ``nms_passes`` 0 is NMS by the ONNX operator NonMaxSuppression, which is exact; above 0 it is the portable form with
+    that many passes (``deploy/portable.py``), exact for chains of overlapping boxes up to that length.
     """
 
     model: str
@@ -35,6 +38,7 @@ class ArtefactSpec:
     pad_value: tuple[int, int, int]
     score_threshold: float
     nms_iou_threshold: float
+    nms_passes: int
     max_candidates: int
     max_detections: int
     precision: str

@@ -73,8 +73,9 @@ class DeployableDetector(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 [N, H, W, 3] to the network's input, float32 [N, 3, H, W]."""
-        pixels = images.permute(0, 3, 1, 2).index_select(1, self.channels)
-        return (pixels.float() - self.mean) / self.std
+        # TensorRT takes uint8 as a network's input and lets no operator but the cast read it.
+        pixels = images.float().permute(0, 3, 1, 2).index_select(1, self.channels)
+        return (pixels - self.mean) / self.std
 
     def postprocess(self, predictions: Predictions) -> Outputs:
         """Threshold, candidate selection, NMS and the fixed-size outputs; K = ``spec.max_detections``.

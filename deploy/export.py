@@ -61,6 +61,7 @@ def describe(
         pad_value=pad_value,
         score_threshold=settings.score_threshold,
         nms_iou_threshold=settings.nms_iou_threshold,
+        nms_passes=0,
         max_candidates=settings.max_candidates,
         max_detections=settings.max_detections,
         precision="fp32",
@@ -106,10 +107,11 @@ def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:
             custom_translation_table=STANDARD,
             external_data=False,
         )
-    return _without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+    return without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
 
 
-def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph without what the exporter notes beside its parts: source files and lines of this machine."""
     graph = model.graph
     for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         part.ClearField("metadata_props")

@@ -1,10 +1,15 @@
-"""Candidate selection and class-aware NMS as two operators with one meaning in PyTorch and in an exported graph.
+"""Candidate selection and class-aware NMS with one meaning in PyTorch and in an exported graph.
 
 PyTorch's own ``topk`` leaves the order of equal scores open and torchvision's NMS returns a list of data-dependent
 length, so neither survives an export unchanged. The operators here fix both: equal scores are taken by rising index, as
 ONNX ``TopK`` prescribes, and NMS answers with a mask of fixed shape. ``deploy/translations.py`` holds their ONNX forms.
+
+The ONNX operator NonMaxSuppression still has a data-dependent shape inside, which TensorRT-RTX cannot build.
+:func:`nms_keep_in_passes` is the portable form: elementwise operators and maxima of fixed shape, and no matrix product,
+which TensorRT-RTX does not build in float32 for compute capability 7.5.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.ops import nms
@@ -67,3 +72,53 @@ def _(boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, iou_thres
 def take_boxes(boxes: Tensor, places: Tensor) -> Tensor:
     """Rows ``places`` [N, M] of ``boxes`` [N, L, 4], image by image: [N, M, 4]."""
     return boxes.gather(1, places[..., None].expand(-1, -1, 4))
+
+
+def nms_keep_in_passes(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float, passes: int) -> Tensor:
+    """:func:`nms_keep` with tensors of fixed shape alone: the mask after ``passes`` rounds of suppression.
+
+    Greedy NMS is the one fixed point of ``keep[j] = candidate[j] and no kept i suppresses j``, where i suppresses j if
+    it outranks j (score, then index), shares its class and overlaps it. Iterated from "every candidate stays", each
+    round settles the boxes one link further down a chain in which each box suppresses the next:
+
+    - exact when no such chain has more than ``passes`` links;
+    - otherwise, an even number of passes keeps all that greedy NMS keeps and may keep boxes that it suppresses, an odd
+      number keeps nothing that it suppresses and may lose boxes: round after round the mask is an upper, then a lower
+      bound of the exact one (suppression is antitone in the mask).
+
+    Memory is quadratic: some matrices [N, M, M]. Source of the idea of iterating the matrix: Bolya et al., YOLACT,
+    section 4 (Fast NMS, which is one pass).
+    """
+    present = scores > 0
+    first, second = scores[:, :, None], scores[:, None, :]
+    # Above the diagonal: row i comes before column j.
+    earlier = torch.ones(scores.shape[1], scores.shape[1], dtype=torch.bool, device=scores.device).triu(1)
+    outranks = (first > second) | ((first == second) & earlier)
+    rivals = outranks & (labels[:, :, None] == labels[:, None, :]) & present[:, :, None]
+    suppresses = (rivals & (_pairwise_iou(boxes) > rounded_down(iou_threshold))).to(scores.dtype)
+    keep = present
+    for _ in range(passes):
+        suppressed = (suppresses * keep[:, :, None]).amax(dim=1) > 0
+        keep = present & ~suppressed
+    return keep
+
+
+def _pairwise_iou(boxes: Tensor) -> Tensor:
+    """IoU [N, M, M] of boxes [N, M, 4], with torchvision's formula and rounding; 0 for two boxes without area."""
+    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
+    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
+    sides = (high - low).clamp(min=0)
+    shared = sides[..., 0] * sides[..., 1]
+    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    union = areas[:, :, None] + areas[:, None, :] - shared
+    return shared / union.clamp(min=torch.finfo(boxes.dtype).tiny)
+
+
+def rounded_down(threshold: float) -> float:
+    """The largest float32 that is not above ``threshold``.
+
+    torchvision compares a float32 IoU with a float64 threshold, ONNX with a float32 one. Rounded to nearest, an IoU of
+    0.6 would count as above 0.6 in one and not in the other; rounded down, both decide alike for every float32 IoU.
+    """
+    nearest = np.float32(threshold)
+    return float(nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf)))

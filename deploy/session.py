@@ -12,6 +12,8 @@ import numpy as np
 from deploy.artefact import ArtefactSpec, read_spec
 from deploy.backends import Backend, RawDetections, open_backend
 from deploy.detections import Detections
+from deploy.engine_file import SUFFIX as ENGINE
+from deploy.engine_file import read_header
 from deploy.images import Image, checked_image, read_image
 from deploy.preprocess import Letterbox, letterbox
 
@@ -109,7 +111,7 @@ class Detector:
 def open_detector(artefact: Path | str, backend: str | None = None, threads: int = 0, batch_size: int = 8) -> Detector:
     """Open an artefact; see :func:`deploy.load`."""
     path = Path(artefact)
-    spec = read_spec(path)
+    spec = read_header(path).spec if path.suffix == ENGINE else read_spec(path)
     return Detector(spec, open_backend(backend, path, spec, threads), batch_size)
 
 

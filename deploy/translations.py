@@ -16,8 +16,8 @@ from onnx import TensorProto
 from onnx.numpy_helper import from_array
 from onnxscript import opset18 as op
 
-import deploy.nms
-import deploy.roi_align  # noqa: F401  (registers the operators)
+import deploy.roi_align  # noqa: F401  (registers the operator)
+from deploy.nms import rounded_down
 
 # The exporter calls these functions on symbolic values of onnxscript, which has no public type for them.
 Value = Any
@@ -89,16 +89,6 @@ def pyramid_roi_align(
     order = op.Concat(*members, axis=0)
     places = op.Range(op.Constant(value_int=0), op.Squeeze(op.Shape(order), [0]), op.Constant(value_int=1))
     return op.Gather(op.Concat(*pooled, axis=0), op.ScatterElements(places, order, places, axis=0), axis=0)
-
-
-def rounded_down(threshold: float) -> float:
-    """The largest float32 that is not above ``threshold``.
-
-    torchvision compares a float32 IoU with a float64 threshold, ONNX with a float32 one. Rounded to nearest, an IoU of
-    0.6 would count as above 0.6 in one and not in the other; rounded down, both decide alike for every float32 IoU.
-    """
-    nearest = np.float32(threshold)
-    return float(nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf)))
 
 
 STANDARD: TranslationTable = {

@@ -10,6 +10,7 @@ MODELS = Path("models")
 ARTEFACTS = Path("artefacts")
 REPORTS = Path("reports")
 WORK_DIRS = Path("work_dirs")
+TIMING_CACHES = Path(".cache/tensorrt")
 
 TEACHER = "teacher"
 
@@ -47,6 +48,11 @@ def accepted_file(model: str) -> Path:
 def artefact_file(model: str) -> Path:
     """The exported ONNX file of a model."""
     return ARTEFACTS / f"{model}.onnx"
+
+
+def engine_dir(model: str) -> Path:
+    """The TensorRT engines of a model, as :func:`deploy.engine_file.engine_of` finds them; empty without a GPU."""
+    return ARTEFACTS / "engines" / model
 
 
 def report_file(stage: str, model: str) -> Path:

@@ -162,6 +162,35 @@ class ExportSettings(Settings):
     check_images: PositiveInt = 32
 
 
+class ProfileSettings(Settings):
+    """Batch sizes of one optimisation profile: it takes ``least`` to ``most`` images and is tuned for ``best``."""
+
+    least: PositiveInt = 1
+    best: PositiveInt
+    most: PositiveInt
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.least <= self.best <= self.most:
+            raise ValueError(f"least <= best <= most is needed, got {self.least}, {self.best}, {self.most}")
+        return self
+
+
+class EngineSettings(Settings):
+    """How TensorRT engines are built.
+
+    A batch runs under the profile that is tuned for the nearest size. ``nms_passes`` is even: too few passes then keep
+    a suppressed box rather than lose a detection (``deploy/nms.py``).
+    """
+
+    profiles: Annotated[list[ProfileSettings], Field(min_length=1)] = [
+        ProfileSettings(best=1, most=1),
+        ProfileSettings(best=8, most=32),
+    ]
+    nms_passes: Annotated[int, Field(gt=0, multiple_of=2)] = 16
+    workspace_mib: PositiveInt = 2048
+
+
 class BenchmarkSettings(Settings):
     """Which backends run the artefact and how long. ``threads`` 0 means every core of the machine."""
 
@@ -201,6 +230,7 @@ class Params(Settings):
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     export: ExportSettings
+    engine: EngineSettings = EngineSettings()
     benchmark: BenchmarkSettings
     gates: Gates = Gates()
     report: ReportSettings = ReportSettings()
@@ -212,6 +242,14 @@ class Params(Settings):
         known = {"teacher", *self.students}
         if unknown := [name for name in self.export.models if name not in known]:
             raise ValueError(f"export.models: {unknown} are no students; known: {sorted(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _engines_take_the_batches(self) -> Self:
+        taken = [range(profile.least, profile.most + 1) for profile in self.engine.profiles]
+        beyond = [size for size in self.benchmark.batch_sizes if not any(size in sizes for sizes in taken)]
+        if "tensorrt" in self.benchmark.backends and beyond:
+            raise ValueError(f"benchmark.batch_sizes: {beyond} are in no profile of engine.profiles; add or widen one")
         return self
 
     def checkpoint(self) -> TeacherCheckpoint | None:

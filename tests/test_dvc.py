@@ -28,11 +28,13 @@ NEVER_CHANGE_A_RESULT = {
     "deploy.errors": "the same",
     "pipeline.cli": "prints those messages",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
+    "pipeline.engine_record": "the shape of a JSON file, as pipeline.records",
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.storage": "writes what it is given, in one step",
     "pipeline.downloads": "delivers content of a given hash or fails",
     "deploy.onnx_file": "reads a file's metadata as it stands or refuses the file",
+    "deploy.engine_file": "reads an engine as it stands or refuses it",
     "pipeline.datasets.layout": "finds the files that data/prepared, a dependency, lists",
     "pipeline.datasets": "makes data/prepared, which is a dependency of every stage that reads it",
     "pipeline.mmengine_packages": "finds what resolved recipes inherit",
@@ -61,6 +63,10 @@ NOT_USED_BY = {
         "deploy.memory": "benchmarks only",
     },
     "export": {"pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet"},
+    "engine": {
+        "pipeline.mmcv_ops": "no detector",
+        "deploy.backends": "an engine is built, not run; what finds the GPU and TensorRT is a dependency",
+    },
     "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
     "report": {"pipeline.mmcv_ops": "no detector"},
 }
@@ -308,6 +314,7 @@ def written(stage: Stage) -> set[Path]:
         "distill": trained | {layout.losses_file(model), layout.validation_file(model)},
         "evaluate": evaluation,
         "export": {layout.artefact_file(model), layout.report_file("export", model)},
+        "engine": {layout.engine_dir(model), layout.report_file("engine", model)},
         "benchmark": {layout.report_file("benchmark", model)},
         "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures")},
     }[stage.name]
@@ -321,9 +328,9 @@ def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
 
 def test_no_path_of_the_layout_is_forgotten_here() -> None:
     # Folders that hold several stages' results, and scratch that belongs to none.
-    shared = {"CACHE", "WORK_DIRS", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
+    shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
     outs = {"DATASET", "DATASET_RECORD", "RECIPES", "recipe_file", "weights_file", "training_file", "losses_file"}
-    outs |= {"validation_file", "accepted_file", "artefact_file", "report_file"}
+    outs |= {"validation_file", "accepted_file", "artefact_file", "engine_dir", "report_file"}
     public = {
         name
         for name, value in vars(layout).items()

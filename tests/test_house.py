@@ -17,12 +17,16 @@ TORCH_HALF = {
     "deploy.backends.pytorch",
     "deploy.decoding",
     "deploy.detector",
+    "deploy.engine",
     "deploy.export",
     "deploy.export_check",
     "deploy.ladder",
     "deploy.nms",
+    "deploy.portable",
+    "deploy.raw_export",
     "deploy.roi_align",
     "deploy.translations",
+    "deploy.triton",
     "deploy.two_stage",
 }
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}
@@ -40,7 +44,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-OPTIONAL = {"tensorrt", "tensorrt_rtx"}
+OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda"}
 
 
 def module_name(path: Path) -> str:

@@ -56,9 +56,12 @@ class Entry:
 
 
 BACKENDS: dict[str, Entry] = {
+    "tensorrt": Entry("deploy.backends.tensorrt", "open_engine", (".engine", ".onnx")),
     "onnxruntime-cuda": Entry("deploy.backends.ort", "open_cuda", (".onnx",)),
     "onnxruntime": Entry("deploy.backends.ort", "open_cpu", (".onnx",)),
     "openvino": Entry("deploy.backends.openvino_cpu", "open_cpu", (".onnx",)),
+    # Last: it builds an engine of its own whenever it opens a file.
+    "onnxruntime-tensorrt": Entry("deploy.backends.ort", "open_tensorrt", (".onnx",)),
 }
 """Backends by name, in the order in which they are tried when none is named."""
 

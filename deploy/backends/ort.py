@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU and on CUDA."""
+"""ONNX Runtime on the CPU, on CUDA and on TensorRT."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,9 @@ from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, ArtefactSpec
 from deploy.backends import RawDetections
 from deploy.errors import ArtefactError, BackendUnavailable
 
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+# Who takes the nodes that a provider leaves. Without CUDA, those that TensorRT does not take would go to the CPU.
+_BEHIND = {_CPU: (), _CUDA: (), _TENSORRT: (_CUDA,)}
 
 
 class OnnxRuntimeBackend:
@@ -40,10 +42,15 @@ def open_cuda(artefact: Path, spec: ArtefactSpec, threads: int) -> OnnxRuntimeBa
     return _open(artefact, spec, threads, "onnxruntime-cuda", _CUDA)
 
 
+def open_tensorrt(artefact: Path, spec: ArtefactSpec, threads: int) -> OnnxRuntimeBackend:
+    """Open an artefact in ONNX Runtime's TensorRT provider, which builds its engine now and for each new batch size."""
+    return _open(artefact, spec, threads, "onnxruntime-tensorrt", _TENSORRT)
+
+
 def _open(artefact: Path, spec: ArtefactSpec, threads: int, name: str, provider: str) -> OnnxRuntimeBackend:
     ort = _import(name)
     if provider not in ort.get_available_providers():
-        package = "onnxruntime-gpu (in the place of onnxruntime)" if provider == _CUDA else "onnxruntime"
+        package = "onnxruntime" if provider == _CPU else "onnxruntime-gpu (in the place of onnxruntime)"
         raise BackendUnavailable(
             f"{name}: the installed onnxruntime {ort.__version__} has no {provider} "
             f"(it has {', '.join(ort.get_available_providers())}); install {package}"
@@ -55,7 +62,7 @@ def _open(artefact: Path, spec: ArtefactSpec, threads: int, name: str, provider:
             f"{name}: asked for {provider}, ONNX Runtime fell back to {first}: no usable CUDA device"
         )
     _check_names(artefact, session)
-    device = "cuda" if provider == _CUDA else "cpu"
+    device = "cpu" if provider == _CPU else "cuda"
     return OnnxRuntimeBackend(session, name, ort.__version__, device, spec.precision)
 
 
@@ -77,7 +84,7 @@ def _session(ort: Any, artefact: Path, threads: int, name: str, provider: str) -
     state = ort.capi.onnxruntime_pybind11_state
     unreadable = (state.InvalidGraph, state.InvalidProtobuf, state.InvalidArgument, state.NoSuchFile)
     try:
-        return ort.InferenceSession(os.fspath(artefact), options, providers=[provider])
+        return ort.InferenceSession(os.fspath(artefact), options, providers=[provider, *_BEHIND[provider]])
     except unreadable as error:
         raise ArtefactError(f"{artefact}: ONNX Runtime cannot read it: {error}; export it again") from error
     except Exception as error:

@@ -63,6 +63,7 @@ def spec(classes: int, **changes: Any) -> ArtefactSpec:
         "pad_value": (104, 116, 124),
         "score_threshold": 0.05,
         "nms_iou_threshold": 0.6,
+        "nms_passes": 0,
         "max_candidates": 1000,
         "max_detections": 100,
         "precision": "fp32",

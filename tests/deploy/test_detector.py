@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deploy.artefact import ArtefactSpec
 from deploy.detector import DeployableDetector, padding_colour
+from deploy.nms import nms_keep_in_passes
 from pipeline.errors import RecipeError
 from tests.deploy.stock import HEADS, PREPROCESSOR, SIZE, noise_images, spec, stock_detector
 
@@ -91,6 +92,18 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@pytest.fixture(params=[0, 16], ids=["nms", "nms in passes"])
+def form_of_nms(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs with the exact NMS, and with its portable form, which TensorRT engines take."""
+
+    def portable(boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, iou_threshold: float) -> Tensor:
+        return nms_keep_in_passes(boxes, scores, labels, iou_threshold, request.param)
+
+    if request.param:
+        monkeypatch.setattr("deploy.detector.nms_keep", portable)
+
+
+@pytest.mark.usefixtures("form_of_nms")
 @pytest.mark.parametrize("classes", [1, 10])
 @pytest.mark.parametrize("case", CASES)
 def test_adversarial_predictions_give_what_mmdet_gives(
@@ -102,12 +115,16 @@ def test_adversarial_predictions_give_what_mmdet_gives(
     check_raw(detector, spec(classes), raw(2, classes, CASES[case]))
 
 
+@pytest.mark.usefixtures("form_of_nms")
 def test_eighty_classes() -> None:
     detector = stock_detector(classes=80)
     outputs = check_raw(detector, spec(80), raw(2, 80, lambda noise: torch.where(noise > 2.8, noise, -20.0)))
     assert len(outputs.labels.unique()) > 30
 
 
+# A chain of 256 boxes: 16 passes would keep two boxes that greedy NMS suppresses.
+@pytest.mark.usefixtures("form_of_nms")
+@pytest.mark.parametrize("form_of_nms", [0, 64], indirect=True, ids=["nms", "nms in passes"])
 def test_chains_of_overlapping_boxes() -> None:
     # Neighbouring cells of the first level predict boxes of equal size whose scores fall from left to right.
     logits, boxes = raw(1, 1, lambda noise: torch.full_like(noise, -20))

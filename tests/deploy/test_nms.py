@@ -1,13 +1,16 @@
 """The operators against brute force in numpy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torchvision.ops import batched_nms
 
-from deploy.nms import nms_keep, top_candidates
+from deploy.nms import nms_keep, nms_keep_in_passes, rounded_down, top_candidates
 
 LEVELS = np.array([0.0, 0.25, 0.5, 1.0], np.float32)
 
@@ -59,13 +62,55 @@ def test_nms_equals_torchvision_on_many_boxes_of_many_classes() -> None:
     assert 100 < keep.sum() < 900
 
 
+def chain(length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Each box overlaps the next by IoU 0.6 and the one after that by 1/3; scores fall along the chain."""
+    left = torch.arange(float(length)) * 2
+    boxes = torch.stack([left, torch.zeros(length), left + 8, torch.full((length,), 10.0)], dim=1)
+    return boxes[None], torch.linspace(0.9, 0.1, length)[None], torch.zeros((1, length), dtype=torch.int64)
+
+
 def test_a_suppressed_box_suppresses_nothing() -> None:
-    # A chain: each box overlaps the next by IoU 0.6 and the one after that by 1/3; every second one stays.
-    left = torch.arange(9.0) * 2
-    boxes = torch.stack([left, torch.zeros(9), left + 8, torch.full((9,), 10.0)], dim=1)
-    scores = torch.linspace(0.9, 0.1, 9)
-    keep = nms_keep(boxes[None], scores[None], torch.zeros((1, 9), dtype=torch.int64), 1, 0.5)[0]
-    assert keep.tolist() == [True, False] * 4 + [True]
+    assert nms_keep(*chain(9), 1, 0.5)[0].tolist() == [True, False] * 4 + [True]
+
+
+@given(candidates(), st.sampled_from([0.3, 0.5, 0.6, 1.0]))
+@settings(max_examples=100, deadline=None)
+def test_nms_in_passes_equals_brute_force(case: tuple[np.ndarray, np.ndarray, np.ndarray], threshold: float) -> None:
+    boxes, scores, labels = case
+    # No chain among m boxes has more than m - 1 links.
+    keep = nms_keep_in_passes(*map(torch.tensor, case), threshold, passes=scores.shape[1])
+    expected = [brute_force(*image, threshold) for image in zip(boxes, scores, labels, strict=True)]
+    assert keep.shape == scores.shape
+    assert keep.tolist() == [mask.tolist() for mask in expected]
+
+
+@given(candidates(), st.integers(1, 6))
+@settings(max_examples=100, deadline=None)
+def test_too_few_passes_bound_the_exact_result(case: tuple[np.ndarray, np.ndarray, np.ndarray], passes: int) -> None:
+    inputs = tuple(map(torch.tensor, case))
+    exact, found = nms_keep(*inputs, 80, 0.5), nms_keep_in_passes(*inputs, 0.5, passes)
+    smaller, larger = (exact, found) if passes % 2 == 0 else (found, exact)
+    assert not (smaller & ~larger).any()
+
+
+def test_a_chain_is_settled_one_link_a_pass() -> None:
+    # Eight links: exact from eight passes on. Before, what lies further down the chain is kept or lost as a whole.
+    exact = [True, False] * 4 + [True]
+    found = {passes: nms_keep_in_passes(*chain(9), 0.5, passes)[0].tolist() for passes in range(1, 10)}
+    assert found[8] == found[9] == exact
+    assert found[7] == [*exact[:8], False]
+    assert found[2] == [True, False] + [True] * 7
+    assert found[3] == [True, False, True] + [False] * 6
+
+
+def test_nms_in_passes_decides_as_nms_on_many_boxes_of_many_classes() -> None:
+    generator = torch.Generator().manual_seed(1)
+    corner = torch.rand((2, 400, 2), generator=generator) * 100
+    boxes = torch.cat([corner, corner + 30 + torch.rand((2, 400, 2), generator=generator) * 20], dim=-1)
+    scores, labels = torch.rand((2, 400), generator=generator), torch.randint(0, 7, (2, 400), generator=generator)
+    exact = nms_keep(boxes, scores, labels, 7, 0.6)
+    assert torch.equal(nms_keep_in_passes(boxes, scores, labels, 0.6, 16), exact)
+    assert not torch.equal(nms_keep_in_passes(boxes, scores, labels, 0.6, 2), exact)
 
 
 @given(st.integers(0, 3), st.integers(1, 40), st.data())
@@ -90,3 +135,11 @@ def test_operators_agree_with_their_shape_functions() -> None:
     torch.library.opcheck(top_candidates, (scores, 4), test_utils="test_faketensor")
     labels = torch.zeros((2, 6), dtype=torch.int64)
     torch.library.opcheck(nms_keep, (torch.rand(2, 6, 4), scores, labels, 1, 0.5), test_utils="test_faketensor")
+
+
+@given(st.floats(1e-6, 1))
+def test_rounded_threshold_decides_as_the_exact_one(threshold: float) -> None:
+    limit = np.float32(rounded_down(threshold))
+    nearest = np.float32(threshold)
+    around = [np.nextafter(nearest, np.float32(-math.inf)), nearest, np.nextafter(nearest, np.float32(math.inf))]
+    assert [overlap > limit for overlap in around] == [float(overlap) > threshold for overlap in around]

@@ -22,6 +22,7 @@ SPEC = ArtefactSpec(
     pad_value=(10, 20, 30),
     score_threshold=0.05,
     nms_iou_threshold=0.6,
+    nms_passes=0,
     max_candidates=100,
     max_detections=2,
     precision="fp32",

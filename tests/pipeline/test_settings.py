@@ -64,6 +64,9 @@ def test_defaults_fill_what_is_not_given() -> None:
         ("export.nms_iou_threshold", 0),
         ("export.opset", 11),
         ("export.models", []),
+        ("engine.nms_passes", 15),
+        ("engine.profiles", []),
+        ("engine.workspace_mib", 0),
         ("benchmark.backends", "onnxruntime"),
         ("benchmark.iterations", "many"),
         ("gates.export_min_matched", float("nan")),
@@ -202,3 +205,13 @@ def test_a_key_given_twice_is_named_with_its_lines(tmp_path: Path, text: str, ke
 def test_equal_keys_in_different_mappings_are_no_error() -> None:
     text = "base: &base {seed: 0}\na: {<<: *base, seed: 1}\nb: {<<: *base, workers: 2}\n1: {}\n"
     assert read_yaml(text) == {"base": {"seed": 0}, "a": {"seed": 1}, "b": {"seed": 0, "workers": 2}, 1: {}}
+
+
+def test_a_batch_that_no_engine_takes_is_named() -> None:
+    content = smallest()
+    content["engine"] = {"profiles": [{"least": 1, "best": 1, "most": 1}, {"least": 4, "best": 8, "most": 8}]}
+    content["benchmark"] = {"backends": ["tensorrt"], "batch_sizes": [1, 2, 8, 16]}
+    with pytest.raises(SettingsError, match=r"benchmark\.batch_sizes: \[2, 16\] are in no profile of engine\.profiles"):
+        parse_params(content)
+    content["benchmark"]["backends"] = ["onnxruntime"]
+    assert parse_params(content).benchmark.batch_sizes == [1, 2, 8, 16]

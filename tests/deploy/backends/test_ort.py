@@ -1,38 +1,50 @@
 from pathlib import Path
-from types import SimpleNamespace
 
 import onnx
 import onnxruntime
 import pytest
 
 from deploy.artefact import ArtefactSpec
-from deploy.backends.ort import open_cpu, open_cuda
+from deploy.backends import Factory
+from deploy.backends.ort import open_cpu, open_cuda, open_tensorrt
 from deploy.errors import ArtefactError, BackendUnavailable
 
+GPU_BACKENDS = [
+    ("onnxruntime-cuda", open_cuda, ["CUDAExecutionProvider"]),
+    ("onnxruntime-tensorrt", open_tensorrt, ["TensorrtExecutionProvider", "CUDAExecutionProvider"]),
+]
+on_each_gpu_backend = pytest.mark.parametrize(("name", "open_it", "providers"), GPU_BACKENDS)
 
-def test_cuda_says_why_it_cannot_run_here(artefact: Path, spec) -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+
+@on_each_gpu_backend
+def test_a_gpu_backend_says_why_it_cannot_run_here(
+    artefact: Path, spec, name: str, open_it: Factory, providers: list[str]
+) -> None:
+    if providers[0] in onnxruntime.get_available_providers():
         pytest.skip("onnxruntime-gpu is installed")
-    with pytest.raises(
-        BackendUnavailable, match=r"onnxruntime-cuda: .* has no CUDAExecutionProvider .*onnxruntime-gpu"
-    ):
-        open_cuda(artefact, spec, 1)
+    with pytest.raises(BackendUnavailable, match=rf"{name}: .* has no {providers[0]} .*onnxruntime-gpu"):
+        open_it(artefact, spec, 1)
 
 
-def test_silent_fall_back_to_the_cpu_is_an_error(artefact: Path, spec, monkeypatch: pytest.MonkeyPatch) -> None:
+@on_each_gpu_backend
+def test_silent_fall_back_is_an_error(
+    artefact: Path, spec, monkeypatch: pytest.MonkeyPatch, name: str, open_it: Factory, providers: list[str]
+) -> None:
     # What onnxruntime-gpu does on a machine without a GPU: it lists CUDA, takes the request, and runs on the CPU.
     real = onnxruntime.InferenceSession
 
-    def session(path: str, options: object, providers: list[str]) -> SimpleNamespace:
-        assert providers == ["CUDAExecutionProvider"]
+    def session(path: str, options: object, providers: list[str]) -> object:
+        asked.append(providers)
         return real(path, options, providers=["CPUExecutionProvider"])
 
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    asked: list[list[str]] = []
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     with pytest.raises(
-        BackendUnavailable, match=r"asked for CUDAExecutionProvider, .* fell back to CPUExecutionProvider"
+        BackendUnavailable, match=rf"{name}: asked for {providers[0]}, .* fell back to CPUExecutionProvider"
     ):
-        open_cuda(artefact, spec, 1)
+        open_it(artefact, spec, 1)
+    assert asked == [providers]
 
 
 def test_file_that_is_no_graph_is_named(tmp_path: Path, spec) -> None:

@@ -300,6 +300,7 @@ def test_boxes_go_back_to_the_image_and_labels_to_category_ids(dataset: Path) ->
         pad_value=(0, 0, 0),
         score_threshold=0.05,
         nms_iou_threshold=0.6,
+        nms_passes=0,
         max_candidates=100,
         max_detections=10,
         precision="fp32",

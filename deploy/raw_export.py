@@ -1,0 +1,114 @@
+"""The network without its post-processing, for those who bring their own: ``python -m deploy.raw_export``.
+
+uint8 images in, normalisation inside, and out come the head's tensors as the network makes them: for each level l
+``cls_l`` (logits) and ``bbox_l``, for FCOS and ATSS ``quality_l`` (centre-ness logits). All are float32
+``[N, channels, rows, columns]``. What they mean is in the metadata: the head's class, its strides, its classes.
+"""
+
+import argparse
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, cast
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from deploy.artefact import INPUT_NAME, ArtefactSpec
+from deploy.detector import DeployableDetector, padding_colour
+from deploy.export import BATCH_AXIS, describe, without_notes
+from pipeline.checkpoints import load_detector
+from pipeline.cli import stage_main
+from pipeline.layout import ARTEFACTS, recipe_file, weights_file
+from pipeline.recipes import load_resolved
+from pipeline.settings import load_params
+from pipeline.storage import replace_atomic
+
+KINDS = ("cls", "bbox", "quality")
+"""What the lists of a dense head's outputs are, in their order."""
+
+_SPEC_FIELDS = (
+    "model", "classes", "input_height", "input_width", "color_order", "resize_rule", "pad_value", "precision",
+    "recipe", "recipe_sha256", "weights_sha256",
+)  # fmt: skip
+
+
+class RawDetector(nn.Module):
+    """A deployable detector up to its head's outputs, as one flat tuple: all levels of a kind, then the next kind."""
+
+    def __init__(self, detector: DeployableDetector) -> None:
+        super().__init__()
+        self.deployable = detector
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """``images`` uint8 [N, H, W, 3] in the artefact's colour order."""
+        stock = self.deployable.detector
+        outputs = stock.bbox_head(stock.extract_feat(self.deployable.normalise(images)))
+        return tuple(level.float() for levels in outputs for level in levels)
+
+
+def export_raw(detector: DeployableDetector, path: Path, opset: int, dynamic_size: bool = False) -> None:
+    """Write the raw form of a detector to one ONNX file with dynamic batch size, in one atomic step.
+
+    ``dynamic_size`` leaves height and width open too; they must be multiples of the data preprocessor's
+    ``pad_size_divisor``.
+    """
+    spec, head = detector.spec, detector.detector.bbox_head
+    # Two images: the exporter would take a batch of one for a constant.
+    example = torch.zeros((2, spec.input_height, spec.input_width, 3), dtype=torch.uint8, device=detector.canvas.device)
+    raw = RawDetector(detector).eval()
+    levels = len(head.prior_generator.strides)
+    axes = {0: BATCH_AXIS, 1: "height", 2: "width"} if dynamic_size else {0: BATCH_AXIS}
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        kinds = KINDS[: len(raw(example)) // levels]
+        program = torch.onnx.export(
+            raw,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=opset,
+            input_names=[INPUT_NAME],
+            output_names=[f"{kind}_{level}" for kind in kinds for level in range(levels)],
+            dynamic_shapes=(axes,),
+            external_data=False,
+        )
+    model = without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+    onnx.helper.set_model_props(model, _metadata(spec, head))
+    onnx.checker.check_model(model, full_check=True)
+    replace_atomic(path, lambda part: onnx.save(model, part))
+
+
+def _metadata(spec: ArtefactSpec, head: Any) -> dict[str, str]:
+    """What is true of the raw form too; thresholds and NMS are the user's own."""
+    whole = spec.to_metadata()
+    return {
+        **{name: whole[name] for name in _SPEC_FIELDS},
+        "head": json.dumps(type(head).__name__),
+        "strides": json.dumps([stride[0] for stride in head.prior_generator.strides]),
+        "priors_per_cell": json.dumps(head.num_base_priors),
+    }
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the raw form of a trained model."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.raw_export", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
+    parser.add_argument("--out", type=Path, help="the file to write (artefacts/MODEL.raw.onnx)")
+    parser.add_argument("--dynamic-size", action="store_true", help="leave height and width open")
+    arguments = parser.parse_args(argv)
+    settings = load_params().export
+    recipe, weights = load_resolved(recipe_file(arguments.model)), weights_file(arguments.model)
+    stock = load_detector(recipe, weights)
+    spec = describe(recipe, padding_colour(stock.data_preprocessor), weights, "", settings)
+    path = arguments.out or ARTEFACTS / f"{arguments.model}.raw.onnx"
+    export_raw(DeployableDetector(stock, spec), path, settings.opset, arguments.dynamic_size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Build a model's TensorRT engines for the GPU that is here, or say why there are none."""
+
+import argparse
+from collections.abc import Sequence
+
+from deploy.engine import build_engines
+from pipeline.cli import stage_main
+from pipeline.layout import TIMING_CACHES, artefact_file, engine_dir, report_file
+from pipeline.settings import load_params
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``artefacts/engines/<model>/`` and ``reports/engine/<model>.json``."""
+    parser = argparse.ArgumentParser(prog="python -m stages.engine", description=__doc__)
+    parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
+    model = parser.parse_args(argv).model
+    record = build_engines(
+        model,
+        graphs=[artefact_file(model)],
+        settings=load_params().engine,
+        folder=engine_dir(model),
+        timing_caches=TIMING_CACHES,
+    )
+    record.write(report_file("engine", model))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.backends.cuda_device import CudaDevice
+from deploy.errors import BackendUnavailable
+from pipeline.engine_record import EngineRecord
+from stages.engine import main
+from tests.deploy.tiny import write_artefact
+
+RECORD = Path("reports/engine/twin.json")
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = {
+        "data": {"name": "digits"},
+        "teacher": {"config": "t.py"},
+        "students": {"twin": {"recipe": "s.py"}},
+        "export": {"models": ["twin"]},
+        "engine": {"profiles": [{"best": 2, "most": 8}]},
+        "benchmark": {"backends": ["onnxruntime"]},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("artefacts").mkdir()
+
+    def no_device() -> CudaDevice:
+        raise BackendUnavailable("no CUDA device: none")
+
+    monkeypatch.setattr("deploy.engine.find_device", no_device)
+
+
+def test_without_a_gpu_the_run_goes_on() -> None:
+    write_artefact(Path("artefacts/twin.onnx"))
+    main(["--model", "twin"])
+    record = EngineRecord.read(RECORD)
+    (build,) = record.engines
+    assert (record.model, record.profiles) == ("twin", [(1, 2, 8)])
+    assert (build.graph, build.status, build.reason) == ("artefacts/twin.onnx", "not built", "no CUDA device: none")
+    assert list(Path("artefacts/engines/twin").iterdir()) == []
+
+
+def test_missing_artefact_is_named() -> None:
+    with pytest.raises(SystemExit, match=r"artefacts/twin\.onnx: cannot be read"):
+        main(["--model", "twin"])
+    assert not RECORD.exists()
