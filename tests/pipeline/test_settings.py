@@ -58,6 +58,9 @@ def test_defaults_fill_what_is_not_given() -> None:
         ("students.twin.schedule", "1x"),
         ("train.device", "tpu"),
         ("train.precision", "int8"),
+        ("train.launcher", "mpi"),
+        ("train.processes", 0),
+        ("train.nodes", 0),
         ("train.workers", -2),
         ("evaluate.confidence", 1.0),
         ("export.score_threshold", 1.5),
@@ -181,3 +184,12 @@ def test_a_key_given_twice_is_named_with_its_lines(tmp_path: Path, text: str, ke
 def test_equal_keys_in_different_mappings_are_no_error() -> None:
     text = "base: &base {seed: 0}\na: {<<: *base, seed: 1}\nb: {<<: *base, workers: 2}\n1: {}\n"
     assert read_yaml(text) == {"base": {"seed": 0}, "a": {"seed": 1}, "b": {"seed": 0, "workers": 2}, 1: {}}
+
+
+@pytest.mark.parametrize("launcher", ["none", "slurm"])
+@pytest.mark.parametrize("key", ["processes", "nodes"])
+def test_processes_and_nodes_need_the_launcher_that_starts_them(launcher: str, key: str) -> None:
+    content = smallest() | {"train": {"launcher": launcher, key: 2}}
+    with pytest.raises(SettingsError, match=rf"{key} is 2.*which only launcher 'pytorch' starts.* is '{launcher}'"):
+        parse_params(content)
+    assert getattr(parse_params(smallest() | {"train": {"launcher": "pytorch", key: 2}}).train, key) == 2
