@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -80,8 +82,14 @@ class RecipeMaker(Protocol):
 
 
 @pytest.fixture
-def make_recipe(squares: tuple[DatasetRecord, Path], tmp_path: Path) -> RecipeMaker:
+def make_recipe(recipes_in: Callable[[Path], RecipeMaker], tmp_path: Path) -> RecipeMaker:
     """The embedded recipes shrunk to 64 px, batches of 2 and a few channels."""
+    return recipes_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def recipes_in(squares: tuple[DatasetRecord, Path]) -> Callable[[Path], RecipeMaker]:
+    """For a folder, what makes the shrunken recipes there."""
     small: dict[str, object] = {
         "input_size": (SIZE, SIZE),
         "train_dataloader.batch_size": 2,
@@ -96,9 +104,9 @@ def make_recipe(squares: tuple[DatasetRecord, Path], tmp_path: Path) -> RecipeMa
         "model.bbox_head.feat_channels": 32,
     }
 
-    def make(name: str, file: str = TWIN, **options: object) -> Recipe:
-        target = tmp_path / f"{name}.json"
+    def make(folder: Path, name: str, file: str = TWIN, **options: object) -> Recipe:
+        target = folder / f"{name}.json"
         write_resolved(target, resolve(Path("configs/students") / file, squares[0], small | options))
         return load_resolved(target)
 
-    return make
+    return lambda folder: partial(make, folder)
