@@ -1,28 +1,7 @@
 """One adapter a detector family: where its towers and prediction layers are. Methods are written against these."""
 
-from mmdet.models.detectors.base import BaseDetector
-
-from pipeline.detectors.atss import ATSSFamily
+from pipeline.detectors.adapters import family_of
 from pipeline.detectors.family import Assignment, Family
-from pipeline.detectors.fcos import FCOSFamily
-from pipeline.detectors.gfl import GFLFamily
-from pipeline.detectors.retinanet import RetinaNetFamily
-from pipeline.errors import RecipeError
+from pipeline.detectors.flow import Batch, Flow, Seen, flow_of
 
-__all__ = ["Assignment", "Family", "family_of"]
-
-# By exact class name: a subclass (TOODHead is an ATSSHead) may predict in another way.
-_FAMILIES: dict[str, type[Family]] = {
-    "ATSSHead": ATSSFamily,
-    "FCOSHead": FCOSFamily,
-    "GFLHead": GFLFamily,
-    "RetinaHead": RetinaNetFamily,
-}
-
-
-def family_of(detector: BaseDetector) -> Family:
-    """The adapter of a detector, by the type of its head; raises :class:`RecipeError` for an unknown head."""
-    head = type(detector.bbox_head).__name__
-    if head not in _FAMILIES:
-        raise RecipeError(f"no distillation adapter for {head}; known heads: {sorted(_FAMILIES)}")
-    return _FAMILIES[head]()
+__all__ = ["Assignment", "Batch", "Family", "Flow", "Seen", "family_of", "flow_of"]

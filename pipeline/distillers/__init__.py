@@ -7,6 +7,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 
 from pipeline.distillers.crosskd import CrossKD
+from pipeline.distillers.cskd import CSKD
 from pipeline.distillers.distiller import Distiller
 from pipeline.distillers.method import Method
 from pipeline.distillers.pkd import PKD
@@ -15,7 +16,7 @@ from pipeline.errors import RecipeError
 
 __all__ = ["METHODS", "Distiller", "Method", "WeightSchedule", "build_methods", "build_schedule"]
 
-METHODS: dict[str, type[Method]] = {"CrossKD": CrossKD, "PKD": PKD}
+METHODS: dict[str, type[Method]] = {"CSKD": CSKD, "CrossKD": CrossKD, "PKD": PKD}
 
 
 def build_methods(configs: list[dict[str, Any]], student: BaseDetector, teacher: BaseDetector) -> list[Method]:

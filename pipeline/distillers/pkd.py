@@ -4,9 +4,10 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from torch import nn
 
-from pipeline.detectors import Assignment, family_of
+from pipeline.detectors import Assignment, Batch, family_of
+from pipeline.detectors.flow import LossDict
 from pipeline.distillers.losses import standardised_distance
-from pipeline.distillers.method import LossDict, Method, View
+from pipeline.distillers.method import Method, View
 from pipeline.distillers.preflight import check_features
 
 
@@ -43,7 +44,7 @@ class PKD(Method):
     def teacher_taps(self) -> dict[str, nn.Module]:
         return {}
 
-    def losses(self, student: View, teacher: View, assignment: Assignment) -> LossDict:
+    def losses(self, student: View, teacher: View, assignment: Assignment, batch: Batch) -> LossDict:
         adapted = [self.adapter(level) for level in student.features]
         with torch.autocast(adapted[0].device.type, enabled=False):
             return {

@@ -6,7 +6,11 @@ import pytest
 
 from pipeline.distillers import Distiller, build_methods
 
-ADAPTED = [{"type": "CrossKD", "reused_head_index": 1, "adapter": True}, {"type": "PKD", "adapter": True}]
+ADAPTED = [
+    {"type": "CrossKD", "reused_head_index": 1, "adapter": True},
+    {"type": "PKD", "adapter": True},
+    {"type": "CSKD", "branch_adapt": True},
+]
 
 
 @pytest.mark.parametrize("boxes", ["in one image", "in none"])

@@ -33,10 +33,13 @@ Squares = tuple[DatasetRecord, Path]
 RecipesIn = Callable[[Path], Callable[..., Recipe]]
 CROSSKD = "crosskd_gfl_mobilenetv2_r18w16_embedded.py"
 
-# An adapter whose loss ends half-way, averaged weights, and a learning rate that changes in every iteration.
+# Adapters and assistants whose losses end half-way, averaged weights, a learning rate that changes in each iteration.
 EVERYTHING = """
 custom_hooks = [dict(type='EMAHook', momentum=0.2)]
-distillation = dict(schedule=dict(decay_begin=2, decay_end=4))
+distillation = dict(
+    methods=[dict(type='CrossKD', reused_head_index=1, adapter=True), dict(type='CSKD', branch_adapt=True)],
+    schedule=dict(decay_begin=2, decay_end=4),
+)
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = [dict(type='LinearLR', start_factor=0.5, by_epoch=False, begin=0, end=6)]
 """
@@ -125,7 +128,7 @@ def test_one_student_comes_out(project: Path) -> None:
 
 def test_the_distillation_acts_until_its_schedule_ends(project: Path) -> None:
     points = TrainingRecord.read(project / training_file("student")).points
-    for name in ("loss_cls_kd", "loss_reg_kd"):
+    for name in ("loss_cls_kd", "loss_reg_kd", "loss_neck_kd", "loss_assist_cls_kd"):
         assert all(point.losses[name] > 0 for point in points[:3]), name
         assert not any(name in point.losses for point in points[3:]), name
 
