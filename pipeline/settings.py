@@ -129,8 +129,14 @@ class StudentSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """How training runs on this machine; what is trained is the recipe's business."""
+    """How training runs on this machine, or on several; what is trained is the recipe's business.
 
+    ``launcher`` starts ``processes`` processes on each of ``nodes`` machines; ``processes`` none is one a GPU.
+    """
+
+    launcher: Literal["none", "pytorch", "slurm"] = "none"
+    processes: PositiveInt | None = None
+    nodes: PositiveInt = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
@@ -138,6 +144,16 @@ class TrainSettings(Settings):
     seed: int = 0
     checkpoint_interval: PositiveInt = 100
     log_interval: PositiveInt = 10
+
+    @model_validator(mode="after")
+    def _counts_have_a_launcher(self) -> Self:
+        if self.launcher != "pytorch" and (self.processes or 1, self.nodes) != (1, 1):
+            cure = "srun decides how many processes run and where" if self.launcher == "slurm" else "set it to pytorch"
+            raise ValueError(
+                f"processes is {self.processes} and nodes is {self.nodes}, which only launcher 'pytorch' starts, and "
+                f"launcher is {self.launcher!r}: {cure}"
+            )
+        return self
 
 
 class EvaluateSettings(Settings):
