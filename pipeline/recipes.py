@@ -129,14 +129,18 @@ def method_name(config: Config) -> str:
 def build_detector(recipe: Recipe) -> BaseDetector:
     """Build the stock mmdet detector of a recipe with random weights; nothing is fetched.
 
+    Its ``dataset_meta`` (mmdet's own name) holds the recipe's classes.
+
     Raises:
         RecipeError: mmdet cannot build the model as configured.
     """
     register_all_modules(init_default_scope=True)
     try:
-        return MODELS.build(without_pretrained(ConfigDict(recipe.config.model)))
+        detector = MODELS.build(without_pretrained(ConfigDict(recipe.config.model)))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"{recipe.path}: mmdet cannot build the model: {error}") from error
+    detector.dataset_meta = {"classes": list(recipe.classes)}
+    return detector
 
 
 def pretrained_parts(model: Mapping[str, Any], above: str = "model") -> dict[str, str]:
