@@ -21,7 +21,9 @@ TORCH_HALF = {
     "deploy.export_check",
     "deploy.ladder",
     "deploy.nms",
+    "deploy.roi_align",
     "deploy.translations",
+    "deploy.two_stage",
 }
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "v2"}

@@ -6,5 +6,5 @@ distillation = dict(
         dict(type="CrossKD", reused_head_index=1, cls_weight=1.0, reg_weight=4.0, adapter=True),
         dict(type="PKD", weight=6.0, adapter=True),
     ],
-    schedule=dict(decay_begin=500, decay_end=900),
+    schedule=dict(decay_begin=350, decay_end=600),
 )
