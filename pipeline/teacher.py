@@ -9,7 +9,7 @@ from pipeline.recipes import Recipe, build_detector, load_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TeacherCheckpoint
 from pipeline.sources import fetch
-from pipeline.storage import fresh_directory
+from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import TrainingJob, train
 from pipeline.training.fingerprint import discard
 
@@ -41,13 +41,15 @@ def provide_teacher(params: Params, source: str) -> None:
 
 
 def _fetch(checkpoint: TeacherCheckpoint, recipe: Recipe) -> None:
-    path = fetch(checkpoint.sources, checkpoint.sha256, CACHE)
+    path = fetch(checkpoint.sources, checkpoint.digest, CACHE)
     state, metadata = load_weights(path)
-    load_strict(build_detector(recipe), state, str(path))
-    target = weights_file(TEACHER)
+    detector = build_detector(recipe)
+    load_strict(detector, state, str(path))
+    target, found = weights_file(TEACHER), sha256_of(path)
     with fresh_directory(target.parent) as scratch:
-        save_weights(scratch / target.name, state, {**metadata, "source_sha256": checkpoint.sha256})
-    logger.info("teacher: %s, %d tensors, loaded strictly", path, len(state))
+        # The detector's own names: mmdet renames the keys of its older versions while it loads them.
+        save_weights(scratch / target.name, detector.state_dict(), {**metadata, "source_sha256": found})
+    logger.info("teacher: %s (sha256 %s), %d tensors, loaded strictly", path, found, len(state))
 
 
 def _train(params: Params, recipe: Recipe) -> None:

@@ -36,6 +36,7 @@ DISTRIBUTION = {
     "cv2": "opencv-python-headless",
     "faster_coco_eval": "faster-coco-eval",
     "mmcv": "mmcv-lite",
+    "ruamel": "ruamel.yaml",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }

@@ -77,8 +77,13 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord:
 
 
 def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
-    """Whether a run was killed after its last validation, which is logged after the best weights are in place."""
-    return any(point.iteration == int(job.recipe.config.train_cfg.max_iters) for point in log.validation())
+    """Whether a run was killed after its last validation, which is logged after the best weights are in place.
+
+    How many iterations an epoch has is known once the data is read, so a schedule by epochs goes on from its last
+    checkpoint and finds nothing left to do.
+    """
+    last = job.recipe.config.train_cfg.get("max_iters")
+    return any(point.iteration == last for point in log.validation())
 
 
 def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
@@ -160,7 +165,8 @@ def _record(
     job: TrainingJob, log: TrainingLog, kept: dict[str, str], precision: str, device: torch.device
 ) -> TrainingRecord:
     config = job.recipe.config
-    iterations, batch_size = int(config.train_cfg.max_iters), int(config.train_dataloader.batch_size)
+    points = log.points()
+    iterations, batch_size = points[-1].iteration, int(config.train_dataloader.batch_size)
     seconds = log.seconds()
     best = [point for point in log.validation() if point.iteration == int(kept["iteration"])]
     return TrainingRecord(
@@ -177,7 +183,7 @@ def _record(
         device=str(device),
         precision=precision,
         resumed=log.resumes(),
-        points=log.points(),
+        points=points,
         validation=log.validation(),
     )
 

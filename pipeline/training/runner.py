@@ -8,13 +8,15 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 from pipeline.datasets.layout import split_paths
+from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
+from pipeline.training.loop import EpochTrainLoop
 from pipeline.training.metric import ValidationMetric
 from pipeline.training.precision import AutocastOptimWrapper
 
@@ -61,7 +63,10 @@ def build_runner(
     """Assemble a Runner that trains ``distiller`` as the recipe says.
 
     Only the data files, the precision and the hooks are set here; model, schedule, batch size and augmentation are
-    the recipe's.
+    the recipe's. A recipe's ``auto_scale_lr`` scales its learning rate by the real total batch.
+
+    Raises:
+        RecipeError: the schedule of the learning rate counts epochs and the training iterations.
     """
     config = recipe.config
     wrapper = ConfigDict(config.optim_wrapper, type=AutocastOptimWrapper, device_type=device.type, precision=precision)
@@ -72,11 +77,12 @@ def build_runner(
         work_dir=str(work_dir),
         train_dataloader=_loader(config.train_dataloader, recipe, dataset, dataset_dir, "train", settings.workers),
         val_dataloader=_loader(config.val_dataloader, recipe, dataset, dataset_dir, "val", 0),
-        train_cfg=dict(type="IterBasedTrainLoop", **config.train_cfg),
+        train_cfg=_loop(config.train_cfg),
         val_cfg={"type": "ValLoop"},
         val_evaluator=Evaluator(ValidationMetric(val_annotations)),
         optim_wrapper=wrapper,
-        param_scheduler=config.param_scheduler,
+        param_scheduler=_schedulers(recipe),
+        auto_scale_lr=config.get("auto_scale_lr"),
         default_hooks={"logger": None, "checkpoint": None, "timer": None},
         custom_hooks=[*hooks, *config.get("custom_hooks", [])],
         env_cfg={"cudnn_benchmark": True, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
@@ -88,6 +94,26 @@ def build_runner(
         default_scope="mmdet",
         experiment_name=recipe.name,
     )
+
+
+def _loop(train_cfg: dict[str, Any]) -> dict[str, Any]:
+    kind = EpochTrainLoop if "max_epochs" in train_cfg else IterBasedTrainLoop
+    return {**train_cfg, "type": kind}
+
+
+def _schedulers(recipe: Recipe) -> list[dict[str, Any]]:
+    """The learning rate's schedulers, those by epochs converted to iterations (mmengine's own conversion)."""
+    counts_epochs = "max_epochs" in recipe.config.train_cfg
+    schedulers = []
+    for place, scheduler in enumerate(recipe.config.param_scheduler):
+        by_epoch = scheduler.get("by_epoch", True)
+        if by_epoch and not counts_epochs:
+            raise RecipeError(
+                f"{recipe.path}: param_scheduler[{place}] ({scheduler['type']}) counts epochs and train_cfg "
+                "iterations; set by_epoch=False there, or train_cfg.max_epochs"
+            )
+        schedulers.append({**scheduler, "convert_to_iter_based": True} if by_epoch else scheduler)
+    return schedulers
 
 
 def _loader(

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.errors import RecipeError
 from pipeline.recipes import (
@@ -49,8 +50,10 @@ def test_every_recipe_resolves_survives_the_file_and_builds(path: Path, dataset:
     recipe = load_resolved(target)
     assert recipe.config.to_dict() == resolved["config"]
     assert recipe.path == path
-    detector = build_detector(recipe)
-    assert detector.bbox_head.num_classes == 3
+    # At full size without the memory of its weights; mmdet's Swin Transformer reads values as it is built.
+    with torch.device("cpu" if "swint" in path.stem and path.parts[1] == "teachers" else "meta"):
+        detector = build_detector(recipe)
+    assert getattr(detector, "roi_head", detector).bbox_head.num_classes == 3
 
 
 def test_an_inherited_change_changes_the_resolved_file(dataset: DatasetRecord, tmp_path: Path) -> None:

@@ -95,6 +95,27 @@ def test_a_checkpoint_needs_a_sha256_in_small_hexadecimal(sha256: str) -> None:
         parse_params(with_value("teacher.checkpoints.trees", checkpoint))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "exactly one of sha256"),
+        ({"sha256": "0" * 64, "sha256_prefix": "0" * 8}, "exactly one of sha256"),
+        ({"sha256_prefix": "0676ba6"}, "sha256_prefix: String should match"),
+        ({"sha256_prefix": 25944287}, "sha256_prefix: Input should be a valid string"),
+    ],
+)
+def test_a_checkpoint_has_exactly_one_check(given: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        parse_params(with_value("teacher.checkpoints.trees", {"sources": ["weights.pth"], **given}))
+
+
+def test_a_checkpoint_may_be_known_by_the_digits_in_its_name() -> None:
+    listed = {"sources": ["resnet50-0676ba61.pth"], "sha256_prefix": "0676ba61"}
+    checkpoint = parse_params(with_value("teacher.checkpoints.trees", listed)).checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.digest == "0676ba61"
+
+
 def test_all_findings_are_listed_at_once() -> None:
     content = with_value("train.device", "tpu")
     content["export"]["opset"] = 3

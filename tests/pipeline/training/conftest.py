@@ -74,9 +74,12 @@ def settings() -> TrainSettings:
 
 
 class RecipeMaker(Protocol):
-    """Makes a resolved recipe by name; keyword options override keys of the recipe."""
+    """Makes a resolved recipe by name; keyword options override keys of the recipe.
 
-    def __call__(self, name: str, file: str = TWIN, **options: object) -> Recipe: ...
+    The schedule is 6 iterations, unless the recipe's own counts epochs (``by_epochs``).
+    """
+
+    def __call__(self, name: str, file: str = TWIN, by_epochs: bool = False, **options: object) -> Recipe: ...
 
 
 @pytest.fixture
@@ -87,8 +90,6 @@ def make_recipe(squares: tuple[DatasetRecord, Path], tmp_path: Path) -> RecipeMa
         "train_dataloader.batch_size": 2,
         "train_dataloader.dataset.pipeline.2.scale": (SIZE, SIZE),
         "val_dataloader.dataset.pipeline.1.scale": (SIZE, SIZE),
-        "train_cfg.max_iters": 6,
-        "train_cfg.val_interval": 3,
         "model.backbone.base_channels": 4,
         "model.neck.in_channels": [8, 16, 32],
         "model.neck.out_channels": 32,
@@ -96,9 +97,12 @@ def make_recipe(squares: tuple[DatasetRecord, Path], tmp_path: Path) -> RecipeMa
         "model.bbox_head.feat_channels": 32,
     }
 
-    def make(name: str, file: str = TWIN, **options: object) -> Recipe:
+    schedule: dict[str, object] = {"train_cfg.max_iters": 6, "train_cfg.val_interval": 3}
+
+    def make(name: str, file: str = TWIN, by_epochs: bool = False, **options: object) -> Recipe:
         target = tmp_path / f"{name}.json"
-        write_resolved(target, resolve(Path("configs/students") / file, squares[0], small | options))
+        shrunk = small if by_epochs else small | schedule
+        write_resolved(target, resolve(Path("configs/students") / file, squares[0], shrunk | options))
         return load_resolved(target)
 
     return make
