@@ -15,7 +15,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import set_random_seed
 
-from pipeline.checkpoints import load_weights, save_weights
+from pipeline.checkpoints import classes_entry, load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS
@@ -98,6 +98,7 @@ def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
 
 def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
     metadata = {"model": job.recipe.name, "recipe": str(job.recipe.path), "recipe_sha256": job.recipe.sha256}
+    metadata |= classes_entry(job.recipe.classes)
     hooks = [
         BestWeightsHook(job.work_dir, metadata),
         CrashSafeCheckpointHook(job.work_dir, job.settings.checkpoint_interval),
