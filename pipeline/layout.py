@@ -49,6 +49,11 @@ def artefact_file(model: str) -> Path:
     return ARTEFACTS / f"{model}.onnx"
 
 
+def precision_file(model: str, precision: str) -> Path:
+    """The ONNX file of a model in another precision than the exported one's."""
+    return ARTEFACTS / f"{model}.{precision}.onnx"
+
+
 def report_file(stage: str, model: str) -> Path:
     """The record that a stage wrote about a model."""
     return REPORTS / stage / f"{model}.json"

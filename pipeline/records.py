@@ -248,6 +248,58 @@ class ExportRecord(Record):
     check: ExportCheck
 
 
+class CalibrationRecord(Record):
+    """Which images told the ranges of activations; the hash is of their names and contents in order."""
+
+    split: str
+    images: int
+    seed: int
+    sha256: str
+
+
+class KeptLayer(Record):
+    """A layer that stays in fp32; ``error`` is what quantising it alone does to the head's outputs (0: nothing)."""
+
+    layer: str
+    error: float
+
+
+class LayerSearch(Record):
+    """What quantisation costs on a slice of a split, in AP points, and the layers that were kept in fp32 to pay less.
+
+    ``quantised_ap`` is with all ``layers`` quantised, ``ap`` is that of the artefact.
+    """
+
+    split: str
+    images: int
+    max_map_drop: float
+    fp32_ap: float | None
+    quantised_ap: float | None
+    ap: float | None
+    layers: int
+    kept: list[KeptLayer]
+
+
+class PrecisionArtefact(Record):
+    """One file made from the exported one; ``search`` is for int8."""
+
+    precision: str
+    file: str
+    sha256: str
+    file_size: int
+    search: LayerSearch | None
+
+
+class PrecisionRecord(Record):
+    """Every precision of one exported artefact."""
+
+    model: str
+    parent: str
+    parent_sha256: str
+    calibration: CalibrationRecord
+    artefacts: list[PrecisionArtefact]
+
+
 class Latency(Record):
     """Latency of one call with ``batch_size`` images, in milliseconds; throughput is end to end."""
 

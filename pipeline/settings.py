@@ -128,6 +128,35 @@ class ExportSettings(Settings):
     check_images: PositiveInt = 32
 
 
+class CalibrationSettings(Settings):
+    """Images that tell how large activations get: from the train split, never from what is measured on."""
+
+    split: Literal["train"] = "train"
+    images: PositiveInt = 128
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class SearchSettings(Settings):
+    """When int8 costs more than ``max_map_drop`` AP points on ``images`` of the val split, layers are kept in fp32.
+
+    ``max_layers`` is the most that are kept; they are ranked on ``layer_images``.
+    """
+
+    split: Literal["val"] = "val"
+    images: PositiveInt = 100
+    max_map_drop: Annotated[float, Field(ge=0)] = 0.5
+    max_layers: Annotated[int, Field(ge=0)] = 8
+    layer_images: PositiveInt = 8
+
+
+class PrecisionSettings(Settings):
+    """How fp16 and int8 are made from the exported file. ``reduce_range``: 7-bit weights, for CPUs without VNNI."""
+
+    calibration: CalibrationSettings = CalibrationSettings()
+    search: SearchSettings = SearchSettings()
+    reduce_range: bool = False
+
+
 class BenchmarkSettings(Settings):
     """Which backends run the artefact and how long. ``threads`` 0 means every core of the machine."""
 
@@ -167,6 +196,7 @@ class Params(Settings):
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     export: ExportSettings
+    precision: PrecisionSettings = PrecisionSettings()
     benchmark: BenchmarkSettings
     gates: Gates = Gates()
     report: ReportSettings = ReportSettings()
