@@ -17,8 +17,8 @@ from deploy.artefact import INPUT_NAME, ArtefactSpec
 from deploy.images import read_image
 from deploy.preprocess import letterbox
 from pipeline.datasets.layout import find_split
+from pipeline.deploy_records import CalibrationRecord
 from pipeline.errors import DatasetError
-from pipeline.records import CalibrationRecord
 from pipeline.settings import CalibrationSettings
 from pipeline.storage import sha256_of
 

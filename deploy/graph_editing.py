@@ -5,9 +5,8 @@ from graphlib import TopologicalSorter
 from typing import Any, TypeVar
 
 import onnx
-from google.protobuf.message import Message
 
-MessageType = TypeVar("MessageType", bound=Message)
+MessageType = TypeVar("MessageType", bound=Any)
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:
@@ -29,6 +28,6 @@ def copy_of(message: MessageType, name: str = "") -> MessageType:
 
 def replace_content(field: Any, content: Iterable[Any]) -> None:
     """Give a repeated field of a message new content, which may be made of its old one."""
-    copies = [copy_of(item) if isinstance(item, Message) else item for item in content]
+    copies = [copy_of(item) if hasattr(item, "CopyFrom") else item for item in content]
     del field[:]
     field.extend(copies)

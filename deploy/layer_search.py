@@ -19,7 +19,7 @@ from deploy.network import network_outputs
 from deploy.preprocess import letterbox
 from deploy.quantisation import Quantiser
 from deploy.validation_slice import ValidationSlice
-from pipeline.records import KeptLayer, LayerSearch
+from pipeline.deploy_records import KeptLayer, LayerSearch
 from pipeline.settings import SearchSettings
 
 

@@ -6,12 +6,12 @@ way of float tensors from one of them to another, unless that way leads through 
 behind which boxes and scores flow, and features no more.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from deploy.artefact import ArtefactSpec, read_spec
 from deploy.errors import ArtefactError
@@ -34,6 +34,8 @@ def load_exported(artefact: Path) -> tuple[onnx.ModelProto, ArtefactSpec]:
     """
     spec = read_spec(artefact)
     try:
+        # By its path: the checker says in its own words what onnx.load would put in those of protobuf.
+        onnx.checker.check_model(os.fspath(artefact), full_check=True)
         model = onnx.load(artefact)
         found = sorted({node.op_type for node in model.graph.node} & QUANTISED)
         if spec.precision != EXPORTED or found:
@@ -41,8 +43,8 @@ def load_exported(artefact: Path) -> tuple[onnx.ModelProto, ArtefactSpec]:
                 f"{artefact}: its precision is {spec.precision}{f' (it holds {found})' if found else ''}; precisions "
                 f"are made from the {EXPORTED} artefact that `python -m stages.export` writes"
             )
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-    except (DecodeError, onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
         raise ArtefactError(f"{artefact}: not a valid ONNX graph: {error}; export it again") from error
     _check_names(inferred, artefact)
     return inferred, spec

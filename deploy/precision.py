@@ -18,8 +18,9 @@ from deploy.layer_search import search_layers
 from deploy.network import load_exported
 from deploy.quantisation import CALIBRATED, FORMS, Quantiser
 from deploy.validation_slice import ValidationSlice
-from pipeline.layout import precision_file
-from pipeline.records import CalibrationRecord, LayerSearch, PrecisionArtefact, PrecisionRecord, Record
+from pipeline.deploy_records import CalibrationRecord, LayerSearch, PrecisionArtefact, PrecisionRecord
+from pipeline.layout import artefact_file
+from pipeline.records import Record
 from pipeline.settings import PrecisionSettings
 from pipeline.storage import replace_atomic, sha256_of
 
@@ -76,7 +77,7 @@ def _write(
     }
     onnx.helper.set_model_props(graph, {**spec.to_metadata(), **notes})
     onnx.checker.check_model(graph, full_check=True)
-    file = precision_file(spec.model, spec.precision)
+    file = artefact_file(spec.model, spec.precision)
     replace_atomic(root / file, lambda part: onnx.save(graph, part))
     return PrecisionArtefact(
         precision=spec.precision,

@@ -15,6 +15,8 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+ArtefactPrecision = Literal["fp32", "fp16", "int8", "int8_symmetric"]
+RungPrecision = Literal["fp32", "bf16", "fp16", "int8", "int8_symmetric"]
 
 
 class Settings(BaseModel):
@@ -158,9 +160,14 @@ class PrecisionSettings(Settings):
 
 
 class BenchmarkSettings(Settings):
-    """Which backends run the artefact and how long. ``threads`` 0 means every core of the machine."""
+    """Which artefacts run under which backends and how long. ``threads`` 0 means every core of the machine.
 
+    Boxes are compared with PyTorch's detections scored ``compare_score`` or more.
+    """
+
+    precisions: Annotated[list[ArtefactPrecision], Field(min_length=1)] = ["fp32", "fp16", "int8", "int8_symmetric"]
     backends: Annotated[list[str], Field(min_length=1)]
+    compare_score: Fraction = 0.3
     batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1, 8]
     threads: Annotated[int, Field(ge=0)] = 0
     warmup: PositiveInt = 10
@@ -168,15 +175,28 @@ class BenchmarkSettings(Settings):
 
 
 class Gates(Settings):
-    """Limits that fail a stage. AP and mAP are COCO points (0 to 100); a gate that is null is off."""
+    """Limits that fail a stage. AP and mAP are COCO points (0 to 100); a gate that is null or missing is off.
+
+    ``benchmark_max_map_drop`` holds every rung of a precision, ``benchmark_max_latency_ms`` a model's fastest rung.
+    """
 
     teacher_min_ap: float | None = None
     student_min_ap: float | None = None
     export_max_box_difference_px: float | None = 1.0
     export_max_score_difference: float | None = 0.01
     export_min_matched: Fraction | None = 0.99
-    benchmark_max_map_drop: float | None = 0.5
+    benchmark_max_map_drop: dict[RungPrecision, float | None] = {
+        "fp32": 0.05,
+        "bf16": 0.2,
+        "fp16": 0.2,
+        "int8": 1.0,
+        "int8_symmetric": 1.0,
+    }
     benchmark_max_latency_ms: float | None = None
+
+    def map_drop_limit(self, rung: str) -> float | None:
+        """``benchmark_max_map_drop`` of a precision; None where it is off."""
+        return next((limit for name, limit in self.benchmark_max_map_drop.items() if name == rung), None)
 
 
 class ReportSettings(Settings):

@@ -15,13 +15,19 @@ PACKAGES = ("pipeline", "stages", "deploy")
 # The half of deploy/ that makes artefacts and measures them; all the rest of it loads and runs them.
 TORCH_HALF = {
     "deploy.backends.pytorch",
+    "deploy.calibration",
     "deploy.decoding",
     "deploy.detector",
+    "deploy.differences",
     "deploy.export",
     "deploy.export_check",
     "deploy.ladder",
+    "deploy.layer_search",
     "deploy.nms",
+    "deploy.precision",
+    "deploy.quantisation",
     "deploy.translations",
+    "deploy.validation_slice",
 }
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "v2"}
