@@ -66,9 +66,7 @@ def test_cpu_form_has_unsigned_activations_and_quantised_outputs(graphs: Graphs)
 
 
 @pytest.mark.parametrize("name", list(FORMS))
-def test_weights_have_a_scale_a_channel_and_lose_half_a_step_at_most(
-    name: str, graphs: Graphs, exported_gfl: Path
-) -> None:
+def test_weights_have_a_scale_a_channel_and_lose_half_a_step(name: str, graphs: Graphs, exported_gfl: Path) -> None:
     model, values, before = graphs[name], constants(graphs[name]), constants(onnx.load(exported_gfl))
     checked = 0
     for node in nodes(model, "DequantizeLinear"):
@@ -97,9 +95,7 @@ def test_around_the_network_nothing_changes(name: str, graphs: Graphs, exported_
 
 @pytest.mark.parametrize("name", list(FORMS))
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_backends_find_nearly_the_same(
-    name: str, backend: str, graphs: Graphs, exported_gfl: Path, tmp_path: Path
-) -> None:
+def test_backends_find_the_same(name: str, backend: str, graphs: Graphs, exported_gfl: Path, tmp_path: Path) -> None:
     onnx.save(graphs[name], tmp_path / "int8.onnx")
     images = noise_images(2).numpy()
     one = open_backend(backend, exported_gfl, spec(10), 1).run(images)
