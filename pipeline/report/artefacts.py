@@ -19,12 +19,12 @@ def ladder_table(results: Results) -> Table:
         text("Rung"),
         number("mAP"),
         number("drop"),
-        number(f"drop, {confidence} interval"),
-        text("worst class, its drop"),
-        number("boxes matched"),
-        number("mean IoU"),
-        number("score difference"),
-        number(f"p50, ms, batch {reference_batch(results)}"),
+        number(f"{confidence} interval"),
+        number("p50, ms"),
+        text("worst class"),
+        number("matched"),
+        number("IoU"),
+        number("score, ±"),
     )
     rows = []
     for model in results.models:
@@ -44,11 +44,11 @@ def _ladder_row(model: str, run: BackendRun, results: Results) -> Row:
         formats.points(run.accuracy.numbers.ap if run.accuracy else None),
         formats.hundredths(run.map_drop),
         formats.span(interval.low, interval.high, formats.hundredths) if interval else formats.MISSING,
+        formats.milliseconds(latency.p50 if latency else None),
         f"{worst.name}: {formats.hundredths(worst.drop)}" if worst else formats.MISSING,
         formats.exact_percent(boxes.matched if boxes else None),
         formats.small(boxes.mean_iou if boxes else None),
         formats.small(boxes.mean_score_difference if boxes else None),
-        formats.milliseconds(latency.p50 if latency else None),
     )
 
 

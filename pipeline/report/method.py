@@ -164,7 +164,7 @@ def definitions(results: Results) -> dict[str, str]:
             "evaluator, only precision and backend differ. Its interval is paired: both are scored on the same "
             "resamples of the images."
         ),
-        "Boxes matched": (
+        "Matched": (
             f"Of PyTorch’s detections scored {benchmark.compare_score} or more, the share that the artefact gives too: "
             "same class, IoU 0.5 or more, one to one. IoU and score difference are means over those pairs."
         ),
