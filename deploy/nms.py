@@ -62,3 +62,8 @@ def nms_keep(boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, io
 @nms_keep.register_fake
 def _(boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, iou_threshold: float) -> Tensor:
     return scores.new_empty(scores.shape, dtype=torch.bool)
+
+
+def take_boxes(boxes: Tensor, places: Tensor) -> Tensor:
+    """Rows ``places`` [N, M] of ``boxes`` [N, L, 4], image by image: [N, M, 4]."""
+    return boxes.gather(1, places[..., None].expand(-1, -1, 4))

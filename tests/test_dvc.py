@@ -45,7 +45,7 @@ NOT_USED_BY = {
     "data": {"pipeline.mmcv_ops": "no detector"},
     "recipes": {"pipeline.mmcv_ops": "configurations are read, no detector runs"},
     "teacher": {
-        "pipeline.detectors": "what a method needs to know of a detector; a teacher is trained without methods",
+        "pipeline.detectors": "for methods, which a teacher is trained without; flow.py is a dependency",
         "pipeline.distillers": "the same; the distiller itself is a dependency",
         "pipeline.evaluation": "without a bootstrap only accuracy and inputs, which are dependencies",
     },

@@ -26,7 +26,9 @@ TORCH_HALF = {
     "deploy.nms",
     "deploy.precision",
     "deploy.quantisation",
+    "deploy.roi_align",
     "deploy.translations",
+    "deploy.two_stage",
     "deploy.validation_slice",
 }
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}

@@ -2,27 +2,33 @@
 
 from mmdet.models.detectors.base import BaseDetector
 
-from pipeline.detectors.atss import ATSSFamily
+from pipeline.detectors.adapters import dense_head, family_of, is_two_stage
 from pipeline.detectors.family import Assignment, Family
-from pipeline.detectors.fcos import FCOSFamily
-from pipeline.detectors.gfl import GFLFamily
-from pipeline.detectors.retinanet import RetinaNetFamily
+from pipeline.detectors.faster_rcnn import TwoStageFlow, check_parts
+from pipeline.detectors.flow import Batch, Flow, Seen, SingleStageFlow
 from pipeline.errors import RecipeError
 
-__all__ = ["Assignment", "Family", "family_of"]
+__all__ = [
+    "Assignment",
+    "Batch",
+    "Family",
+    "Flow",
+    "Seen",
+    "dense_head",
+    "family_of",
+    "flow_of",
+    "is_two_stage",
+]
 
-# By exact class name: a subclass (TOODHead is an ATSSHead) may predict in another way.
-_FAMILIES: dict[str, type[Family]] = {
-    "ATSSHead": ATSSFamily,
-    "FCOSHead": FCOSFamily,
-    "GFLHead": GFLFamily,
-    "RetinaHead": RetinaNetFamily,
-}
 
-
-def family_of(detector: BaseDetector) -> Family:
-    """The adapter of a detector, by the type of its head; raises :class:`RecipeError` for an unknown head."""
-    head = type(detector.bbox_head).__name__
-    if head not in _FAMILIES:
-        raise RecipeError(f"no distillation adapter for {head}; known heads: {sorted(_FAMILIES)}")
-    return _FAMILIES[head]()
+def flow_of(detector: BaseDetector) -> Flow:
+    """The flow of a detector; raises :class:`RecipeError` for a kind that is not known."""
+    if is_two_stage(detector):
+        check_parts(detector)
+        return TwoStageFlow()
+    if hasattr(detector, "bbox_head"):
+        return SingleStageFlow()
+    raise RecipeError(
+        f"{type(detector).__name__} has neither a dense head nor an RPN with a second stage; only detectors that have "
+        "can be trained here"
+    )

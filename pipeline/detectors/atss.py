@@ -1,20 +1,38 @@
 """Adapter of ATSS (Zhang et al., arXiv 1912.02424)."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from pipeline.detectors.family import Family, Layer, Published
+import torch
+from mmdet.utils import reduce_mean
+
+from pipeline.detectors.family import Assignment, Family, Layer, Published, scattered
 
 
 class ATSSFamily(Family):
     """``cls`` is ``[N, K, H, W]`` logits, ``reg`` ``[N, 4, H, W]`` deltas, ``ctr`` ``[N, 1, H, W]`` logits."""
 
     outputs = ("cls", "reg", "ctr")
+    predictors = ("atss_cls", "atss_reg", "atss_centerness", "scales")
+    recorded = (*Family.recorded, "centerness_target")
     published = Published(center_weight=1.0, feature_weight=1.0)
 
-    def layers(self, head: Any, level: int) -> dict[str, Layer]:
-        scale = head.scales[level]
+    def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
+        parts = predictors or head
+        scale = parts.scales[level]
         return {
-            "cls": Layer("cls", head.atss_cls),
-            "reg": Layer("reg", lambda feature: scale(head.atss_reg(feature)).float()),
-            "ctr": Layer("reg", head.atss_centerness),
+            "cls": Layer("cls", parts.atss_cls),
+            "reg": Layer("reg", lambda feature: scale(parts.atss_reg(feature)).float()),
+            "ctr": Layer("reg", parts.atss_centerness),
         }
+
+    def assignment(self, head: Any, results: Mapping[str, list[Any]]) -> Assignment:
+        found = super().assignment(head, results)
+        # The head asks for them level by level, and only where a level has positives.
+        centerness = torch.cat([*results["centerness_target"], found.box_weights[0][:0]])
+        return replace(
+            found,
+            box_weights=scattered(centerness, found.labels, head.num_classes),
+            box_normaliser=max(reduce_mean(centerness.sum()).item(), 1.0),
+        )

@@ -28,20 +28,27 @@ class Assignment:
         labels: class index per anchor, ``num_classes`` for background; each ``[N * H * W * A]``.
         label_weights: 0 for ignored anchors and anchors in the padding, else 1; each ``[N * H * W * A]``.
             FCOS ignores none, so all are 1.
+        box_weights: what the family's own box loss weighs the anchors by: 0 for all but the positives, and for these
+            their centerness target where the family has one, else 1; each ``[N * H * W * A]``.
         priors: anchors ``[H * W * A, 4]`` or points ``[H * W, 2]`` of one image, in pixels.
-        normaliser: what the family's own losses are divided by, averaged over the processes where they do so: the
-            sum over the images of ``max(#positives, 1)``, or for FCOS the sum of the positives' centerness targets.
+        positives: what the family's own classification loss is divided by, averaged over the processes where it does
+            so: the sum over the images of ``max(#positives, 1)``, or for FCOS ``max(#positives, 1)`` of the batch.
+        box_normaliser: the same of the box loss; for FCOS and ATSS the bounded sum of ``box_weights``.
+        normaliser: the one that CrossKD divides by: ``box_normaliser`` for FCOS, else ``positives``.
     """
 
     labels: list[Tensor]
     label_weights: list[Tensor]
+    box_weights: list[Tensor]
     priors: list[Tensor]
+    positives: float
+    box_normaliser: float
     normaliser: float
 
 
 @dataclass(frozen=True)
 class Published:
-    """The settings that the CrossKD paper's released configurations use for a family.
+    """The settings that CrossKD's released configurations use for a family.
 
     Attributes:
         reused_head_index: hand-over point, see :class:`pipeline.distillers.crosskd.CrossKD`.
@@ -56,32 +63,63 @@ class Published:
     feature_weight: float = 2.0
 
 
+@dataclass(frozen=True)
+class PublishedCSKD:
+    """The settings that CSKD's released configurations use for a family.
+
+    Attributes:
+        neck: weights (of the squared error, of the cosine distance) of the comparisons of FPN outputs.
+        branch: the same of the tower convolutions' outputs, for both branches.
+        prediction: the same of the predictions.
+        adapts_branches: tower features go through 1x1 convolutions of their own before they are compared.
+        over_foreground: outputs whose comparison is divided by the foreground's area.
+    """
+
+    neck: tuple[float, float] = (1.0, 0.5)
+    branch: tuple[float, float] = (1.0, 0.5)
+    prediction: tuple[float, float] = (1.0, 0.5)
+    adapts_branches: bool = False
+    over_foreground: tuple[str, ...] = ("reg", "ctr")
+
+
 class Family(ABC):
     """Adapter of one detector family; it reaches a stock mmdet head from outside and keeps no state.
 
     Attributes:
         outputs: names of what the head's forward returns, in its order.
+        predictors: names of the head's parts that come after the towers; the first one classifies.
         recorded: methods of the head that :meth:`assignment` reads the results of; dots lead to its parts.
         reg_losses: regression distillation that fits the regression output; the first is the published one.
         sums_levels: the family's losses are one number over all levels instead of one a level.
         averages_normaliser: the family's own loss averages its normaliser over the processes.
-        published: settings of the released configurations.
+        scores_are_qualities: the classification learns the quality of the box (IoU) instead of a probability.
+        published: settings of CrossKD's released configurations.
+        published_cskd: settings of CSKD's.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ("cls", "reg")
+    predictors: ClassVar[tuple[str, ...]]
     recorded: ClassVar[tuple[str, ...]] = ("get_targets", "prior_generator.grid_priors")
     reg_losses: ClassVar[tuple[str, ...]] = ("giou", "iou")
     sums_levels: ClassVar[bool] = False
     averages_normaliser: ClassVar[bool] = True
+    scores_are_qualities: ClassVar[bool] = False
     published: ClassVar[Published] = Published()
+    published_cskd: ClassVar[PublishedCSKD] = PublishedCSKD()
 
     def towers(self, head: Any) -> dict[str, Sequence[Any]]:
         """The stacked ConvModules of each branch."""
         return {"cls": head.cls_convs, "reg": head.reg_convs}
 
     @abstractmethod
-    def layers(self, head: Any, level: int) -> dict[str, Layer]:
-        """The prediction layers of one level, a :class:`Layer` for each of ``outputs``."""
+    def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
+        """The prediction layers of one level, a :class:`Layer` for each of ``outputs``.
+
+        Args:
+            head: a stock head.
+            level: of the pyramid.
+            predictors: an object with the parts named in ``predictors``, if not the head's own are meant.
+        """
 
     def predictions(self, outputs: tuple[list[Tensor], ...]) -> list[Branches]:
         """Regroup a head's forward outputs by level."""
@@ -95,14 +133,34 @@ class Family(ABC):
         """
         return head.bbox_coder.decode(priors, regression)
 
-    def assignment(self, head: Any, results: Mapping[str, Any]) -> Assignment:
-        """Read what the methods in ``recorded`` returned during the student's own loss."""
-        *_, labels, label_weights, _, _, positives = results["get_targets"]
+    def compared(self, head: Any, priors: Tensor, regression: Tensor) -> Tensor:
+        """The form of ``reg`` rows ``[n, 4]`` that the head's own box loss compares: boxes, unless a family differs."""
+        return self.boxes(head, priors, regression)
+
+    def in_training_units(self, head: Any, maps: Branches, level: int) -> Branches:
+        """The predictions of a head in whatever mode, in the units that a head in training predicts in."""
+        del head, level
+        return maps
+
+    def assignment(self, head: Any, results: Mapping[str, list[Any]]) -> Assignment:
+        """Read what each call of the methods in ``recorded`` returned during the student's own loss."""
+        *_, labels, label_weights, _, _, positives = results["get_targets"][-1]
         if self.averages_normaliser:
             positives = reduce_mean(torch.tensor(positives, dtype=torch.float, device=labels[0].device)).item()
+        labels = [level.reshape(-1) for level in labels]
         return Assignment(
-            labels=[level.reshape(-1) for level in labels],
+            labels=labels,
             label_weights=[level.reshape(-1) for level in label_weights],
-            priors=results["prior_generator.grid_priors"],
+            box_weights=[(level < head.num_classes).float() for level in labels],
+            priors=results["prior_generator.grid_priors"][-1],
+            positives=float(positives),
+            box_normaliser=float(positives),
             normaliser=float(positives),
         )
+
+
+def scattered(values: Tensor, labels: list[Tensor], num_classes: int) -> list[Tensor]:
+    """Values of the positives, in the order of the levels, as one row of numbers a level with 0 for the others."""
+    positive = torch.cat(labels) < num_classes
+    everywhere = values.new_zeros(len(positive)).masked_scatter(positive, values)
+    return list(everywhere.split([len(level) for level in labels]))

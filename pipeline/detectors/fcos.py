@@ -7,7 +7,15 @@ import torch
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from pipeline.detectors.family import Assignment, Family, Layer, Published
+from pipeline.detectors.family import (
+    Assignment,
+    Branches,
+    Family,
+    Layer,
+    Published,
+    PublishedCSKD,
+    scattered,
+)
 
 _SMALLEST_CENTERNESS = 1e-6  # the bound in the head's own loss
 
@@ -19,30 +27,44 @@ class FCOSFamily(Family):
     """
 
     outputs = ("cls", "reg", "ctr")
+    predictors = ("conv_cls", "conv_reg", "conv_centerness", "scales")
     recorded = (*Family.recorded, "centerness_target")
     reg_losses = ("iou", "giou")
     sums_levels = True
     published = Published(reused_head_index=2, cls_weight=0.4, reg_weight=0.75)
+    published_cskd = PublishedCSKD(adapts_branches=True)
 
-    def layers(self, head: Any, level: int) -> dict[str, Layer]:
+    def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
+        parts = predictors or head
+
         def distances(feature: Tensor) -> Tensor:
-            raw = head.scales[level](head.conv_reg(feature)).float()
+            raw = parts.scales[level](parts.conv_reg(feature)).float()
             if not head.norm_on_bbox:
                 return raw.exp()
             return raw.clamp(min=0) if head.training else raw.clamp(min=0) * head.strides[level]
 
         return {
-            "cls": Layer("cls", head.conv_cls),
+            "cls": Layer("cls", parts.conv_cls),
             "reg": Layer("reg", distances),
-            "ctr": Layer("reg" if head.centerness_on_reg else "cls", head.conv_centerness),
+            "ctr": Layer("reg" if head.centerness_on_reg else "cls", parts.conv_centerness),
         }
 
-    def assignment(self, head: Any, results: Mapping[str, Any]) -> Assignment:
-        labels, _ = results["get_targets"]
-        total = reduce_mean(results["centerness_target"].sum().detach())
+    def in_training_units(self, head: Any, maps: Branches, level: int) -> Branches:
+        if not head.norm_on_bbox or head.training:
+            return maps
+        return maps | {"reg": maps["reg"] / head.strides[level]}
+
+    def assignment(self, head: Any, results: Mapping[str, list[Any]]) -> Assignment:
+        labels, _ = results["get_targets"][-1]
+        centerness = results["centerness_target"][-1].detach()
+        positives = reduce_mean(centerness.new_tensor(len(centerness)))
+        total = max(reduce_mean(centerness.sum()).item(), _SMALLEST_CENTERNESS)
         return Assignment(
             labels=labels,
             label_weights=[torch.ones_like(level, dtype=torch.float) for level in labels],
-            priors=results["prior_generator.grid_priors"],
-            normaliser=max(total.item(), _SMALLEST_CENTERNESS),
+            box_weights=scattered(centerness, labels, head.num_classes),
+            priors=results["prior_generator.grid_priors"][-1],
+            positives=max(positives.item(), 1.0),
+            box_normaliser=total,
+            normaliser=total,
         )

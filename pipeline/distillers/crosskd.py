@@ -9,16 +9,18 @@ from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.losses.iou_loss import giou_loss, iou_loss
 from torch import Tensor, nn
 
-from pipeline.detectors import Assignment, Family, family_of
+from pipeline.detectors import Assignment, Batch, Family, family_of
 from pipeline.detectors.family import Branches
+from pipeline.detectors.flow import LossDict
 from pipeline.distillers.losses import (
     FLOAT32_EPS,
     distribution_divergence,
     positive_entropy,
     quality_focal_distillation,
+    rows,
     standardise_like,
 )
-from pipeline.distillers.method import LossDict, Method, View
+from pipeline.distillers.method import Method, View
 from pipeline.distillers.preflight import check_crosskd, tower_widths
 from pipeline.errors import RecipeError
 
@@ -104,7 +106,7 @@ class CrossKD(Method):
     def teacher_taps(self) -> dict[str, nn.Module]:
         return self._taps(self._teacher_head)
 
-    def losses(self, student: View, teacher: View, assignment: Assignment) -> LossDict:
+    def losses(self, student: View, teacher: View, assignment: Assignment, batch: Batch) -> LossDict:
         cross = [self._cross(student, teacher, level) for level in range(len(teacher.features))]
         known = teacher.predictions
         # The published FCOS divides by 1e-6 where a batch has no positives; every other family starts at 1.
@@ -233,8 +235,3 @@ class CrossKD(Method):
             )
         if not (self.cls_weight or self.reg_weight or self.center_weight):
             raise RecipeError("CrossKD: all weights are 0; give one of cls_weight, reg_weight, or drop the method")
-
-
-def rows(maps: Tensor, width: int) -> Tensor:
-    """``[N, A * width, H, W]`` as ``[N * H * W * A, width]``."""
-    return maps.permute(0, 2, 3, 1).reshape(-1, width)

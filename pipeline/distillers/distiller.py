@@ -1,20 +1,18 @@
 """The distiller wraps a student during training and disappears afterwards."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from copy import deepcopy
 from typing import Any, Self, cast
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
-from mmdet.models.utils import unpack_gt_instances
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from pipeline.detectors import family_of
-from pipeline.detectors.family import Branches
-from pipeline.distillers.method import LossDict, Method, View
-from pipeline.distillers.recorder import record_outputs, record_results
+from pipeline.detectors import Batch, Seen, flow_of
+from pipeline.detectors.flow import LossDict
+from pipeline.detectors.recorder import record_outputs
+from pipeline.distillers.method import Method, View
 from pipeline.distillers.schedule import WeightSchedule
 from pipeline.errors import TrainingError
 
@@ -104,8 +102,8 @@ class Distiller(BaseModel):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self._teacher is not None:
-            memo[id(self._teacher)] = self._teacher
-            memo[id(self._teacher.bbox_head)] = self._teacher.bbox_head
+            # Methods refer to parts of it.
+            memo |= {id(module): module for module in self._teacher.modules()}
         copy = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy
         for key, value in self.__dict__.items():
@@ -114,25 +112,16 @@ class Distiller(BaseModel):
 
     def _losses(self, inputs: Tensor, samples: list[Any]) -> LossDict:
         self._batch_images = [str(sample.metainfo.get("img_path", "?")) for sample in samples]
-        head = self.student.bbox_head
+        flow = flow_of(self.student)
         factor = self.schedule.factor(self.iteration) if self.methods else 0.0
-        family = family_of(self.student) if factor else None
-        taps = _tagged([method.student_taps() for method in self._each_method()]) if factor else {}
-        with ExitStack() as stack:
-            recorded = stack.enter_context(record_outputs(taps))
-            results = {
-                name: stack.enter_context(record_results(head, name)) for name in (family.recorded if family else ())
-            }
-            features = self.student.extract_feat(inputs)
-            outputs = head(features)
-            losses = _detection_losses(head, outputs, samples)
-        if family is None:
-            return losses
-        mine = self._views(features, family.predictions(outputs), recorded)
-        known = self._look(inputs)
-        assignment = family.assignment(head, {name: calls[-1] for name, calls in results.items()})
-        for method, view, example in zip(self._each_method(), mine, known, strict=True):
-            found = method.losses(view, example, assignment)
+        if not factor:
+            return flow.losses(self.student, inputs, samples)
+        with record_outputs(_tagged([method.student_taps() for method in self._each_method()])) as recorded:
+            mine = flow.observed(self.student, inputs, samples)
+        views = self._views(mine, recorded)
+        losses, batch = mine.losses, Batch.of(inputs, samples)
+        for method, view, known in zip(self._each_method(), views, self._look(inputs), strict=True):
+            found = method.losses(view, known, mine.assignment, batch)
             if taken := sorted(found.keys() & losses.keys()):
                 raise TrainingError(f"{type(method).__name__} returns {taken}, which another part already returned")
             losses |= _scaled(found, factor)
@@ -143,26 +132,14 @@ class Distiller(BaseModel):
 
     @torch.no_grad()
     def _look(self, inputs: Tensor) -> list[View]:
-        teacher = self._teacher
         methods = self._each_method()
-        predictions: list[Branches] = []
         with record_outputs(_tagged([method.teacher_taps() for method in methods])) as recorded:
-            features = teacher.extract_feat(inputs)
-            if any(method.reads_predictions for method in methods):
-                predictions = family_of(teacher).predictions(teacher.bbox_head(features))
-        return self._views(features, predictions, recorded)
+            predict = any(method.reads_predictions for method in methods)
+            known = flow_of(self._teacher).look(self._teacher, inputs, predict)
+        return self._views(known, recorded)
 
-    def _views(
-        self, features: tuple[Tensor, ...], predictions: list[Branches], recorded: dict[str, list[Tensor]]
-    ) -> list[View]:
-        return [View(features, predictions, _untagged(recorded, place)) for place in range(len(self.methods))]
-
-
-def _detection_losses(head: Any, outputs: tuple[list[Tensor], ...], samples: list[Any]) -> LossDict:
-    instances, ignored, metas = unpack_gt_instances(samples)
-    exact = [[level.float() for level in maps] for maps in outputs]
-    with torch.autocast(exact[0][0].device.type, enabled=False):
-        return head.loss_by_feat(*exact, instances, metas, ignored)
+    def _views(self, seen: Seen, recorded: dict[str, list[Tensor]]) -> list[View]:
+        return [View(seen.features, seen.predictions, _untagged(recorded, place)) for place in range(len(self.methods))]
 
 
 def _scaled(losses: LossDict, factor: float) -> LossDict:

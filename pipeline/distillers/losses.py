@@ -100,6 +100,11 @@ def distribution_divergence(logits: Tensor, teacher_logits: Tensor, temperature:
     return (log_teacher.exp() * (log_teacher - log_student)).sum(dim=1) * temperature**2
 
 
+def rows(maps: Tensor, width: int) -> Tensor:
+    """``[N, A * width, H, W]`` as ``[N * H * W * A, width]``."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, width)
+
+
 def _standardise(maps: Tensor, eps: float) -> Tensor:
     std, mean = torch.std_mean(maps, (0, 2, 3), keepdim=True)
     return (maps - mean) / (std + eps)

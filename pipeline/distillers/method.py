@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from pipeline.detectors import Assignment
+from pipeline.detectors import Batch
 from pipeline.detectors.family import Branches
-
-LossDict = dict[str, Tensor | list[Tensor]]
+from pipeline.detectors.flow import Features, LossDict
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class View:
         taps: outputs of the modules that the method asked for, one list (over levels) a name.
     """
 
-    features: tuple[Tensor, ...]
+    features: Features
     predictions: list[Branches]
     taps: dict[str, list[Tensor]]
 
@@ -48,5 +48,12 @@ class Method(nn.Module, ABC):
         """Modules of the teacher whose outputs are recorded."""
 
     @abstractmethod
-    def losses(self, student: View, teacher: View, assignment: Assignment) -> LossDict:
-        """Weighted losses; every key starts with ``loss_`` and a list is summed."""
+    def losses(self, student: View, teacher: View, assignment: Any, batch: Batch) -> LossDict:
+        """Weighted losses; every key starts with ``loss_`` and a list is summed.
+
+        Args:
+            student, teacher: what the two computed for the batch.
+            assignment: the targets that the student's own losses assigned, in the form of its kind of detector
+                (:class:`pipeline.detectors.Assignment` for a dense head).
+            batch: the images and their annotations.
+        """

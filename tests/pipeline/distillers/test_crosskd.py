@@ -193,7 +193,11 @@ def test_fcos_is_divided_by_the_sum_of_centerness(make_detector: Any, batch: dic
     left, top, right, bottom = torch.cat(distances)[torch.cat(labels) < 3].unbind(1)
     centerness = (left.minimum(right) / left.maximum(right) * top.minimum(bottom) / top.maximum(bottom)).sqrt()
     assert len(centerness) > 3
-    results = {"get_targets": (labels, distances), "centerness_target": centerness, "prior_generator.grid_priors": []}
+    results = {
+        "get_targets": [(labels, distances)],
+        "centerness_target": [centerness],
+        "prior_generator.grid_priors": [points],
+    }
     assert family.assignment(head, results).normaliser == pytest.approx(centerness.sum().item())
     small = [make_distiller(make_detector, "FCOS", legacy_normaliser=legacy) for legacy in (True, False)]
     small[1].student.load_state_dict(small[0].student.state_dict())

@@ -1,0 +1,239 @@
+"""What distillation gains over the twin: every student of params.yaml, trained with several seeds.
+
+One run trains one student with one seed, as `dvc repro` does, and measures its accuracy through the run-time pipeline
+of the artefacts. A run that is on record for the same recipe, data, teacher, seed and settings is not repeated, so a
+study that was stopped goes on. Needs the data set, the recipes and the teacher:
+
+    dvc repro evaluate_teacher
+    python -m benchmarks.gain --seeds 5 --jobs 2
+"""
+
+import argparse
+import hashlib
+import logging
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy import stats
+from tqdm import tqdm
+
+from pipeline.checkpoints import load_detector
+from pipeline.cli import stage_main
+from pipeline.errors import PipelineError
+from pipeline.evaluation.model import evaluate_model
+from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
+from pipeline.recipes import load_resolved
+from pipeline.records import DatasetRecord, Record
+from pipeline.settings import EvaluateSettings, Params, load_params
+from pipeline.storage import sha256_of, write_atomic
+from pipeline.training import TrainingJob, train
+from pipeline.training.fingerprint import discard
+
+OUT = Path("build/gain")
+
+
+class GainRun(Record):
+    """One student with one seed: AP in points on the val split (the kept checkpoint's) and on the measured split."""
+
+    student: str
+    method: str
+    seed: int
+    key: str
+    split: str
+    val_ap: float
+    ap: float
+    iterations: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The paired difference of a student to the baseline over seeds, in AP points.
+
+    Attributes:
+        mean: mean of the differences.
+        low, high: 95 % interval of the mean from Student's t with ``pairs - 1`` degrees of freedom; equal to the
+            infinities for a single pair.
+        pairs: seeds that both were trained with.
+    """
+
+    mean: float
+    low: float
+    high: float
+    pairs: int
+
+
+def paired_gain(student: dict[int, float], baseline: dict[int, float], confidence: float = 0.95) -> Gain:
+    """Mean and interval of ``student - baseline`` over the seeds that both have.
+
+    Args:
+        student, baseline: AP by seed.
+        confidence: coverage of the interval.
+
+    Raises:
+        PipelineError: no seed is in both.
+
+    Source: Student's t interval of paired differences; seeds fix initial weights and data order for both.
+    """
+    seeds = sorted(student.keys() & baseline.keys())
+    if not seeds:
+        raise PipelineError("no seed was trained for both the student and the baseline")
+    differences = [student[seed] - baseline[seed] for seed in seeds]
+    mean = statistics.fmean(differences)
+    if len(seeds) == 1:
+        return Gain(mean, float("-inf"), float("inf"), 1)
+    spread = stats.sem(differences) * stats.t.ppf((1 + confidence) / 2, len(seeds) - 1)
+    return Gain(mean, mean - float(spread), mean + float(spread), len(seeds))
+
+
+def table(runs: list[GainRun], baseline: str) -> str:
+    """The study as a Markdown table: one row a student, in the order in which the students first appear."""
+    by_student: dict[str, list[GainRun]] = {}
+    for run in runs:
+        by_student.setdefault(run.student, []).append(run)
+    split = runs[0].split
+    titles = [
+        "student",
+        "method",
+        "seeds",
+        f"AP {split}",
+        "AP val",
+        f"over {baseline}, {split}",
+        f"over {baseline}, val",
+    ]
+    rows = [[*titles, "training time (median)"], ["---"] * 8]
+    for name, mine in by_student.items():
+        others = [] if name == baseline else by_student.get(baseline, [])
+        rows.append(
+            [
+                *(name, mine[0].method, str(len(mine))),
+                *(_mean(mine, field) for field in ("ap", "val_ap")),
+                *(_difference(mine, others, field) for field in ("ap", "val_ap")),
+                f"{statistics.median(run.seconds for run in mine):.0f} s",
+            ]
+        )
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def run_key(params: Params, student: str, seed: int) -> str:
+    """Changes with anything that decides a run's numbers."""
+    recipe = load_resolved(recipe_file(student))
+    splits = DatasetRecord.read(DATASET_RECORD).splits
+    teacher = sha256_of(weights_file(TEACHER)) if recipe.method != "none" else ""
+    train_settings = params.train.model_copy(update={"seed": seed}).model_dump_json()
+    parts = [recipe.sha256, teacher, train_settings, params.evaluate.split, params.export.model_dump_json()]
+    parts += [splits[name].sha256 for name in sorted(splits)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def measure(params: Params, student: str, seed: int, out: Path) -> GainRun:
+    """Train one student with one seed and measure it; the run is on record in ``out`` afterwards."""
+    name = f"{student}-seed{seed}"
+    resolved = out / f"{name}.json"
+    write_atomic(resolved, recipe_file(student).read_text(encoding="utf-8"))
+    recipe = load_resolved(resolved)
+    teacher = None
+    if recipe.method != "none":
+        weights = weights_file(TEACHER)
+        teacher = (load_detector(load_resolved(recipe_file(TEACHER)), weights), weights)
+    settings = params.train.model_copy(update={"seed": seed})
+    job = TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, settings, teacher)
+    trained = out / f"{name}.safetensors"
+    record = train(job, trained)
+    # The bootstrap over images plays no part here: the spread is that of the seeds.
+    once = params.model_copy(update={"evaluate": EvaluateSettings(split=params.evaluate.split, resamples=1)})
+    evaluation = evaluate_model(recipe, trained, DATASET, once, out / f"{name}.detections.json")
+    run = GainRun(
+        student=student,
+        method=recipe.method,
+        seed=seed,
+        key=run_key(params, student, seed),
+        split=params.evaluate.split,
+        val_ap=record.best_val_ap or 0.0,
+        ap=evaluation.accuracy.numbers.ap or 0.0,
+        iterations=record.iterations,
+        seconds=record.seconds,
+    )
+    run.write(out / f"{name}.run.json")
+    discard(job.work_dir)
+    return run
+
+
+def finished(params: Params, student: str, seed: int, out: Path) -> GainRun | None:
+    """The run on record, if it is of the recipe, data, teacher and settings of today."""
+    path = out / f"{student}-seed{seed}.run.json"
+    if not path.exists():
+        return None
+    run = GainRun.read(path)
+    return run if run.key == run_key(params, student, seed) else None
+
+
+@stage_main
+def main(argv: list[str] | None = None) -> None:
+    """Run the study, or one run of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1 (%(default)s)")
+    parser.add_argument("--students", nargs="+", help="keys of params.yaml: students (all of them)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; they share the cores (%(default)s)")
+    parser.add_argument("--out", type=Path, help=f"folder of the runs ({OUT}/<data set>)")
+    parser.add_argument("--run", nargs=2, metavar=("STUDENT", "SEED"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    params = load_params()
+    out: Path = arguments.out or OUT / params.data.name
+    out.mkdir(parents=True, exist_ok=True)
+    if arguments.run:
+        measure(params, arguments.run[0], int(arguments.run[1]), out)
+        return
+    students: list[str] = arguments.students or list(params.students)
+    if unknown := [name for name in students if name not in params.students]:
+        raise PipelineError(
+            f"--students: {unknown} are no keys of params.yaml: students; known: {list(params.students)}"
+        )
+    # Seed by seed, so that a study that is stopped has whole pairs.
+    runs = [(name, seed) for seed in range(arguments.seeds) for name in students]
+    missing = [(name, seed) for name, seed in runs if finished(params, name, seed, out) is None]
+    with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(missing), desc="gain", unit="run") as bar:
+        for done in [pool.submit(_start, name, seed, out, arguments.jobs) for name, seed in missing]:
+            done.add_done_callback(lambda _: bar.update())
+    present = [run for name, seed in runs if (run := finished(params, name, seed, out)) is not None]
+    if len(present) < len(runs):
+        logging.getLogger(__name__).warning("%d of %d runs failed; see %s", len(runs) - len(present), len(runs), out)
+    if present:
+        text = table(sorted(present, key=lambda run: students.index(run.student)), params.report.baseline)
+        write_atomic(out / "gain.md", text)
+        print(text)
+
+
+def _start(student: str, seed: int, out: Path, jobs: int) -> None:
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    with (out / f"{student}-seed{seed}.log").open("w", encoding="utf-8") as log:
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.gain", "--out", str(out), "--run", student, str(seed)],
+            env={"OMP_NUM_THREADS": threads, **os.environ},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+
+
+def _mean(runs: list[GainRun], field: str) -> str:
+    values = [getattr(run, field) for run in runs]
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.1f}{spread}"
+
+
+def _difference(runs: list[GainRun], baseline: list[GainRun], field: str) -> str:
+    pairs = [{run.seed: getattr(run, field) for run in each} for each in (runs, baseline)]
+    if not pairs[0].keys() & pairs[1].keys():
+        return ""
+    gain = paired_gain(*pairs)
+    return f"{gain.mean:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"
+
+
+if __name__ == "__main__":
+    main()

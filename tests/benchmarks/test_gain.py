@@ -1,0 +1,62 @@
+"""The arithmetic of the gain study, and which runs it repeats."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from benchmarks.gain import GainRun, paired_gain, table
+from pipeline.errors import PipelineError
+
+points = st.floats(min_value=0, max_value=100)
+
+
+def run(student: str, seed: int, ap: float, seconds: float = 100.0) -> GainRun:
+    method = "none" if student == "twin" else "CrossKD"
+    return GainRun(
+        student=student,
+        method=method,
+        seed=seed,
+        key="k",
+        split="test",
+        val_ap=ap + 1,
+        ap=ap,
+        iterations=9,
+        seconds=seconds,
+    )
+
+
+@given(st.lists(st.tuples(points, points), min_size=2, max_size=8))
+def test_the_interval_is_that_of_the_paired_t_test(pairs: list[tuple[float, float]]) -> None:
+    student, baseline = ({seed: pair[side] for seed, pair in enumerate(pairs)} for side in (0, 1))
+    gain = paired_gain(student, baseline)
+    differences = [one - other for one, other in pairs]
+    assert gain.mean == pytest.approx(sum(differences) / len(differences), abs=1e-9)
+    if len(set(differences)) > 1:
+        low, high = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+        assert (gain.low, gain.high) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_only_seeds_of_both_are_paired() -> None:
+    gain = paired_gain({0: 12.0, 1: 14.0, 7: 90.0}, {0: 10.0, 1: 10.0, 3: 0.0})
+    assert (gain.mean, gain.pairs) == (3.0, 2)
+
+
+def test_one_pair_has_no_finite_interval() -> None:
+    gain = paired_gain({4: 12.0}, {4: 10.0})
+    assert (gain.mean, gain.low, gain.high) == (2.0, float("-inf"), float("inf"))
+
+
+def test_seeds_without_a_partner_are_an_error() -> None:
+    with pytest.raises(PipelineError, match="no seed was trained for both"):
+        paired_gain({0: 1.0}, {1: 1.0})
+
+
+def test_the_table_has_one_row_a_student_with_its_gain_on_both_splits() -> None:
+    runs = [run("twin", 0, 50, 100), run("twin", 1, 54, 120), run("crosskd", 0, 53, 200), run("crosskd", 1, 57, 220)]
+    lines = table(runs, "twin").splitlines()
+    assert lines[2] == "| twin | none | 2 | 52.0 ± 2.8 | 53.0 ± 2.8 |  |  | 110 s |"
+    assert (
+        lines[3]
+        == "| crosskd | CrossKD | 2 | 55.0 ± 2.8 | 56.0 ± 2.8 | +3.0 [+3.0, +3.0] | +3.0 [+3.0, +3.0] | 210 s |"
+    )

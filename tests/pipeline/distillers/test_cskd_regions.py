@@ -1,0 +1,55 @@
+"""Where boxes lie on a pyramid level, against loops written from the specification."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.distillers.cskd_regions import foreground, pooled, regions_of_boxes
+
+SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
+FRAMES = st.tuples(st.integers(20, 90), st.integers(20, 90))
+
+
+def boxes_in(frame: tuple[int, int], count: int, seed: int) -> torch.Tensor:
+    corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(seed)).sort(dim=1).values
+    return (corners * torch.tensor([frame[1], frame[0]])).flatten(1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=SIZES, frame=FRAMES, counts=st.tuples(st.integers(0, 3), st.integers(0, 3)), seed=st.integers(0, 2**16))
+def test_foreground_and_regions(
+    size: tuple[int, int], frame: tuple[int, int], counts: tuple[int, int], seed: int
+) -> None:
+    frames = [frame, (frame[0] + 7, frame[1])]
+    boxes = [boxes_in(frames[index], count, seed + index) for index, count in enumerate(counts)]
+    wanted, regions = torch.zeros(2, *size, dtype=torch.bool), []
+    for index, (mine, (height, width)) in enumerate(zip(boxes, frames, strict=True)):
+        for x1, y1, x2, y2 in mine:
+            left, right = (value / width * size[1] for value in (x1, x2))
+            top, bottom = (value / height * size[0] for value in (y1, y2))
+            wanted[index, int(top) : int(bottom) + 1, int(left) : int(right) + 1] = True
+            regions.append([index, left, top, right, bottom])
+    assert torch.equal(foreground(boxes, frames, size), wanted)
+    torch.testing.assert_close(regions_of_boxes(boxes, frames, size), torch.tensor(regions).reshape(-1, 5))
+
+
+def test_a_box_at_the_far_border_is_outside_the_map_and_one_over_it_is_clipped() -> None:
+    inside = foreground([torch.tensor([[40.0, 0.0, 40.0, 40.0]])], [(40, 40)], (4, 4))
+    assert not inside.any()
+    over = foreground([torch.tensor([[30.0, -25.0, 55.0, 12.0]])], [(40, 40)], (4, 4))
+    assert over.nonzero().tolist() == [[0, 0, 3], [0, 1, 3]]
+
+
+def test_a_batch_without_boxes() -> None:
+    boxes = [torch.zeros(0, 4)] * 2
+    assert not foreground(boxes, [(8, 8)] * 2, (2, 3)).any()
+    regions = regions_of_boxes(boxes, [(8, 8)] * 2, (2, 3))
+    assert regions.shape == (0, 5)
+    assert pooled(torch.randn(2, 5, 2, 3), regions).shape == (0, 5, 7, 7)
+
+
+def test_a_pooled_ramp_is_the_centre_of_each_bin() -> None:
+    columns = torch.arange(16.0).expand(1, 1, 16, 16)
+    (got,) = pooled(columns, torch.tensor([[0.0, 2.0, 3.0, 9.0, 10.0]]))[0]
+    # aligned=True: the centre of cell 0 is at 0.5.
+    torch.testing.assert_close(got[3], 2 + torch.arange(7.0) + 0.5 - 0.5)
