@@ -10,7 +10,7 @@ from deploy.detector import DeployableDetector
 from deploy.errors import ArtefactError
 from deploy.export import export_onnx
 from deploy.network import load_exported, network_nodes, network_outputs
-from tests.deploy.stock import spec, stock_detector
+from tests.deploy.stock import spec, two_stage_detector
 from tests.deploy.tiny import SPEC, write_network_artefact
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
@@ -23,15 +23,8 @@ def named(text: str) -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(model)
 
 
-@pytest.mark.parametrize(("family", "kinds"), [("GFL", 2), ("FCOS", 3)])
-def test_an_exported_detector_is_cut_behind_its_last_convolutions(
-    family: str, kinds: int, exported_gfl: Path, tmp_path: Path
-) -> None:
-    path = exported_gfl
-    if family != "GFL":
-        path = tmp_path / "x.onnx"
-        export_onnx(DeployableDetector(stock_detector(family), spec(10)), path, opset=18)
-    model, _ = load_exported(path)
+def test_an_exported_detector_is_cut_behind_its_last_convolutions(exported_gfl: Path) -> None:
+    model, _ = load_exported(exported_gfl)
     names = set(network_nodes(model))
     inside = [node for node in model.graph.node if node.name in names]
     outside = {node.op_type for node in model.graph.node if node.name not in names}
@@ -41,8 +34,17 @@ def test_an_exported_detector_is_cut_behind_its_last_convolutions(
     assert {"Relu", "Add", "MaxPool", "Resize"} <= {node.op_type for node in inside}
     producers = {name: node for node in model.graph.node for name in node.output}
     outputs = network_outputs(model)
-    assert len(outputs) == 5 * kinds
+    assert len(outputs) == 10, "classes and sides of five levels"
     assert {producers[name].op_type for name in outputs} == {"Conv"}
+
+
+def test_of_a_two_stage_detector_both_stages_are_network_and_the_proposals_are_not(tmp_path: Path) -> None:
+    export_onnx(DeployableDetector(two_stage_detector(), spec(10)), tmp_path / "x.onnx", opset=18)
+    model, _ = load_exported(tmp_path / "x.onnx")
+    names = set(network_nodes(model))
+    kinds = {node.op_type for node in model.graph.node if node.name in names}
+    assert kinds == {"Conv", "Relu", "Add", "Gemm", "Resize", "MaxPool"}
+    assert {node.name for node in model.graph.node if node.op_type in ("Conv", "Gemm")} <= names
 
 
 def test_a_second_stage_is_network_and_what_chooses_its_boxes_is_not() -> None:
