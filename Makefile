@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint smoke trt-check lock clean
+.PHONY: help setup repro use test lint smoke trt-check lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,10 @@ LIST_GPU = "$(PYTHON)" -c 'import tomllib; \
 
 repro: setup  ## Run the whole chain: data, teacher, students, evaluation, export, benchmark, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+
+# Paths with spaces are not for make: call the command itself.
+use: setup  ## Switch params.yaml to a recipe: make use RECIPE=configs/students/NAME.py DATA=path/to/coco
+	@$(BIN)/python -m pipeline.choice $(RECIPE) --data $(or $(DATA),datasets/coco)
 
 test: setup  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --maxprocesses 4

@@ -1,4 +1,4 @@
-"""Box decoding of dense detectors for a fixed input size: one small function per head family.
+"""Predictions of dense detectors for a fixed input size: one small decoding function per head family.
 
 Sources: ``mmdet/models/dense_heads/base_dense_head.py`` and ``gfl_head.py`` of mmdet 3.3 define what each family
 predicts; the formulas are those of the papers named at the functions.
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.errors import RecipeError
 
@@ -23,12 +23,12 @@ class Priors(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What a dense head says about N images at L priors and C classes."""
+    """What a detector says about N images at L priors (of a dense head) or proposals (of two stages) and C classes."""
 
     scores: Tensor
     """[N, L, C], 0 to 1."""
     boxes: Tensor
-    """[N, L, 4] x1, y1, x2, y2 in pixels of the canvas, not clipped."""
+    """[N, L, B, 4] x1, y1, x2, y2 in pixels of the canvas, not clipped; B is 1, or C for one box a class."""
     quality: Tensor | None
     """[N, L], 0 to 1: multiplies the score of a candidate once the threshold is passed (centre-ness)."""
 
@@ -96,6 +96,39 @@ def box_decoder(head: Head) -> BoxDecoder:
     return BOX_DECODERS[name]
 
 
+class DensePredictor(nn.Module):
+    """The head of a stock single-stage detector and the decoding of its outputs.
+
+    Args:
+        head: in eval mode; shared, not copied.
+        feature_sizes: height and width of each feature level.
+        device: where the priors are kept.
+
+    Raises:
+        RecipeError: see :func:`box_decoder`.
+    """
+
+    head: Head
+    boxes: Tensor
+    strides: Tensor
+
+    def __init__(self, head: Head, feature_sizes: Sequence[tuple[int, int]], device: torch.device) -> None:
+        super().__init__()
+        self._decoder = box_decoder(head)
+        self.head = head
+        priors = build_priors(head, feature_sizes, device)
+        self.register_buffer("boxes", priors.boxes, persistent=False)
+        self.register_buffer("strides", priors.strides, persistent=False)
+
+    def forward(self, features: Sequence[Tensor]) -> Predictions:
+        """Predictions at every prior for feature maps [N, C, h, w], one a level."""
+        return self.decode(self.head(features))
+
+    def decode(self, outputs: tuple[Sequence[Tensor], ...]) -> Predictions:
+        """Predictions from the head's raw outputs, see :func:`decode`."""
+        return decode(self.head, self._decoder, outputs, Priors(self.boxes, self.strides))
+
+
 def build_priors(head: Head, feature_sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
     """Priors of all levels for the (height, width) of each feature map."""
     levels = head.prior_generator.grid_priors(feature_sizes, dtype=torch.float32, device=device)
@@ -106,15 +139,16 @@ def build_priors(head: Head, feature_sizes: Sequence[tuple[int, int]], device: t
 
 def decode(head: Head, decoder: BoxDecoder, outputs: tuple[Sequence[Tensor], ...], priors: Priors) -> Predictions:
     """Turn a head's raw outputs (one list per kind, one [N, channels, h, w] per level) into predictions."""
-    logits, regression, *quality = (_flatten(levels, head.num_base_priors) for levels in outputs)
+    logits, regression, *quality = (
+        torch.cat([flatten_level(level, head.num_base_priors) for level in levels], dim=1) for levels in outputs
+    )
     return Predictions(
         scores=logits.sigmoid(),
-        boxes=decoder(head, regression, priors),
+        boxes=decoder(head, regression, priors)[:, :, None],
         quality=quality[0].squeeze(-1).sigmoid() if quality else None,
     )
 
 
-def _flatten(levels: Sequence[Tensor], priors_per_cell: int) -> Tensor:
-    """[N, A * D, h, w] per level to [N, L, D] in the order of the priors: level, row, column, anchor."""
-    cells = [level.float().permute(0, 2, 3, 1).flatten(1, 2) for level in levels]
-    return torch.cat(cells, dim=1).unflatten(-1, (priors_per_cell, -1)).flatten(1, 2)
+def flatten_level(maps: Tensor, priors_per_cell: int) -> Tensor:
+    """[N, A * D, h, w] to float32 [N, h * w * A, D] in the order of the priors: row, column, anchor."""
+    return maps.float().permute(0, 2, 3, 1).flatten(1, 2).unflatten(-1, (priors_per_cell, -1)).flatten(1, 2)

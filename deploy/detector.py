@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deploy.artefact import ArtefactSpec
-from deploy.decoding import Predictions, Priors, box_decoder, build_priors, decode
-from deploy.nms import nms_keep, top_candidates
+from deploy.decoding import DensePredictor, Predictions
+from deploy.nms import nms_keep, take_boxes, top_candidates
+from deploy.two_stage import TwoStagePredictor
 from pipeline.errors import RecipeError
 
 
@@ -47,36 +48,28 @@ class DeployableDetector(nn.Module):
     mean: Tensor
     std: Tensor
     channels: Tensor
-    priors: Tensor
-    strides: Tensor
     canvas: Tensor
 
     def __init__(self, detector: nn.Module, spec: ArtefactSpec) -> None:
         super().__init__()
-        head = getattr(detector, "bbox_head", None)
-        if head is None:
-            raise RecipeError(
-                f"{type(detector).__name__}: only single-stage detectors with a dense head can be exported"
-            )
-        if head.num_classes != len(spec.classes):
-            raise RecipeError(f"the head predicts {head.num_classes} classes, the artefact names {len(spec.classes)}")
         self.detector = detector
         self.spec = spec
         self.eval()
-        self._decoder = box_decoder(head)
+        if (classes := _classifier(detector).num_classes) != len(spec.classes):
+            raise RecipeError(f"the head predicts {classes} classes, the artefact names {len(spec.classes)}")
         self._register_normalisation(self.detector.data_preprocessor)
-        sizes = self._feature_sizes()
-        priors = build_priors(head, sizes, self.mean.device)
-        self.register_buffer("priors", priors.boxes, persistent=False)
-        self.register_buffer("strides", priors.strides, persistent=False)
         canvas = [spec.input_width, spec.input_height] * 2
         self.register_buffer("canvas", self.mean.new_tensor(canvas), persistent=False)
+        sizes = self._feature_sizes()
+        self.predictor = (
+            TwoStagePredictor(detector, sizes, self.canvas)
+            if _is_two_stage(detector)
+            else DensePredictor(self.detector.bbox_head, sizes, self.canvas.device)
+        )
 
     def forward(self, images: Tensor) -> Outputs:
         """``images`` uint8 [N, H, W, 3] in the artefact's colour order; see :class:`ArtefactSpec` for the outputs."""
-        outputs = self.detector.bbox_head(self.detector.extract_feat(self.normalise(images)))
-        priors = Priors(self.priors, self.strides)
-        return self.postprocess(decode(self.detector.bbox_head, self._decoder, outputs, priors))
+        return self.postprocess(self.predictor(self.detector.extract_feat(self.normalise(images))))
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 [N, H, W, 3] to the network's input, float32 [N, 3, H, W]."""
@@ -94,7 +87,7 @@ class DeployableDetector(nn.Module):
         limit = self.spec.max_detections
         scores, order = top_candidates(scores * keep, min(limit, scores.shape[1]))
         found = scores > 0
-        boxes = _take(boxes, order) * found[..., None]
+        boxes = take_boxes(boxes, order) * found[..., None]
         labels = labels.gather(1, order) * found
         num_dets = found.sum(dim=1)
         if missing := limit - order.shape[1]:
@@ -112,7 +105,8 @@ class DeployableDetector(nn.Module):
         scores, pairs = top_candidates(passed.flatten(1), count)
         classes = len(self.spec.classes)
         places, labels = pairs // classes, pairs % classes
-        boxes = torch.minimum(_take(predictions.boxes, places).clamp(min=0), self.canvas)
+        boxes_of = places if predictions.boxes.shape[2] == 1 else pairs
+        boxes = torch.minimum(take_boxes(predictions.boxes.flatten(1, 2), boxes_of).clamp(min=0), self.canvas)
         if predictions.quality is not None:
             scores = scores * predictions.quality.gather(1, places)
         has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
@@ -140,6 +134,22 @@ class DeployableDetector(nn.Module):
         return [tuple(level.shape[-2:]) for level in self.detector.extract_feat(images)]
 
 
+def _is_two_stage(detector: Any) -> bool:
+    return hasattr(detector, "rpn_head") and hasattr(detector, "roi_head")
+
+
+def _classifier(detector: Any) -> Any:
+    if _is_two_stage(detector):
+        return detector.roi_head.bbox_head
+    head = getattr(detector, "bbox_head", None)
+    if head is None:
+        raise RecipeError(
+            f"{type(detector).__name__}: only detectors with a dense head, or with an rpn_head and a roi_head, "
+            "can be exported"
+        )
+    return head
+
+
 def normalisation(preprocessor: Any) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation [3, 1, 1] that a data preprocessor subtracts and divides by (0 and 1 if none)."""
     if not preprocessor._enable_normalize:
@@ -153,7 +163,3 @@ def padding_colour(preprocessor: Any) -> tuple[int, int, int]:
     decoded = mean.flip(0) if preprocessor._channel_conversion else mean
     blue, green, red = (round(value) for value in decoded.tolist())
     return blue, green, red
-
-
-def _take(boxes: Tensor, places: Tensor) -> Tensor:
-    return boxes.gather(1, places[..., None].expand(-1, -1, 4))

@@ -69,6 +69,11 @@ def _(boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, iou_thres
     return scores.new_empty(scores.shape, dtype=torch.bool)
 
 
+def take_boxes(boxes: Tensor, places: Tensor) -> Tensor:
+    """Rows ``places`` [N, M] of ``boxes`` [N, L, 4], image by image: [N, M, 4]."""
+    return boxes.gather(1, places[..., None].expand(-1, -1, 4))
+
+
 def nms_keep_in_passes(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float, passes: int) -> Tensor:
     """:func:`nms_keep` with tensors of fixed shape alone: the mask after ``passes`` rounds of suppression.
 

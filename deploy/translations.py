@@ -1,4 +1,4 @@
-"""ONNX forms of the operators in ``deploy/nms.py``, for ``torch.onnx.export``.
+"""ONNX forms of the operators in ``deploy/nms.py`` and ``deploy/roi_align.py``, for ``torch.onnx.export``.
 
 :data:`STANDARD` uses the ONNX operator NonMaxSuppression, which ONNX Runtime, OpenVINO and standard TensorRT run.
 A backend that cannot build it gets a table of its own with another form of ``nms_keep``.
@@ -7,14 +7,16 @@ ONNX Runtime decides every tie as PyTorch does here. OpenVINO's TopK leaves the 
 2026.4, CPU), so of two overlapping boxes with exactly equal scores it may keep the other one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from onnx import TensorProto
 from onnx.numpy_helper import from_array
 from onnxscript import opset18 as op
 
+import deploy.roi_align  # noqa: F401  (registers the operator)
 from deploy.nms import rounded_down
 
 # The exporter calls these functions on symbolic values of onnxscript, which has no public type for them.
@@ -50,7 +52,47 @@ def nms_keep(boxes: Value, scores: Value, labels: Value, num_classes: int, iou_t
     return op.Greater(op.ScatterND(nothing, places, marks), op.Constant(value_float=0.0))
 
 
+def pyramid_roi_align(
+    features: Sequence[Value],
+    rois: Value,
+    levels: Value,
+    scales: Sequence[float],
+    height: int,
+    width: int,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Value:
+    """``deploy::pyramid_roi_align`` as one RoiAlign a level over the regions of that level.
+
+    The levels' results are joined and put back into the order of the regions by the inverse of their permutation.
+    TensorRT-RTX builds neither RoiAlign nor NonZero, and there is no portable form: a Faster R-CNN does not run there.
+    """
+    members, pooled = [], []
+    for level, (maps, scale) in enumerate(zip(features, scales, strict=True)):
+        chosen = op.Squeeze(op.NonZero(op.Equal(levels, op.Constant(value_int=level))), [0])
+        regions = op.Gather(rois, chosen, axis=0)
+        members.append(chosen)
+        pooled.append(
+            op.RoiAlign(
+                maps,
+                op.Gather(regions, op.Constant(value_ints=[1, 2, 3, 4]), axis=1),
+                op.Cast(op.Gather(regions, op.Constant(value_int=0), axis=1), to=TensorProto.INT64),
+                # ONNX names after the resize operator what aligned=False is: no shift by half a cell.
+                coordinate_transformation_mode="half_pixel" if aligned else "output_half_pixel",
+                mode="avg",
+                output_height=height,
+                output_width=width,
+                sampling_ratio=sampling_ratio,
+                spatial_scale=scale,
+            )
+        )
+    order = op.Concat(*members, axis=0)
+    places = op.Range(op.Constant(value_int=0), op.Squeeze(op.Shape(order), [0]), op.Constant(value_int=1))
+    return op.Gather(op.Concat(*pooled, axis=0), op.ScatterElements(places, order, places, axis=0), axis=0)
+
+
 STANDARD: TranslationTable = {
     torch.ops.deploy.top_candidates.default: top_candidates,
     torch.ops.deploy.nms_keep.default: nms_keep,
+    torch.ops.deploy.pyramid_roi_align.default: pyramid_roi_align,
 }

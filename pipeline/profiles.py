@@ -36,12 +36,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
     arguments = parser.parse_args(argv)
     path = FOLDER / f"{arguments.profile}.yaml"
-    merged = apply_profile(_load(arguments.params), _load(path))
+    merged = apply_profile(load_profile(arguments.params), load_profile(path))
     parse_params(merged, source=f"{arguments.params} with {path}")
     yaml.safe_dump(merged, sys.stdout, sort_keys=False)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_profile(path: Path) -> dict[str, Any]:
+    """Read a mapping of settings; raises :class:`SettingsError` naming a file that holds none."""
     try:
         content = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:

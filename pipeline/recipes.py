@@ -3,7 +3,8 @@
 A recipe is an mmengine configuration (``_base_`` inheritance, mmdet's own bases as ``mmdet::...``). The recipe owns the
 model, the method and the schedule; the data stage owns the classes and the files. :func:`resolve` joins the two into
 one flat JSON file, which is all that the later stages depend on: an inherited file cannot be missed, and a change that
-resolves to the same recipe reruns nothing.
+resolves to the same recipe reruns nothing. It holds the keys that a training or its evaluation reads (``REQUIRED`` and
+``OPTIONAL``); what else mmdet's own configurations set (hooks, log, visualisation) does not count here.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmdet.datasets import CocoDataset
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
@@ -36,6 +38,9 @@ REQUIRED = (
     "train_dataloader",
     "val_dataloader",
 )
+COCO_CLASSES: tuple[str, ...] = tuple(CocoDataset.METAINFO["classes"])
+"""The classes that published weights know and published numbers are of."""
+OPTIONAL = ("auto_scale_lr", "backbone_weights", "custom_hooks", "distillation", "published")
 
 
 @dataclass(frozen=True)
@@ -68,17 +73,28 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> d
         RecipeError: the file is missing or no valid configuration, a required key is absent, or an option names
             a key that the recipe does not have.
     """
-    try:
-        config = Config.fromfile(str(path))
-    except Exception as error:  # a recipe is Python, and mmengine runs it
-        raise RecipeError(f"{path}: cannot be read as a recipe: {type(error).__name__}: {error}") from error
+    config = read_recipe(path)
     for key in options:
         _check_option(config, key, path)
     config.merge_from_dict(dict(options))
     if missing := [key for key in REQUIRED if key not in config]:
         raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
     _set_num_classes(config.model, len(dataset.classes))
-    return {"path": str(path), "classes": list(dataset.classes), "config": config.to_dict()}
+    content = config.to_dict()
+    kept = {key: content[key] for key in (*REQUIRED, *OPTIONAL) if key in content}
+    return {"path": str(path), "classes": list(dataset.classes), "config": kept}
+
+
+def read_recipe(path: Path) -> Config:
+    """Read a recipe as it is written, with everything it inherits.
+
+    Raises:
+        RecipeError: the file is missing or no valid configuration.
+    """
+    try:
+        return Config.fromfile(str(path))
+    except Exception as error:  # a recipe is Python, and mmengine runs it
+        raise RecipeError(f"{path}: cannot be read as a recipe: {type(error).__name__}: {error}") from error
 
 
 def write_resolved(target: Path, resolved: Mapping[str, Any]) -> None:
@@ -129,14 +145,23 @@ def method_name(config: Config) -> str:
 def build_detector(recipe: Recipe) -> BaseDetector:
     """Build the stock mmdet detector of a recipe with random weights; nothing is fetched.
 
+    Its ``dataset_meta`` (mmdet's own name) holds the recipe's classes.
+
     Raises:
         RecipeError: mmdet cannot build the model as configured.
     """
+    detector = build_plain(recipe.config, recipe.path)
+    detector.dataset_meta = {"classes": list(recipe.classes)}
+    return detector
+
+
+def build_plain(config: Config, path: Path) -> BaseDetector:
+    """Build the stock detector of a configuration as :func:`build_detector` does; ``path`` names it in the error."""
     register_all_modules(init_default_scope=True)
     try:
-        return MODELS.build(without_pretrained(ConfigDict(recipe.config.model)))
+        return MODELS.build(without_pretrained(ConfigDict(config.model)))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{recipe.path}: mmdet cannot build the model: {error}") from error
+        raise RecipeError(f"{path}: mmdet cannot build the model: {error}") from error
 
 
 def pretrained_parts(model: Mapping[str, Any], above: str = "model") -> dict[str, str]:

@@ -197,13 +197,17 @@ class ValidationPoint(Record):
 
 
 class TrainingRecord(Record):
-    """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept."""
+    """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept.
+
+    ``batch_size`` counts the images of all processes; memory is that of the first process.
+    """
 
     model: str
     recipe: str
     method: str
     iterations: int
     batch_size: int
+    processes: int = 1
     best_iteration: int
     best_val_ap: float | None
     seconds: float

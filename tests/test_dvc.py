@@ -27,6 +27,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.errors": "the same",
     "pipeline.cli": "prints those messages",
+    "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
     "pipeline.engine_record": "the shape of a JSON file, as pipeline.records",
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",

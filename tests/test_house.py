@@ -24,8 +24,10 @@ TORCH_HALF = {
     "deploy.nms",
     "deploy.portable",
     "deploy.raw_export",
+    "deploy.roi_align",
     "deploy.translations",
     "deploy.triton",
+    "deploy.two_stage",
 }
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "v2"}
@@ -38,6 +40,7 @@ DISTRIBUTION = {
     "cv2": "opencv-python-headless",
     "faster_coco_eval": "faster-coco-eval",
     "mmcv": "mmcv-lite",
+    "ruamel": "ruamel.yaml",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }

@@ -2,7 +2,7 @@
 # The twin and every distilled student inherit this file, so that only the method differs.
 _base_ = ["./gfl.py", "./data_embedded.py", "./schedule_adamw_cosine.py"]
 
-_iterations = 800
+_iterations = 500
 
 model = dict(
     backbone=dict(
@@ -27,4 +27,4 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type="CosineAnnealingLR", by_epoch=False, begin=100, T_max=_iterations - 100, end=_iterations, eta_min=0),
 ]
-train_cfg = dict(max_iters=_iterations, val_interval=200)
+train_cfg = dict(max_iters=_iterations, val_interval=250)

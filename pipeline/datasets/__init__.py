@@ -38,7 +38,9 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
         roots = {name: _recorded_root(split.image_root, scratch, out_dir) for name, split in source.splits.items()}
         if "test" not in checked:
             notes = Findings(source.splits["val"].annotations)
-            notes.warning("whole file", "there is no test split: val is used as test, which flatters the result")
+            notes.warning(
+                "whole file", "there is no test split of its own: val is used as test, which flatters the result"
+            )
             findings += notes.found
             checked["test"], roots["test"] = checked["val"], roots["val"]
         record = DatasetRecord(

@@ -1,6 +1,7 @@
 """``coco_dir``: any folder with COCO-style json; its images stay where they are."""
 
 import json
+import math
 from pathlib import Path
 
 from pipeline.datasets.coco import Source, SourceSplit
@@ -22,13 +23,39 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
             notes.error("whole file", f"{problem}; check data.coco_dir.{name} in params.yaml")
             findings += notes.found
         else:
+            if custom.boxes_without_area == "drop":
+                content, dropped = _without_empty_boxes(content, str(path))
+                findings += dropped
             splits[name] = SourceSplit(str(path), content, custom.root / split.images)
     return Source(f"COCO-style folder {custom.root.name}", False, [], splits, findings)
 
 
 def _listed(settings: CocoDirSettings) -> dict[str, CocoSplitSettings]:
     listed = {"train": settings.train, "val": settings.val}
-    return listed if settings.test is None else {**listed, "test": settings.test}
+    test = settings.test
+    return listed if test is None or test == settings.val else {**listed, "test": test}
+
+
+def _without_empty_boxes(content: object, file: str) -> tuple[object, list[Finding]]:
+    """Leave out boxes of no width or height, each with a finding; whatever else is wrong is validation's to say."""
+    entries = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(entries, list):
+        return content, []
+    notes, kept = Findings(file), []
+    for position, entry in enumerate(entries):
+        if _is_empty(entry):
+            item = f"annotation {entry['id']}" if "id" in entry else f"annotations[{position}]"
+            notes.warning(item, f"bbox {entry['bbox']} has no area; left out (data.coco_dir.boxes_without_area: drop)")
+        else:
+            kept.append(entry)
+    return {**content, "annotations": kept}, notes.found
+
+
+def _is_empty(entry: object) -> bool:
+    box = entry.get("bbox") if isinstance(entry, dict) else None
+    if not isinstance(box, list) or len(box) != 4 or not all(type(value) in (int, float) for value in box):
+        return False
+    return all(math.isfinite(value) for value in box) and min(box[2:]) == 0
 
 
 def _read(path: Path) -> tuple[object, str]:

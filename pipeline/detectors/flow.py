@@ -11,9 +11,8 @@ from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor
 
 from pipeline.detectors.adapters import family_of
-from pipeline.detectors.family import Assignment, Branches
+from pipeline.detectors.family import Branches
 from pipeline.detectors.recorder import record_results
-from pipeline.errors import RecipeError
 
 LossDict = dict[str, Tensor | list[Tensor]]
 
@@ -53,12 +52,15 @@ class Batch:
 
 
 class Seen(NamedTuple):
-    """What a detector computed: its losses (a student's only), its features, raw predictions and assigned targets."""
+    """What a detector computed: its losses (a student's only), its features, raw predictions and assigned targets.
+
+    The targets have the form of the kind of detector: :class:`Assignment` for a dense head. A teacher has none.
+    """
 
     features: Features
     predictions: list[Branches]
     losses: LossDict
-    assignment: Assignment | None
+    assignment: Any
 
 
 class Flow(ABC):
@@ -100,13 +102,6 @@ class SingleStageFlow(Flow):
         features = teacher.extract_feat(inputs)
         predictions = family_of(teacher).predictions(teacher.bbox_head(features)) if predict else []
         return Seen(features, predictions, {}, None)
-
-
-def flow_of(detector: BaseDetector) -> Flow:
-    """The flow of a detector; raises :class:`RecipeError` for a kind that is not known."""
-    if hasattr(detector, "bbox_head"):
-        return SingleStageFlow()
-    raise RecipeError(f"{type(detector).__name__} is no single-stage detector; only those can be trained here")
 
 
 def _head_losses(head: Any, outputs: tuple[list[Tensor], ...], samples: list[Any]) -> LossDict:

@@ -25,10 +25,12 @@ from pipeline.errors import RecipeError
 Pair = Sequence[float]
 """Weight of the guided squared error, and weight of the cosine distances."""
 
-_FRAMES: dict[str, Callable[[Batch], list[Size]]] = {
+FRAMES: dict[str, Callable[[Batch], list[Size]]] = {
     "image": lambda batch: batch.image_shapes,
     "batch": lambda batch: [batch.input_shape] * len(batch.image_shapes),
 }
+"""What a box is measured in before it is drawn on a level, by the argument ``box_frame``."""
+
 _KEYS = {"ctr": "center"}
 
 
@@ -87,27 +89,27 @@ class CSKD(Method):
         super().__init__()
         self._family: Family = family_of(teacher)
         published = self._family.published_cskd
-        if box_frame not in _FRAMES:
-            raise RecipeError(f"CSKD: box_frame is {box_frame!r}; choose one of {list(_FRAMES)}")
-        self._frames = _FRAMES[box_frame]
+        if box_frame not in FRAMES:
+            raise RecipeError(f"CSKD: box_frame is {box_frame!r}; choose one of {list(FRAMES)}")
+        self._frames = FRAMES[box_frame]
         neck = NeckWeights(
-            _weights("neck_weight", neck_weight, published.neck),
-            _weights("roi_weight", roi_weight, published.neck),
-            _weights("mask_weight", mask_weight, published.neck),
+            weight_pair("neck_weight", neck_weight, published.neck),
+            weight_pair("roi_weight", roi_weight, published.neck),
+            weight_pair("mask_weight", mask_weight, published.neck),
         )
         branches = {
-            "cls": _weights("cls_branch_weight", cls_branch_weight, published.branch),
-            "reg": _weights("reg_branch_weight", reg_branch_weight, published.branch),
+            "cls": weight_pair("cls_branch_weight", cls_branch_weight, published.branch),
+            "reg": weight_pair("reg_branch_weight", reg_branch_weight, published.branch),
         }
         branches = {branch: weights for branch, weights in branches.items() if any(weights)}
-        self.prediction_weight = _weights("prediction_weight", prediction_weight, published.prediction)
+        self.prediction_weight = weight_pair("prediction_weight", prediction_weight, published.prediction)
         self.assistant_weight = assistant_weight
         self.gamma, self.alpha = gamma, alpha
         self._switches = Switches(detach_guidance, count_outside)
         adapts_branches = published.adapts_branches if branch_adapt is None else branch_adapt
         looks_at_neck = any(any(weights) for weights in neck)
-        self.reads_predictions = any(self.prediction_weight) or bool(assistant_weight)
-        if not (looks_at_neck or branches or self.reads_predictions):
+        self.reads_predictions = any((*self.prediction_weight, assistant_weight, *branches))
+        if not (looks_at_neck or self.reads_predictions):
             raise RecipeError("CSKD: all weights are 0; give one of neck_weight, prediction_weight, or drop the method")
         check_cskd(
             student,
@@ -202,7 +204,8 @@ class CSKD(Method):
         return {name: [self.assistant_weight * loss for loss in levels] for name, levels in losses.items()}
 
 
-def _weights(name: str, given: Pair | None, published: Pair) -> Weights:
+def weight_pair(name: str, given: Pair | None, published: Pair) -> Weights:
+    """The weights of an argument of that name; raises :class:`RecipeError` if they are not two."""
     pair = published if given is None else given
     if not isinstance(pair, Sequence) or len(pair) != 2:
         raise RecipeError(

@@ -1,14 +1,17 @@
 """PKD: the student's feature maps correlate with the teacher's, whatever their scale (arXiv 2207.02039)."""
 
+from typing import Any
+
 import torch
 from mmdet.models.detectors.base import BaseDetector
 from torch import nn
 
-from pipeline.detectors import Assignment, Batch, family_of
+from pipeline.detectors import Batch, dense_head, family_of, is_two_stage
 from pipeline.detectors.flow import LossDict
 from pipeline.distillers.losses import standardised_distance
 from pipeline.distillers.method import Method, View
 from pipeline.distillers.preflight import check_features
+from pipeline.errors import RecipeError
 
 
 class PKD(Method):
@@ -19,7 +22,7 @@ class PKD(Method):
     Args:
         student, teacher: stock mmdet detectors with the same levels.
         weight: weight of each level's loss; not given it is the one published for the student's family beside
-            CrossKD (GFL 6, RetinaNet 2, FCOS 2, ATSS 1).
+            CrossKD (GFL 6, RetinaNet 2, FCOS 2, ATSS 1); a two-stage student needs one.
         adapter: a 1x1 convolution from the student's FPN width to the teacher's, shared by the levels, trained with
             the student and dropped afterwards; needed where the widths differ.
 
@@ -34,8 +37,10 @@ class PKD(Method):
     ) -> None:
         super().__init__()
         check_features(student, teacher, adapter, "PKD")
+        if weight is None and is_two_stage(student):
+            raise RecipeError(f"PKD: nothing is published for a {type(student).__name__}; give the method a weight")
         self.weight = family_of(student).published.feature_weight if weight is None else weight
-        mine, known = (int(detector.bbox_head.in_channels) for detector in (student, teacher))
+        mine, known = (int(dense_head(detector).in_channels) for detector in (student, teacher))
         self.adapter: nn.Module = nn.Conv2d(mine, known, 1) if adapter else nn.Identity()
 
     def student_taps(self) -> dict[str, nn.Module]:
@@ -44,7 +49,7 @@ class PKD(Method):
     def teacher_taps(self) -> dict[str, nn.Module]:
         return {}
 
-    def losses(self, student: View, teacher: View, assignment: Assignment, batch: Batch) -> LossDict:
+    def losses(self, student: View, teacher: View, assignment: Any, batch: Batch) -> LossDict:
         adapted = [self.adapter(level) for level in student.features]
         with torch.autocast(adapted[0].device.type, enabled=False):
             return {

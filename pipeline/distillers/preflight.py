@@ -9,7 +9,7 @@ from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 
-from pipeline.detectors import Family, family_of
+from pipeline.detectors import Family, dense_head, family_of
 from pipeline.errors import RecipeError
 
 BranchConvs = str | Sequence[Sequence[int]]
@@ -19,14 +19,14 @@ _TELL: list[tuple[str, Callable[[Any], Any], str]] = [
     (
         "number of anchors per location",
         lambda head: list(head.prior_generator.num_base_priors),
-        "set the same anchor_generator in both bbox_heads",
+        "set the same anchor_generator in both heads",
     ),
-    ("anchors", lambda head: _anchors(head.prior_generator), "set the same anchor_generator in both bbox_heads"),
-    ("reg_max", lambda head: getattr(head, "reg_max", None), "set the same reg_max in both bbox_heads"),
+    ("anchors", lambda head: _anchors(head.prior_generator), "set the same anchor_generator in both heads"),
+    ("reg_max", lambda head: getattr(head, "reg_max", None), "set the same reg_max in both heads"),
     (
         "box coder",
         lambda head: (type(head.bbox_coder).__name__, vars(head.bbox_coder)),
-        "set the same bbox_coder in both bbox_heads",
+        "set the same bbox_coder in both heads",
     ),
 ]
 
@@ -37,8 +37,8 @@ def check_crosskd(student: BaseDetector, teacher: BaseDetector, index: int, adap
     Raises:
         RecipeError: lists every mismatch with both sides and what to change.
     """
+    findings = dense_findings(student, teacher, "CrossKD")
     mine, known = student.bbox_head, teacher.bbox_head
-    findings = _predictions(student, teacher, "CrossKD")
     family = family_of(teacher)
     depths = [
         found for who, head in (("student", mine), ("teacher", known)) for found in _depth(who, head, family, index)
@@ -47,7 +47,7 @@ def check_crosskd(student: BaseDetector, teacher: BaseDetector, index: int, adap
     if not depths and not adapter:
         mine_wide, known_wide = (tower_widths(detector, family, index) for detector in (student, teacher))
         findings += _widths("head", mine_wide, known_wide, "CrossKD", "adapter")
-    _refuse("CrossKD", findings)
+    refuse("CrossKD", findings)
 
 
 def check_cskd(
@@ -58,11 +58,11 @@ def check_cskd(
     Raises:
         RecipeError: lists every mismatch with both sides and what to change.
     """
+    findings = dense_findings(student, teacher, "CSKD")
     mine, known = student.bbox_head, teacher.bbox_head
-    findings = _predictions(student, teacher, "CSKD")
     family = family_of(teacher)
     units = [getattr(head, "norm_on_bbox", None) for head in (mine, known)]
-    findings += _differ("norm_on_bbox", units[0], units[1], "set the same norm_on_bbox in both bbox_heads")
+    findings += differ("norm_on_bbox", units[0], units[1], "set the same norm_on_bbox in both heads")
     if not adapts_neck:
         mine_wide, known_wide = ({"features": int(head.in_channels)} for head in (mine, known))
         findings += _widths("FPN", mine_wide, known_wide, "CSKD", "neck_adapt")
@@ -78,7 +78,7 @@ def check_cskd(
                 for detector, index in ((student, first), (teacher, second))
             )
             findings += _widths(f"{branch} tower", mine_wide, known_wide, "CSKD", "branch_adapt")
-    _refuse("CSKD", findings)
+    refuse("CSKD", findings)
 
 
 def check_features(student: BaseDetector, teacher: BaseDetector, adapter: bool, method: str) -> None:
@@ -89,9 +89,9 @@ def check_features(student: BaseDetector, teacher: BaseDetector, adapter: bool, 
     """
     findings = [*_levels(student, teacher), *_images(student, teacher), *_classes(student, teacher)]
     if not adapter:
-        mine, known = ({"features": int(detector.bbox_head.in_channels)} for detector in (student, teacher))
+        mine, known = ({"features": int(dense_head(detector).in_channels)} for detector in (student, teacher))
         findings += _widths("FPN", mine, known, method, "adapter")
-    _refuse(method, findings)
+    refuse(method, findings)
 
 
 def tower_pairs(
@@ -115,7 +115,7 @@ def tower_pairs(
         if mine != known:
             raise RecipeError(
                 f"CSKD: stacked_convs of the student is {mine}, of the teacher {known}; compare the last ones with "
-                "branch_convs='last', give pairs as [[2, 4]], or set the same stacked_convs in both bbox_heads"
+                "branch_convs='last', give pairs as [[2, 4]], or set the same stacked_convs in both heads"
             )
         return [(number, number) for number in range(1, mine + 1)]
     pairs = [] if isinstance(convs, str) else [tuple(pair) for pair in convs]
@@ -136,15 +136,20 @@ def tower_widths(detector: BaseDetector, family: Family, index: int) -> dict[str
     }
 
 
-def _predictions(student: BaseDetector, teacher: BaseDetector, method: str) -> list[str]:
-    mine, known = student.bbox_head, teacher.bbox_head
+def dense_findings(student: BaseDetector, teacher: BaseDetector, method: str) -> list[str]:
+    """Why the raw predictions of the two heads on the FPN cannot be compared, cell by cell.
+
+    Raises:
+        RecipeError: the heads are of two families.
+    """
+    mine, known = dense_head(student), dense_head(teacher)
     if type(mine) is not type(known):
         raise RecipeError(
             f"{method}: the student's head is {type(mine).__name__}, the teacher's {type(known).__name__}; "
             "choose a teacher of the student's detector family"
         )
     findings = [*_levels(student, teacher), *_images(student, teacher), *_classes(student, teacher)]
-    findings += [found for what, tell, cure in _TELL for found in _differ(what, tell(mine), tell(known), cure)]
+    findings += [found for what, tell, cure in _TELL for found in differ(what, tell(mine), tell(known), cure)]
     findings += [
         f"{who}'s head classifies by softmax; only loss_cls.use_sigmoid=True can be distilled"
         for who, head in (("student", mine), ("teacher", known))
@@ -153,22 +158,24 @@ def _predictions(student: BaseDetector, teacher: BaseDetector, method: str) -> l
     return findings
 
 
-def _refuse(method: str, findings: list[str]) -> None:
+def refuse(method: str, findings: list[str]) -> None:
+    """Raise :class:`RecipeError` with all findings, if there are any."""
     if findings:
         raise RecipeError("\n".join(f"{method}: {finding}" for finding in findings))
 
 
-def _differ(what: str, mine: Any, known: Any, cure: str) -> list[str]:
+def differ(what: str, mine: Any, known: Any, cure: str) -> list[str]:
+    """A finding if two values are not equal."""
     return [] if mine == known else [f"{what} of the student is {mine}, of the teacher {known}; {cure}"]
 
 
 def _levels(student: BaseDetector, teacher: BaseDetector) -> list[str]:
-    mine, known = ([tuple(stride) for stride in d.bbox_head.prior_generator.strides] for d in (student, teacher))
+    mine, known = ([tuple(stride) for stride in dense_head(d).prior_generator.strides] for d in (student, teacher))
     if len(mine) != len(known):
         cure = "set neck.num_outs and the head's strides to the same levels in both"
-        return _differ("number of levels", len(mine), len(known), cure)
+        return differ("number of levels", len(mine), len(known), cure)
     mine_strides, known_strides = ([stride[0] for stride in strides] for strides in (mine, known))
-    return _differ("strides", mine_strides, known_strides, "give both heads (and necks) the same strides")
+    return differ("strides", mine_strides, known_strides, "give both heads (and necks) the same strides")
 
 
 def _classes(student: BaseDetector, teacher: BaseDetector) -> list[str]:
@@ -180,7 +187,7 @@ def _classes(student: BaseDetector, teacher: BaseDetector) -> list[str]:
         cure = "order the student's classes as the teacher's, or choose a teacher that was trained in this order"
     else:
         cure = "choose a teacher that was trained for the student's classes"
-    return _differ("classes", mine, known, cure)
+    return differ("classes", mine, known, cure)
 
 
 def _images(student: BaseDetector, teacher: BaseDetector) -> list[str]:
@@ -189,7 +196,7 @@ def _images(student: BaseDetector, teacher: BaseDetector) -> list[str]:
     return [
         found
         for key in ("mean", "std", "channels")
-        for found in _differ(
+        for found in differ(
             f"image normalisation ({key})",
             mine[key],
             known[key],

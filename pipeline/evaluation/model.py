@@ -21,7 +21,7 @@ from pipeline.datasets.layout import find_split, read_dataset
 from pipeline.errors import GateError
 from pipeline.evaluation.accuracy import evaluate_detections
 from pipeline.layout import TEACHER
-from pipeline.recipes import Recipe
+from pipeline.recipes import COCO_CLASSES, Recipe
 from pipeline.records import EvaluationRecord
 from pipeline.settings import Gates, Params
 from pipeline.storage import write_atomic
@@ -65,7 +65,7 @@ def evaluate_model(
         dataset=dataset.name,
         method=recipe.method,
         weights_sha256=spec.weights_sha256,
-        published_ap=_published_ap(recipe.name, params),
+        published_ap=published_ap(recipe, params),
         complexity=measure_complexity(stock, recipe.input_size),
         accuracy=evaluate_detections(annotations, results, params.evaluate.split, params.evaluate),
     )
@@ -108,12 +108,18 @@ def check_gates(record: EvaluationRecord, gates: Gates) -> None:
         )
 
 
-def _published_ap(model: str, params: Params) -> float | None:
-    """The published AP of the very weights that are evaluated: the fetched teacher's."""
+def published_ap(recipe: Recipe, params: Params) -> float | None:
+    """The AP that was published for the weights of the fetched teacher, or for what the recipe trains.
+
+    A recipe's numbers are those of COCO's val2017: they are no measure for a data set of other classes.
+    """
     checkpoint = params.checkpoint()
-    if model != TEACHER or params.teacher.source == "train" or checkpoint is None:
+    if recipe.name == TEACHER and params.teacher.source != "train" and checkpoint is not None:
+        return checkpoint.published_ap
+    if tuple(recipe.classes) != COCO_CLASSES:
         return None
-    return checkpoint.published_ap
+    role = "distilled" if recipe.method != "none" else "student"
+    return recipe.config.get("published", {}).get(TEACHER if recipe.name == TEACHER else role)
 
 
 def _report(record: EvaluationRecord) -> None:

@@ -6,17 +6,23 @@ from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
+from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 
 from pipeline.datasets.layout import split_paths
+from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
+from pipeline.training.batch import scaling_of
+from pipeline.training.loop import EpochTrainLoop
 from pipeline.training.metric import ValidationMetric
 from pipeline.training.precision import AutocastOptimWrapper
+from pipeline.training.progress import ReplayingLoop
 
 
 class DeviceRunner(Runner):
@@ -32,8 +38,16 @@ class DeviceRunner(Runner):
         super().__init__(**arguments)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """Move the model to the device; one device needs no wrapper."""
-        return model.to(self._device)
+        """Move the model to the device; several processes average its gradients.
+
+        Each process normalises with the statistics of its own images, as usual; the running ones are shared by
+        :class:`~pipeline.training.hooks.CrashSafeCheckpointHook`.
+        """
+        model = model.to(self._device)
+        if not self.distributed:
+            return model
+        gpus = [torch.cuda.current_device()] if self._device.type == "cuda" else None
+        return MMDistributedDataParallel(model, device_ids=gpus, broadcast_buffers=False)
 
     def resume(
         self,
@@ -61,7 +75,10 @@ def build_runner(
     """Assemble a Runner that trains ``distiller`` as the recipe says.
 
     Only the data files, the precision and the hooks are set here; model, schedule, batch size and augmentation are
-    the recipe's.
+    the recipe's. A recipe's ``auto_scale_lr`` scales its learning rate by the real total batch.
+
+    Raises:
+        RecipeError: the schedule of the learning rate counts epochs and the training iterations.
     """
     config = recipe.config
     wrapper = ConfigDict(config.optim_wrapper, type=AutocastOptimWrapper, device_type=device.type, precision=precision)
@@ -72,13 +89,16 @@ def build_runner(
         work_dir=str(work_dir),
         train_dataloader=_loader(config.train_dataloader, recipe, dataset, dataset_dir, "train", settings.workers),
         val_dataloader=_loader(config.val_dataloader, recipe, dataset, dataset_dir, "val", 0),
-        train_cfg=dict(type="IterBasedTrainLoop", **config.train_cfg),
+        train_cfg=_loop(config.train_cfg),
         val_cfg={"type": "ValLoop"},
         val_evaluator=Evaluator(ValidationMetric(val_annotations)),
         optim_wrapper=wrapper,
-        param_scheduler=config.param_scheduler,
+        auto_scale_lr=scaling_of(config),
+        param_scheduler=_schedulers(recipe),
         default_hooks={"logger": None, "checkpoint": None, "timer": None},
         custom_hooks=[*hooks, *config.get("custom_hooks", [])],
+        # The process group exists already.
+        launcher="none" if get_world_size() == 1 else "pytorch",
         env_cfg={"cudnn_benchmark": True, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
         log_level="ERROR",
         load_from=str(resume_from) if resume_from else None,
@@ -88,6 +108,26 @@ def build_runner(
         default_scope="mmdet",
         experiment_name=recipe.name,
     )
+
+
+def _loop(train_cfg: dict[str, Any]) -> dict[str, Any]:
+    kind = EpochTrainLoop if "max_epochs" in train_cfg else ReplayingLoop
+    return {**train_cfg, "type": kind}
+
+
+def _schedulers(recipe: Recipe) -> list[dict[str, Any]]:
+    """The learning rate's schedulers, those by epochs converted to iterations (mmengine's own conversion)."""
+    counts_epochs = "max_epochs" in recipe.config.train_cfg
+    schedulers = []
+    for place, scheduler in enumerate(recipe.config.param_scheduler):
+        by_epoch = scheduler.get("by_epoch", True)
+        if by_epoch and not counts_epochs:
+            raise RecipeError(
+                f"{recipe.path}: param_scheduler[{place}] ({scheduler['type']}) counts epochs and train_cfg "
+                "iterations; set by_epoch=False there, or train_cfg.max_epochs"
+            )
+        schedulers.append({**scheduler, "convert_to_iter_based": True} if by_epoch else scheduler)
+    return schedulers
 
 
 def _loader(

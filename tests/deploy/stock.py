@@ -101,3 +101,80 @@ def noise_images(count: int, height: int = SIZE, width: int = SIZE) -> Tensor:
     return torch.randint(
         0, 256, (count, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(count)
     )
+
+
+RPN = {
+    "type": "RPNHead",
+    "anchor_generator": {
+        "type": "AnchorGenerator",
+        "scales": [8],
+        "ratios": [0.5, 1.0, 2.0],
+        "strides": [4, 8, 16, 32, 64],
+    },
+}
+ROI_ALIGN = {"type": "RoIAlign", "output_size": 7, "sampling_ratio": 0}
+
+
+def two_stage_detector(
+    classes: int = 10,
+    proposals: dict[str, Any] | None = None,
+    roi_align: dict[str, Any] | None = None,
+    levels: int = 5,
+    **head: Any,
+) -> Any:
+    """An untrained stock Faster R-CNN whose random proposals and boxes spread over scores, levels and sizes.
+
+    ``proposals`` changes ``test_cfg.rpn``, ``head`` the second stage's head; ``levels`` are those of the FPN, of which
+    the second stage reads all but the last.
+    """
+    torch.manual_seed(0)
+    strides = RPN["anchor_generator"]["strides"][:levels]
+    anchors = {**RPN["anchor_generator"], "strides": strides}
+    test = {"nms_pre": 300, "max_per_img": 100, "nms": {"type": "nms", "iou_threshold": 0.7}, "min_bbox_size": 0}
+    config = {
+        "type": "FasterRCNN",
+        "data_preprocessor": PREPROCESSOR,
+        "backbone": {"type": "ResNet", "depth": 18, "base_channels": 8, "out_indices": tuple(range(levels - 1))},
+        "neck": {
+            "type": "FPN",
+            "in_channels": [8, 16, 32, 64][: levels - 1],
+            "out_channels": 16,
+            "num_outs": levels,
+        },
+        "rpn_head": {**RPN, "anchor_generator": anchors, "in_channels": 16, "feat_channels": 16},
+        "roi_head": {
+            "type": "StandardRoIHead",
+            "bbox_roi_extractor": {
+                "type": "SingleRoIExtractor",
+                "roi_layer": {**ROI_ALIGN, **(roi_align or {})},
+                "out_channels": 16,
+                "featmap_strides": strides[:-1],
+                # Small images: regions of 14 px and more reach the coarser levels.
+                "finest_scale": 14,
+            },
+            "bbox_head": {
+                "type": "Shared2FCBBoxHead",
+                "in_channels": 16,
+                "fc_out_channels": 32,
+                "roi_feat_size": 7,
+                "num_classes": classes,
+                **head,
+            },
+        },
+        "train_cfg": None,
+        "test_cfg": {
+            "rpn": {**test, **(proposals or {})},
+            "rcnn": {"score_thr": TEST["score_thr"], "nms": TEST["nms"], "max_per_img": 5000},
+        },
+    }
+    detector = MODELS.build(ConfigDict(config)).eval()
+    for name, spread in (("rpn_cls", 1.0), ("rpn_reg", 0.3)):
+        torch.nn.init.normal_(getattr(detector.rpn_head, name).weight, std=spread)
+    bbox_head = detector.roi_head.bbox_head
+    for layer, spread in (
+        *((fc, 0.1) for fc in bbox_head.shared_fcs),
+        (bbox_head.fc_cls, 0.4),
+        (bbox_head.fc_reg, 1.0),
+    ):
+        torch.nn.init.normal_(layer.weight, std=spread)
+    return detector

@@ -89,10 +89,10 @@ def test_predictions_follow_the_order_of_the_priors() -> None:
     outputs = ([level(0, 2, 3, 6), level(100, 1, 1, 6)], [level(0, 2, 3, 8), level(0, 1, 1, 8)])
     priors = Priors(torch.zeros(14, 4), torch.ones(14, 1))
     predictions = decode(Recorder(), lambda head, regression, priors: regression, outputs, priors)
-    assert predictions.boxes.shape == (1, 14, 4)
+    assert predictions.boxes.shape == (1, 14, 1, 4)
     assert predictions.quality is None
     logits = torch.logit(predictions.scores.double())
     # Row 0, column 1, anchor 1 is prior 3: channels 3 to 5 at cell 1 of 6.
     torch.testing.assert_close(logits[0, 0], torch.tensor([0.0, 6.0, 12.0], dtype=torch.float64), atol=1e-2, rtol=0)
-    assert predictions.boxes[0, 3].tolist() == [4 * 6 + 1, 5 * 6 + 1, 6 * 6 + 1, 7 * 6 + 1]
-    assert predictions.boxes[0, 13].tolist() == [4, 5, 6, 7]
+    assert predictions.boxes[0, 3, 0].tolist() == [4 * 6 + 1, 5 * 6 + 1, 6 * 6 + 1, 7 * 6 + 1]
+    assert predictions.boxes[0, 13, 0].tolist() == [4, 5, 6, 7]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from deploy.artefact import ArtefactSpec
-from deploy.decoding import Priors, box_decoder, decode
 from deploy.detector import DeployableDetector, padding_colour
 from deploy.nms import nms_keep_in_passes
 from pipeline.errors import RecipeError
@@ -157,9 +156,7 @@ def test_outputs_keep_their_size_when_there_are_fewer_pairs() -> None:
 def test_no_score_is_no_detection() -> None:
     detector = DeployableDetector(stock_detector(), spec(10))
     logits, boxes = raw(1, 10, lambda noise: torch.full_like(noise, float("nan")))
-    head = detector.detector.bbox_head
-    predictions = decode(head, box_decoder(head), (logits, boxes), Priors(detector.priors, detector.strides))
-    outputs = detector.postprocess(predictions)
+    outputs = detector.postprocess(detector.predictor.decode((logits, boxes)))
     assert outputs.num_dets.tolist() == [0]
     assert not outputs.boxes.any()
 
@@ -201,7 +198,7 @@ def test_what_cannot_be_exported_is_an_error() -> None:
         DeployableDetector(stock_detector(), spec(3))
     with pytest.raises(RecipeError, match=r"input_size 100x128 is no multiple of .* pad_size_divisor 32"):
         DeployableDetector(stock_detector(), spec(10, input_height=100))
-    with pytest.raises(RecipeError, match="Sequential: only single-stage detectors"):
+    with pytest.raises(RecipeError, match="Sequential: only detectors with a dense head, or with an rpn_head"):
         DeployableDetector(torch.nn.Sequential(), spec(10))
 
 
@@ -215,9 +212,7 @@ def check_raw(detector: Any, artefact: ArtefactSpec, predictions: Raw, prefix: b
     deployable = DeployableDetector(detector, artefact)
     head = detector.bbox_head
     expected = head.predict_by_feat(*predictions, batch_img_metas=[meta()] * len(predictions[0][0]))
-    outputs = deployable.postprocess(
-        decode(head, box_decoder(head), predictions, Priors(deployable.priors, deployable.strides))
-    )
+    outputs = deployable.postprocess(deployable.predictor.decode(predictions))
     if prefix:
         assert all(count < len(instances) for count, instances in zip(outputs.num_dets, expected, strict=True))
         expected = [instances[:count] for count, instances in zip(outputs.num_dets, expected, strict=True)]

@@ -47,8 +47,20 @@ def test_the_detector_stays_as_it_was(training: bool) -> None:
     assert all(torch.equal(before[name], value) for name, value in detector.state_dict().items())
 
 
-def test_a_detector_without_a_dense_head_is_refused() -> None:
-    with pytest.raises(RecipeError, match="Linear: only single-stage detectors"):
+def test_a_second_stage_counts_for_as_many_regions_as_there_are_proposals() -> None:
+    from tests.deploy.stock import two_stage_detector
+
+    few, many = (
+        measure_complexity(two_stage_detector(classes=3, proposals={"max_per_img": count}), (64, 96))
+        for count in (100, 300)
+    )
+    # 7 x 7 cells of 16 channels, two layers of 32, 3 + 1 scores and 3 * 4 sides.
+    assert many.flops - few.flops == 200 * 2 * (7 * 7 * 16 * 32 + 32 * 32 + 32 * 4 + 32 * 12)
+    assert many.parameters == few.parameters
+
+
+def test_a_detector_without_a_known_head_is_refused() -> None:
+    with pytest.raises(RecipeError, match="Linear: only detectors with a dense head, or with an rpn_head"):
         measure_complexity(nn.Linear(2, 2), (32, 32))
 
 

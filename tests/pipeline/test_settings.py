@@ -58,6 +58,9 @@ def test_defaults_fill_what_is_not_given() -> None:
         ("students.twin.schedule", "1x"),
         ("train.device", "tpu"),
         ("train.precision", "int8"),
+        ("train.launcher", "mpi"),
+        ("train.processes", 0),
+        ("train.nodes", 0),
         ("train.workers", -2),
         ("evaluate.confidence", 1.0),
         ("export.score_threshold", 1.5),
@@ -96,6 +99,27 @@ def test_a_checkpoint_needs_a_sha256_in_small_hexadecimal(sha256: str) -> None:
     checkpoint = {"sources": ["weights.pth"], "sha256": sha256}
     with pytest.raises(SettingsError, match=r"teacher\.checkpoints\.trees\.sha256"):
         parse_params(with_value("teacher.checkpoints.trees", checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "exactly one of sha256"),
+        ({"sha256": "0" * 64, "sha256_prefix": "0" * 8}, "exactly one of sha256"),
+        ({"sha256_prefix": "0676ba6"}, "sha256_prefix: String should match"),
+        ({"sha256_prefix": 25944287}, "sha256_prefix: Input should be a valid string"),
+    ],
+)
+def test_a_checkpoint_has_exactly_one_check(given: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        parse_params(with_value("teacher.checkpoints.trees", {"sources": ["weights.pth"], **given}))
+
+
+def test_a_checkpoint_may_be_known_by_the_digits_in_its_name() -> None:
+    listed = {"sources": ["resnet50-0676ba61.pth"], "sha256_prefix": "0676ba61"}
+    checkpoint = parse_params(with_value("teacher.checkpoints.trees", listed)).checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.digest == "0676ba61"
 
 
 def test_all_findings_are_listed_at_once() -> None:
@@ -194,3 +218,12 @@ def test_a_batch_that_no_engine_takes_is_named() -> None:
         parse_params(content)
     content["benchmark"]["backends"] = ["onnxruntime"]
     assert parse_params(content).benchmark.batch_sizes == [1, 2, 8, 16]
+
+
+@pytest.mark.parametrize("launcher", ["none", "slurm"])
+@pytest.mark.parametrize("key", ["processes", "nodes"])
+def test_processes_and_nodes_need_the_launcher_that_starts_them(launcher: str, key: str) -> None:
+    content = smallest() | {"train": {"launcher": launcher, key: 2}}
+    with pytest.raises(SettingsError, match=rf"{key} is 2.*which only launcher 'pytorch' starts.* is '{launcher}'"):
+        parse_params(content)
+    assert getattr(parse_params(smallest() | {"train": {"launcher": "pytorch", key: 2}}).train, key) == 2

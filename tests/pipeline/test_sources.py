@@ -104,6 +104,16 @@ def test_url_is_fetched_once_and_then_served_from_the_cache(server: Server, cach
     assert len(server.requests) == 1
 
 
+def test_the_beginning_of_the_hash_is_a_check_too(server: Server, cache: Path, tmp_path: Path) -> None:
+    path = fetch([server.url("wrong.pth"), server.url("plain.pth")], SHA256[:8], cache)
+    assert path.read_bytes() == CONTENT
+    assert fetch(["http://never.invalid/x"], SHA256[:8], cache) == path
+    (tmp_path / "local.pth").write_bytes(CONTENT)
+    assert fetch([str(tmp_path / "local.pth")], SHA256[:8], tmp_path / "other") == tmp_path / "local.pth"
+    with pytest.raises(CheckpointError, match=rf"sha256 {SHA256}, expected 00000000\.\.\."):
+        fetch([server.url("plain.pth")], "00000000", cache)
+
+
 def test_broken_transfer_is_resumed_where_it_broke(server: Server, cache: Path) -> None:
     path = fetch([server.url("broken.pth")], SHA256, cache)
     assert path.read_bytes() == CONTENT

@@ -98,6 +98,47 @@ def test_without_a_test_split_val_is_used_with_a_warning(coco_folder, tmp_path):
     assert "no test split" in finding.message
 
 
+def test_a_test_split_that_is_val_counts_as_none_and_one_that_is_train_is_refused(coco_folder, tmp_path):
+    folder = coco_folder().write()
+    settings = custom(folder.root).coco_dir
+    record = prepare(custom(folder.root, test=settings.val), tmp_path / "out", tmp_path)
+    assert record.splits["test"].sha256 == record.splits["val"].sha256
+    assert ["no test split" in finding.message for finding in record.findings] == [True]
+    with pytest.raises(DatasetError, match=r"is also in train .*keep splits disjoint"):
+        prepare(custom(folder.root, test=settings.train), tmp_path / "out", tmp_path)
+
+
+def test_boxes_without_area_are_dropped_where_asked_and_each_is_listed(coco_folder, tmp_path):
+    folder = coco_folder()
+    boxes = folder.splits["train"]["annotations"]
+    boxes += [{**boxes[0], "id": 40, "bbox": [3, 3, 0, 5]}, {**boxes[0], "id": 41, "bbox": [3, 3, 5, 0.0]}]
+    folder.write()
+    with pytest.raises(DatasetError, match=r"annotation 40: bbox \[3, 3, 0, 5\] has no area"):
+        prepare(custom(folder.root), tmp_path / "out", tmp_path)
+    settings = custom(folder.root)
+    dropping = settings.coco_dir.model_copy(update={"boxes_without_area": "drop"})
+    record = prepare(settings.model_copy(update={"coco_dir": dropping}), tmp_path / "out", tmp_path)
+    assert record.splits["train"].boxes == 3
+    assert [(finding.severity, finding.item) for finding in record.findings] == [
+        ("warning", "annotation 40"),
+        ("warning", "annotation 41"),
+    ]
+    assert "left out (data.coco_dir.boxes_without_area: drop)" in record.findings[0].message
+
+
+@pytest.mark.parametrize(
+    "box", [[3, 3, -1, 5], [3, 3, 5], [3, 3, "5", 0], [3, 3, float("nan"), 0], None, [True, 3, 3, 0]]
+)
+def test_only_boxes_without_area_are_dropped(coco_folder, tmp_path, box):
+    folder = coco_folder()
+    folder.splits["train"]["annotations"][0]["bbox"] = box
+    folder.write()
+    settings = custom(folder.root)
+    dropping = settings.coco_dir.model_copy(update={"boxes_without_area": "drop"})
+    with pytest.raises(DatasetError, match=r"annotation 1: bbox"):
+        prepare(settings.model_copy(update={"coco_dir": dropping}), tmp_path / "out", tmp_path)
+
+
 def test_the_hash_of_a_split_covers_boxes_and_pixels(coco_folder, tmp_path):
     folder = coco_folder().write()
     first = prepare(custom(folder.root), tmp_path / "out", tmp_path)

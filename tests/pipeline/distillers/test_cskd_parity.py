@@ -9,7 +9,7 @@ import torch
 from tests.pipeline.distillers import cskd_published, golden
 
 LOSS_RTOL, GRAD_RTOL = 1e-4, 1e-3
-CASES = ["A1_retina", "A1_fcos", "A1_gfl", "A2_retina", "A2_fcos", "A2_gfl"]
+CASES = ["A1_retina", "A1_fcos", "A1_gfl", "A1_faster", "A2_retina", "A2_fcos", "A2_gfl", "A2_faster"]
 
 
 class Case:
@@ -21,6 +21,11 @@ class Case:
         _, images = golden.read(folder / f"{self.record['images']}.xz")
         self.batch = cskd_published.batch(torch.from_numpy(images["img"]), self.record["img_metas"], self.arrays)
         self.distiller = cskd_published.distiller(self.record["config"], self.arrays)
+        if name.endswith("faster"):
+            # Near-equal scores change places between versions of NMS: both go on from the stored proposals.
+            for who, detector in (("st", self.distiller.student), ("tch", self.distiller._teacher)):
+                count = len(self.batch["data_samples"])
+                cskd_published.give_proposals(detector, [self.arrays[f"{who}_proposals.{i}"] for i in range(count)])
         self.losses = self.distiller(**self.batch, mode="loss")
         self.parameters = {n: p for n, p in self.distiller.named_parameters() if p.requires_grad}
 
@@ -48,7 +53,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def test_losses_equal_the_published_code(case: Case) -> None:
-    wanted = {cskd_published.our_loss(key): value for key, value in case.record["losses"].items()}
+    losses = {key: value for key, value in case.record["losses"].items() if "loss" in key}
+    wanted = {cskd_published.our_loss(key): value for key, value in losses.items()}
     assert case.losses.keys() == wanted.keys()
     for key, value in wanted.items():
         levels = torch.stack(case.losses[key]) if isinstance(case.losses[key], list) else case.losses[key]
@@ -78,7 +84,7 @@ def test_gradients_of_each_loss_equal_the_published_code(case: Case) -> None:
             assert got[name] == pytest.approx(norm, rel=GRAD_RTOL, abs=1e-6), (key, name)
 
 
-@pytest.mark.parametrize("name", ["A1_retina", "A1_fcos", "A1_gfl"])
+@pytest.mark.parametrize("name", ["A1_retina", "A1_fcos", "A1_gfl", "A1_faster"])
 def test_the_defaults_are_the_published_settings(name: str) -> None:
     case = Case(name)
     plain = cskd_published.build_methods([{"type": "CSKD"}], case.distiller.student, case.distiller._teacher)

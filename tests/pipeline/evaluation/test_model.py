@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from pipeline.checkpoints import load_detector, save_weights
 from pipeline.complexity import measure_complexity
 from pipeline.errors import CheckpointError, DatasetError, GateError
 from pipeline.evaluation import evaluate_detections
-from pipeline.evaluation.model import check_gates, detect, evaluate_model
-from pipeline.recipes import Recipe, build_detector
+from pipeline.evaluation.model import check_gates, detect, evaluate_model, published_ap
+from pipeline.recipes import COCO_CLASSES, Recipe, build_detector
 from pipeline.records import DatasetRecord, EvaluationRecord, SplitRecord
 from pipeline.settings import Gates, Params, parse_params
 from pipeline.storage import sha256_of
@@ -233,6 +234,26 @@ def test_a_student_or_a_teacher_trained_here_has_no_published_ap(dataset: Path, 
     for name, section in (("small", listed), ("teacher", trained)):
         record, _ = evaluated(dataset, weights, tmp_path / "out.json", name, teacher=section)
         assert record.published_ap is None
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "classes", "expected"),
+    [
+        ("teacher", None, COCO_CLASSES, 44.9),
+        ("twin", None, COCO_CLASSES, 40.2),
+        ("crosskd", "CrossKD", COCO_CLASSES, 43.7),
+        ("crosskd", "CrossKD", ("crown", "stone"), None),
+        ("crosskd", "CrossKD", COCO_CLASSES[::-1], None),
+    ],
+)
+def test_a_recipe_s_published_ap_is_that_of_coco(
+    name: str, method: str | None, classes: tuple[str, ...], expected: float | None
+) -> None:
+    published = recipe(name, list(classes))
+    published.config.published = {"teacher": 44.9, "student": 40.2, "distilled": 43.7}
+    if method:
+        published = replace(published, method=method)
+    assert published_ap(published, params()) == expected
 
 
 def test_an_unknown_split_is_named(dataset: Path, weights: Path, tmp_path: Path) -> None:

@@ -1,0 +1,6 @@
+# mmdet's `open-mmlab://detectron/resnet101_caffe`: Detectron's ImageNet model, for images in BGR that are centred only.
+backbone_weights = dict(
+    layout="detectron_resnet",
+    sha256_prefix="3ad79236",
+    sources=["https://download.openmmlab.com/pretrain/third_party/resnet101_caffe-3ad79236.pth"],
+)

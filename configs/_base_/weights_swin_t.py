@@ -1,0 +1,6 @@
+# torchvision's Swin-T. mmdet's own configuration names Microsoft's file, which is published without any hash.
+backbone_weights = dict(
+    layout="torchvision_swin",
+    sha256_prefix="704ceda3",
+    sources=["https://download.pytorch.org/models/swin_t-704ceda3.pth"],
+)

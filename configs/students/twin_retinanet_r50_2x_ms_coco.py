@@ -1,0 +1,9 @@
+_base_ = ["mmdet::retinanet/retinanet_r50_fpn_2x_coco.py", "../_base_/coco.py", "../_base_/weights_resnet50.py"]
+
+published = dict(student=37.4)
+auto_scale_lr = dict(enable=True)
+model = dict(backbone=dict(frozen_stages=-1))
+train_dataloader = dict(dataset=dict(pipeline=_base_.from_640))
+train_cfg = dict(max_epochs=24)
+param_scheduler = [_base_.warm_up_from_a_third, _base_.steps_of_24_epochs]
+optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))

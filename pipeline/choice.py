@@ -1,0 +1,219 @@
+"""Switch ``params.yaml`` to a recipe: its twin, its teacher and the data set to train on."""
+
+import argparse
+import io
+import json
+import logging
+import re
+from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.cli import stage_main
+from pipeline.errors import DatasetError, RecipeError, SettingsError
+from pipeline.layout import TEACHER
+from pipeline.profiles import FOLDER, load_profile
+from pipeline.recipes import COCO_CLASSES, read_recipe
+from pipeline.settings import PARAMS_FILE, CocoDirSettings, parse_params, read_yaml
+from pipeline.storage import write_atomic
+
+logger = logging.getLogger(__name__)
+
+COCO_PROFILE = FOLDER / "coco.yaml"
+TWIN = "twin"
+_SECTION = re.compile(r"[a-z_]+:")
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Switch params.yaml to one or more recipes that share teacher and twin; `git checkout params.yaml` undoes it."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.choice", description=main.__doc__)
+    parser.add_argument("recipes", nargs="+", type=Path, help="files of configs/students that name teacher and twin")
+    parser.add_argument("--data", type=Path, default=Path("datasets/coco"), help="COCO-style folder (%(default)s)")
+    parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
+    arguments = parser.parse_args(argv)
+    choice = read_choice(arguments.recipes, arguments.data)
+    write_atomic(arguments.params, switched(_text_of(arguments.params), choice, str(arguments.params)))
+    for line in describe(choice):
+        logger.info("%s", line)
+
+
+def read_choice(recipes: Sequence[Path], data: Path) -> dict[str, Any]:
+    """What of ``params.yaml`` changes, section by section.
+
+    Raises:
+        RecipeError: a recipe cannot be read or names no teacher and twin, or several do not share them.
+        DatasetError: the folder has neither COCO's own layout nor that of ``datasets/README.md``.
+    """
+    configs = {path: read_recipe(path) for path in recipes}
+    pairs = {path: _pair(path, config) for path, config in configs.items()}
+    first = recipes[0]
+    for path, pair in pairs.items():
+        if pair != pairs[first]:
+            raise RecipeError(
+                f"{path} is for the teacher {pair[0]} and the twin {pair[1]}, {first} for {pairs[first][0]} and "
+                f"{pairs[first][1]}; a run has one of each, so use them one after the other"
+            )
+    teacher, twin = pairs[first]
+    students = {TWIN: twin} | {name: str(path) for name, path in _named(configs).items()}
+    choice = _data_changes(data)
+    choice["teacher"] = {
+        "source": "auto",
+        "config": teacher,
+        "options": {},
+        "checkpoints": _checkpoints(teacher, _classes(data, choice)),
+    }
+    choice["students"] = {name: {"recipe": path, "options": {}} for name, path in students.items()}
+    choice["export"] = {"models": [TEACHER, *students], **_thresholds(configs[first])}
+    choice["report"] = {"baseline": TWIN}
+    return choice
+
+
+def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
+    """The text of a ``params.yaml`` with a choice in place; comments stay, except those inside what is replaced.
+
+    Raises:
+        SettingsError: the text is no ``params.yaml``, or becomes an invalid one.
+    """
+    parser = YAML()
+    parser.preserve_quotes = True
+    parser.width = 4096
+    parser.indent(mapping=2, sequence=4, offset=2)
+    try:
+        params = parser.load(text)
+    except YAMLError as error:
+        raise SettingsError(f"{source}: not valid YAML: {error}") from error
+    if not isinstance(params, MutableMapping):
+        raise SettingsError(f"{source}: holds {type(params).__name__}, not a mapping of settings")
+    # Replaced as wholes: an entry of the earlier choice would belong to another teacher or student.
+    params["students"] = {}
+    if isinstance(teacher := params.get("teacher"), MutableMapping):
+        teacher.update({"options": {}, "checkpoints": {}})
+    _merge(params, choice)
+    stream = io.StringIO()
+    parser.dump(params, stream)
+    changed = _spaced(stream.getvalue())
+    parse_params(read_yaml(changed), source=f"{source} with {', '.join(choice['students'])}")
+    return changed
+
+
+def describe(choice: Mapping[str, Any]) -> list[str]:
+    """What was chosen and what to do next, a line each."""
+    data, teacher = choice["data"], choice["teacher"]
+    fetched = next(iter(teacher["checkpoints"].values()), None)
+    lines = [f"data: {data['coco_dir']['root']}"]
+    if data["coco_dir"].get("test") is None:
+        lines.append("test split: val, also used to choose weights, as the published numbers do")
+    origin = fetched["sources"][0] if fetched else "trained here: no published weights for these classes"
+    lines.append(f"teacher: {teacher['config']} ({origin})")
+    lines += [f"{name}: {student['recipe']}" for name, student in choice["students"].items()]
+    return [*lines, "next: make repro (or dvc repro); back to the embedded run: git checkout params.yaml"]
+
+
+def _pair(path: Path, config: Config) -> tuple[str, str]:
+    missing = [key for key in (TEACHER, TWIN) if not isinstance(config.get(key), str)]
+    if missing or "distillation" not in config:
+        raise RecipeError(
+            f"{path}: names no {' and no '.join(missing) or 'method under `distillation`'}; choose a distilled recipe, "
+            'or add `teacher = "configs/teachers/..."` and `twin = "configs/students/..."` to yours'
+        )
+    for key in (TEACHER, TWIN):
+        if not Path(config[key]).is_file():
+            raise RecipeError(f"{path}: {key} = {config[key]!r}: no such file; paths start at the project's root")
+    return config[TEACHER], config[TWIN]
+
+
+def _named(configs: Mapping[Path, Config]) -> dict[str, Path]:
+    """Students by the names of their methods, or of their files where two have the same methods."""
+    methods = {
+        path: "_".join(m["type"].lower() for m in config.distillation.methods) for path, config in configs.items()
+    }
+    names = list(methods.values())
+    return {path.stem if names.count(name) > 1 else name: path for path, name in methods.items()}
+
+
+def _data_changes(data: Path) -> dict[str, Any]:
+    profile = load_profile(COCO_PROFILE)
+    own = CocoDirSettings(root=data)
+    splits = profile["data"]["coco_dir"]
+    expected = {
+        "COCO's own": [data / splits[name]["annotations"] for name in ("train", "val")],
+        "datasets/README.md's": [data / split.annotations for split in (own.train, own.val)],
+    }
+    coco, custom = ([path for path in files if not path.is_file()] for files in expected.values())
+    if not coco:
+        splits["root"] = str(data)
+        return profile
+    if custom:
+        lacking = zip(expected, (coco, custom), strict=True)
+        missing = "; ".join(f"{name} lacks {', '.join(map(str, files))}" for name, files in lacking)
+        raise DatasetError(f"{data}: no COCO-style folder of a known layout: {missing}; give its path with --data")
+    settings = own.model_dump(mode="json")
+    has_test = (data / "annotations/test.json").is_file()
+    settings["test"] = {"annotations": "annotations/test.json", "images": "test"} if has_test else None
+    return {"data": {"name": "coco_dir", "coco_dir": settings}}
+
+
+def _classes(data: Path, choice: Mapping[str, Any]) -> tuple[str, ...]:
+    path = data / choice["data"]["coco_dir"]["val"]["annotations"]
+    try:
+        categories = json.loads(path.read_bytes())["categories"]
+        return tuple(str(entry["name"]) for entry in sorted(categories, key=lambda entry: entry["id"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path}: no COCO json with categories of id and name ({type(error).__name__})") from error
+
+
+def _checkpoints(teacher: str, classes: tuple[str, ...]) -> dict[str, Any]:
+    config = read_recipe(Path(teacher))
+    if "checkpoint" not in config or classes != COCO_CLASSES:
+        return {}
+    published = config.get("published", {}).get(TEACHER)
+    return {"coco_dir": {**config.checkpoint.to_dict(), "published_ap": published}}
+
+
+def _thresholds(config: Config) -> dict[str, Any]:
+    """The recipe's own post-processing, which its published AP was measured with."""
+    test = config.model.test_cfg
+    last = test.get("rcnn", test)
+    return {
+        "score_threshold": last.score_thr,
+        "nms_iou_threshold": last.nms.iou_threshold,
+        "max_candidates": test.get("nms_pre", 1000),
+        "max_detections": last.max_per_img,
+    }
+
+
+def _merge(target: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        below = target.get(key)
+        if isinstance(value, Mapping) and isinstance(below, MutableMapping):
+            _merge(below, value)
+        else:
+            target[key] = value
+
+
+def _spaced(text: str) -> str:
+    """Give each section the empty line before it again that went with what was replaced."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if _SECTION.match(line) and lines and lines[-1].strip() and not lines[-1].startswith("#"):
+            lines.append("")
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot be read: {error.strerror}; run the command from the project's root"
+        ) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Faster R-CNN in training: proposals, sampled regions, and what both stages compute of them.
+
+Every step is one of the stock modules' own; they are only called one by one, so that their outputs can be seen and
+their losses be computed in float32.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.structures.bbox import bbox2roi
+from torch import Tensor
+
+from pipeline.detectors.family import Branches
+from pipeline.detectors.flow import Features, Flow, LossDict, Seen
+from pipeline.detectors.recorder import record_results
+from pipeline.errors import RecipeError
+
+OUTPUTS = ("cls", "reg")
+"""Names of what the RPN's forward returns, in its order."""
+
+
+class Regions(NamedTuple):
+    """Proposals that were assigned to annotated boxes and sampled, of all images: ``R`` in number.
+
+    Attributes:
+        rois: ``[R, 5]``, index of the image and corners in pixels; by image, positives first.
+        sampled: mmdet's SamplingResult an image.
+    """
+
+    rois: Tensor
+    sampled: list[Any]
+
+
+class Judged(NamedTuple):
+    """What a second stage says of regions.
+
+    Attributes:
+        cls: logits ``[R, K + 1]``, background last.
+        reg: deltas ``[R, 4 K]``, or ``[R, 4]`` if they are the same for all classes.
+        hidden: activations of the shared linear layers, ``[R, D]`` each.
+    """
+
+    cls: Tensor
+    reg: Tensor
+    hidden: list[Tensor]
+
+
+@dataclass(frozen=True)
+class TwoStageAssignment:
+    """The targets that the student's own losses assigned, and the regions that they looked at.
+
+    The lists have an entry a level, flattened in the order (image, y, x, anchor).
+
+    Attributes:
+        label_weights: 1 for sampled anchors, else 0; each ``[N * H * W * A]``.
+        box_weights: the same of positive anchors, for each delta; each ``[N * H * W * A, 4]``.
+        normaliser: number of sampled anchors, which the RPN's losses are divided by.
+        regions: of the second stage.
+        pooled: the student's features of the regions, ``[R, C, h, w]`` in float32.
+    """
+
+    label_weights: list[Tensor]
+    box_weights: list[Tensor]
+    normaliser: float
+    regions: Regions
+    pooled: Tensor
+
+
+class TwoStageFlow(Flow):
+    """Backbone, neck, RPN and the classification of its proposals."""
+
+    def losses(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> LossDict:
+        return self.observed(student, inputs, samples).losses
+
+    def observed(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> Seen:
+        rpn, roi = student.rpn_head, student.roi_head
+        features = student.extract_feat(inputs)
+        predictions = _by_level(rpn(features))
+        with record_results(rpn, "get_targets") as targets, torch.autocast(inputs.device.type, enabled=False):
+            losses = _proposal_losses(rpn, predictions, samples)
+        regions = sample_regions(roi, propose(rpn, predictions, samples, proposal_config(student)), samples, features)
+        pooled = pool(roi, features, regions.rois)
+        scores, deltas = roi.bbox_head(pooled)
+        with torch.autocast(inputs.device.type, enabled=False):
+            judged = roi.bbox_head.loss_and_target(
+                scores.float(), deltas.float(), regions.rois, regions.sampled, roi.train_cfg
+            )
+        _, label_weights, _, box_weights, normaliser = targets[-1]
+        # What else the second stage reports is its accuracy, which is no loss.
+        losses |= {name: loss for name, loss in judged["loss_bbox"].items() if name.startswith("loss")}
+        assignment = TwoStageAssignment(
+            label_weights=[level.reshape(-1) for level in label_weights],
+            box_weights=[level.reshape(-1, 4) for level in box_weights],
+            normaliser=float(normaliser),
+            regions=regions,
+            pooled=pooled,
+        )
+        return Seen(features, predictions, losses, assignment)
+
+    def look(self, teacher: BaseDetector, inputs: Tensor, predict: bool) -> Seen:
+        features = teacher.extract_feat(inputs)
+        return Seen(features, _by_level(teacher.rpn_head(features)) if predict else [], {}, None)
+
+
+def check_parts(detector: BaseDetector) -> None:
+    """Whether a two-stage detector is a Faster R-CNN in every part that the flow calls.
+
+    Raises:
+        RecipeError: names each part that is not, by its key.
+    """
+    rpn, roi = detector.rpn_head, detector.roi_head
+    # By exact class names: a subclass may compute its losses in another way.
+    findings = [
+        f"{key} is a {type(part).__name__}, not a {known}"
+        for key, part, known in (("rpn_head", rpn, "RPNHead"), ("roi_head", roi, "StandardRoIHead"))
+        if type(part).__name__ != known
+    ]
+    head = getattr(roi, "bbox_head", None)
+    if not isinstance(head, BBoxHead):
+        findings.append(f"roi_head.bbox_head is a {type(head).__name__}, not one of mmdet's BBoxHeads")
+    if getattr(roi, "with_mask", False) or getattr(roi, "with_shared_head", False):
+        findings.append("roi_head.mask_head or roi_head.shared_head is set; leave it out")
+    if findings:
+        raise RecipeError("\n".join(f"{type(detector).__name__} cannot be trained: {found}" for found in findings))
+
+
+def proposal_config(student: BaseDetector) -> Any:
+    """How many proposals are made of a batch in training, and by which NMS."""
+    return student.train_cfg.get("rpn_proposal", student.test_cfg.rpn)
+
+
+def propose(rpn: Any, predictions: list[Branches], samples: list[Any], config: Any) -> list[Any]:
+    """Proposals of each image (mmdet's InstanceData) from raw predictions; no gradient goes through them."""
+    maps = [[level[name].detach().float() for level in predictions] for name in OUTPUTS]
+    return rpn.predict_by_feat(*maps, batch_img_metas=[sample.metainfo for sample in samples], cfg=config)
+
+
+def sample_regions(roi: Any, proposals: list[Any], samples: list[Any], features: Features) -> Regions:
+    """Assign proposals to the annotated boxes and sample them, by the second stage's own assigner and sampler."""
+    annotated, ignored, _ = unpack_gt_instances(samples)
+    sampled = []
+    for image, (found, mine, skipped) in enumerate(zip(proposals, annotated, ignored, strict=True)):
+        found.priors = found.pop("bboxes")
+        assigned = roi.bbox_assigner.assign(found, mine, skipped)
+        levels = [level[image][None] for level in features]
+        sampled.append(roi.bbox_sampler.sample(assigned, found, mine, feats=levels))
+    return Regions(bbox2roi([result.priors for result in sampled]), sampled)
+
+
+def pool(roi: Any, features: Features, rois: Tensor) -> Tensor:
+    """RoIAlign of regions ``[R, 5]``, each on the level of its size: ``[R, C, h, w]`` in float32."""
+    extractor = roi.bbox_roi_extractor
+    return extractor([level.float() for level in features[: extractor.num_inputs]], rois)
+
+
+def judge(head: Any, pooled: Tensor) -> Judged:
+    """Run a second stage's head, of shared linear layers alone, on features ``[R, C, h, w]``."""
+    hidden = [(head.avg_pool(pooled) if head.with_avg_pool else pooled).flatten(1)]
+    for layer in head.shared_fcs:
+        hidden.append(head.relu(layer(hidden[-1])))
+    return Judged(head.fc_cls(hidden[-1]), head.fc_reg(hidden[-1]), hidden[1:])
+
+
+def _by_level(outputs: Sequence[Sequence[Tensor]]) -> list[Branches]:
+    return [dict(zip(OUTPUTS, level, strict=True)) for level in zip(*outputs, strict=True)]
+
+
+def _proposal_losses(rpn: Any, predictions: list[Branches], samples: list[Any]) -> LossDict:
+    annotated, ignored, metas = unpack_gt_instances(samples)
+    objects = [mine.clone() for mine in annotated]
+    for mine in objects:
+        mine.labels = torch.zeros_like(mine.labels)
+    maps = [[level[name].float() for level in predictions] for name in OUTPUTS]
+    return rpn.loss_by_feat(*maps, objects, metas, ignored)

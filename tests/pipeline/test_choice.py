@@ -1,0 +1,148 @@
+"""Switching params.yaml to a recipe: what changes, what stays, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.choice import main, read_choice, switched
+from pipeline.errors import DatasetError, RecipeError, SettingsError
+from pipeline.recipes import COCO_CLASSES
+from pipeline.settings import PARAMS_FILE, load_params, parse_params, read_yaml
+
+STUDENTS = Path("configs/students")
+GFL = STUDENTS / "crosskd_gfl_r50_r18_1x_coco.py"
+BOTH = [STUDENTS / "crosskd_gfl_r101_r50_1x_coco.py", STUDENTS / "crosskd_pkd_gfl_r101_r50_1x_coco.py"]
+
+
+def folder(root: Path, classes: tuple[str, ...], **files: str) -> Path:
+    """A COCO-style folder that holds the categories alone."""
+    (root / "annotations").mkdir(parents=True)
+    # COCO's own ids have gaps, and nothing says that categories are listed in the order of their ids.
+    categories = [{"id": 2 * number + 1, "name": name} for number, name in enumerate(classes)][::-1]
+    for name in files.values():
+        (root / "annotations" / name).write_text(json.dumps({"categories": categories}))
+    return root
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    return folder(tmp_path / "coco", COCO_CLASSES, train="instances_train2017.json", val="instances_val2017.json")
+
+
+def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
+    coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    target = tmp_path / "params.yaml"
+    target.write_text(PARAMS_FILE.read_text())
+    main([str(GFL), "--data", str(coco), "--params", str(target)])
+    before, after = load_params(PARAMS_FILE), load_params(target)
+    assert after.data.name == "coco_dir"
+    assert after.data.coco_dir.root == coco
+    assert after.data.coco_dir.val.annotations == "annotations/instances_val2017.json"
+    assert after.data.coco_dir.test is None
+    assert after.data.coco_dir.boxes_without_area == "drop"
+    assert after.teacher.config == Path("configs/teachers/gfl_r50_1x_coco.py")
+    checkpoint = after.checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.sha256_prefix == "25944287"  # digits alone, which YAML would take for a number
+    assert checkpoint.published_ap == 40.2
+    recipes = {name: str(student.recipe) for name, student in after.students.items()}
+    assert recipes == {"twin": str(STUDENTS / "twin_gfl_r18_1x_coco.py"), "crosskd": str(GFL)}
+    assert after.export.models == ["teacher", "twin", "crosskd"]
+    assert after.export.nms_iou_threshold == 0.6
+    assert (after.benchmark, after.gates, after.report) == (before.benchmark, before.gates, before.report)
+    assert after.data.digits == before.data.digits
+    text = target.read_text()
+    assert "# Every value a stage reads." in text
+    assert "source: auto            # auto: fetch where a checkpoint is listed" in text
+    assert "\n\ntrain:\n  device: auto            # auto | cpu | cuda\n" in text
+    assert "next: make repro (or dvc repro); back to the embedded run: git checkout params.yaml" in caplog.text
+    assert "test split: val" in caplog.text
+
+
+def test_a_second_switch_keeps_nothing_of_the_first(coco: Path) -> None:
+    first = switched(PARAMS_FILE.read_text(), read_choice(BOTH, coco), "params.yaml")
+    second = switched(first, read_choice([GFL], coco), "params.yaml")
+    assert second == switched(PARAMS_FILE.read_text(), read_choice([GFL], coco), "params.yaml")
+    assert list(parse_params(read_yaml(first)).students) == ["twin", "crosskd", "crosskd_pkd"]
+
+
+@pytest.mark.parametrize("path", sorted(STUDENTS.glob("c*_coco.py")), ids=lambda path: path.stem)
+def test_every_recipe_gives_valid_params(path: Path, coco: Path) -> None:
+    params = parse_params(read_yaml(switched(PARAMS_FILE.read_text(), read_choice([path], coco), "params.yaml")))
+    loose = any(family in path.stem for family in ("gfl", "atss", "fcos_giou"))
+    assert params.export.nms_iou_threshold == (0.6 if loose else 0.5)
+    assert params.export.score_threshold == 0.05
+    assert params.teacher.config.is_file()
+    assert all(student.recipe.is_file() for student in params.students.values())
+    trained = "fcos_giou" in path.stem or "swint" in path.stem
+    assert (params.checkpoint() is None) == trained
+
+
+def test_own_classes_take_the_recipe_and_not_the_published_teacher(tmp_path: Path) -> None:
+    own = folder(tmp_path / "own", ("bolt", "nut"), train="train.json", val="val.json", test="test.json")
+    params = parse_params(read_yaml(switched(PARAMS_FILE.read_text(), read_choice([GFL], own), "params.yaml")))
+    assert params.checkpoint() is None
+    assert params.data.coco_dir.boxes_without_area == "error"
+    assert params.data.coco_dir.train.images == "train"
+    assert params.data.coco_dir.test is not None
+
+
+def test_a_folder_of_no_known_layout_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"instances_train2017\.json.*README\.md's lacks .*train\.json.*--data"):
+        read_choice([GFL], tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"categories": [{"id": 1}]}', '{"categories": 3}'])
+def test_annotations_that_are_no_coco_json_are_named(coco: Path, content: str) -> None:
+    (coco / "annotations/instances_val2017.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"instances_val2017\.json: no COCO json"):
+        read_choice([GFL], coco)
+
+
+def test_a_recipe_without_teacher_or_twin_is_explained(coco: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="names no teacher and no twin; choose a distilled recipe"):
+        read_choice([STUDENTS / "twin_gfl_r50_1x_coco.py"], coco)
+    own = tmp_path / "own.py"
+    own.write_text(f"_base_ = {str(GFL.resolve())!r}\nteacher = 'configs/teachers/none.py'\n")
+    with pytest.raises(RecipeError, match=r"own\.py: teacher = 'configs/teachers/none\.py': no such file"):
+        read_choice([own], coco)
+    with pytest.raises(RecipeError, match=r"absent\.py: cannot be read"):
+        read_choice([tmp_path / "absent.py"], coco)
+
+
+def test_recipes_of_different_pairs_are_not_mixed(coco: Path) -> None:
+    with pytest.raises(RecipeError, match="use them one after the other"):
+        read_choice([GFL, *BOTH], coco)
+
+
+def test_two_recipes_of_one_method_are_named_by_their_files(coco: Path, tmp_path: Path) -> None:
+    other = tmp_path / "stronger.py"
+    other.write_text(f"_base_ = {str(GFL.resolve())!r}\n")
+    assert list(read_choice([GFL, other], coco)["students"]) == ["twin", GFL.stem, "stronger"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: [", "my.yaml: not valid YAML"),
+        ("- 1\n", "my.yaml: holds CommentedSeq"),
+        ("train: {device: tpu}\n", r"my\.yaml with twin, crosskd has \d invalid value"),
+    ],
+)
+def test_a_file_that_is_no_params_is_left_alone(coco: Path, text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=message):
+        switched(text, read_choice([GFL], coco), "my.yaml")
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    with pytest.raises(SystemExit):
+        main([str(GFL), "--data", str(coco), "--params", str(path)])
+    assert path.read_text() == text
+
+
+def test_a_missing_file_names_the_cure(coco: Path, tmp_path: Path, capsys: Any) -> None:
+    with pytest.raises(SystemExit, match="run the command from the project's root"):
+        main([str(GFL), "--data", str(coco), "--params", str(tmp_path / "none.yaml")])

@@ -1,0 +1,244 @@
+"""The published recipes at full size: what they inherit, and the whole way from two tiny images to an artefact."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from deploy.export import export_model
+from pipeline.checkpoints import load_detector
+from pipeline.choice import read_choice
+from pipeline.datasets import prepare
+from pipeline.evaluation.model import evaluate_model
+from pipeline.recipes import COCO_CLASSES, Recipe, build_detector, load_resolved, read_recipe, resolve, write_resolved
+from pipeline.records import DatasetRecord
+from pipeline.settings import DataSettings, Params, TrainSettings
+from pipeline.training import TrainingJob, train
+
+STUDENTS = Path("configs/students")
+TEACHERS = Path("configs/teachers")
+RECIPES = sorted(path.stem for path in STUDENTS.glob("*_coco.py") if not path.stem.startswith("twin_"))
+TWINS = sorted(path.stem for path in STUDENTS.glob("twin_*_coco.py"))
+# One student of each family and depth; the exporter sees no more of a recipe than its detector.
+EXPORTED = {
+    "crosskd_gfl_r50_r18_1x_coco",
+    "crosskd_retinanet_r50_r18_1x_coco",
+    "crosskd_fcos_r101_r50_2x_ms_coco",
+    "crosskd_atss_r101_r50_1x_coco",
+    "cskd_fcos_giou_r50_r18_1x_ms_coco",
+    "cskd_faster_rcnn_r50_r18_1x_ms_coco",
+}
+HEIGHT, WIDTH = 64, 96
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """COCO's layout and classes with two images a split and, in train, a box of no height."""
+    root = tmp_path_factory.mktemp("coco")
+    categories = [{"id": number, "name": name} for number, name in enumerate(COCO_CLASSES, start=1)]
+    (root / "annotations").mkdir()
+    for split, first in (("train", 1), ("val", 3)):
+        (root / f"{split}2017").mkdir()
+        images, annotations = [], []
+        for number in (first, first + 1):
+            pixels = np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+            cv2.imwrite(str(root / f"{split}2017/{number}.png"), pixels)
+            images.append({"id": number, "file_name": f"{number}.png", "width": WIDTH, "height": HEIGHT})
+            box = {"id": number, "image_id": number, "category_id": number, "bbox": [8, 8, 40, 40]}
+            annotations.append({**box, "area": 1600, "iscrowd": 0})
+        if split == "train":
+            annotations.append({**annotations[0], "id": 99, "bbox": [5, 5, 10, 0]})
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (root / f"annotations/instances_{split}2017.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture(scope="module")
+def dataset(coco: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetRecord, Path]:
+    """The folder as `make use` and the data stage prepare it."""
+    choice = read_choice([STUDENTS / "crosskd_gfl_r50_r18_1x_coco.py"], coco)
+    out = tmp_path_factory.mktemp("prepared") / "data"
+    return prepare(DataSettings.model_validate(choice["data"]), out), out
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr("pipeline.training.job.WORK_DIRS", tmp_path / "work_dirs")
+    yield tmp_path
+    shutil.rmtree(tmp_path)  # half a gigabyte a recipe
+
+
+def test_all_published_configurations_are_there() -> None:
+    families = {name: [recipe for recipe in RECIPES if recipe.startswith(f"{name}_")] for name in ("crosskd", "cskd")}
+    assert {name: len(recipes) for name, recipes in families.items()} == {"crosskd": 11, "cskd": 10}
+    assert {read_recipe(STUDENTS / f"{name}.py").twin for name in RECIPES} == {
+        str(STUDENTS / f"{name}.py") for name in TWINS
+    }
+    named = {read_recipe(STUDENTS / f"{name}.py").teacher for name in RECIPES}
+    assert named == {str(path) for path in TEACHERS.glob("*_coco.py")}
+
+
+@cache
+def resolved_config(path: Path) -> dict[str, Any]:
+    classes = DatasetRecord(
+        name="coco", title="COCO", composed=False, classes=list(COCO_CLASSES), splits={}, credits=[], findings=[]
+    )
+    return resolve(path, classes, {})["config"]
+
+
+def content(path: str | Path) -> dict[str, Any]:
+    return deepcopy(resolved_config(Path(path)))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_its_twin_with_a_method(name: str) -> None:
+    recipe = read_recipe(STUDENTS / f"{name}.py")
+    mine, twin = (content(path) for path in (STUDENTS / f"{name}.py", recipe.twin))
+    methods = "+".join(method["type"] for method in mine.pop("distillation")["methods"])
+    assert methods == {"crosskd": "CrossKD", "cskd": "CSKD"}[name.split("_")[0]] + ("+PKD" if "_pkd_" in name else "")
+    published, alone = mine.pop("published"), twin.pop("published", {})
+    assert alone.items() <= published.items()
+    assert mine == twin
+    teacher = content(recipe.teacher)
+    assert published["teacher"] == teacher["published"]["teacher"]
+    for key in ("mean", "std", "bgr_to_rgb"):
+        assert mine["model"]["data_preprocessor"][key] == teacher["model"]["data_preprocessor"][key]
+
+
+# (epochs, learning rate, largest gradient, frozen stages, smallest short side, AP published with the method)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("crosskd_gfl_r101_r50_1x_coco", (12, 0.01, None, 1, 800, 43.7)),
+        ("crosskd_gfl_r50_r18_1x_coco", (12, 0.01, None, 1, 800, None)),
+        ("crosskd_retinanet_r101_r50_2x_coco", (24, 0.01, None, 1, 800, 39.7)),
+        ("crosskd_retinanet_r50_r18_1x_coco", (12, 0.01, None, 1, 800, None)),
+        ("crosskd_retinanet_swint_r50_1x_coco", (12, 0.01, None, 1, 800, 38.0)),
+        ("crosskd_fcos_r101_r50_2x_ms_coco", (24, 0.01, 35, 1, 640, 41.1)),
+        ("crosskd_atss_r101_r50_1x_coco", (12, 0.01, None, 1, 800, 41.8)),
+        ("crosskd_pkd_gfl_r101_r50_1x_coco", (12, 0.01, None, 1, 800, 43.9)),
+        ("crosskd_pkd_retinanet_r101_r50_2x_coco", (24, 0.01, None, 1, 800, 39.8)),
+        ("crosskd_pkd_fcos_r101_r50_2x_ms_coco", (24, 0.01, 35, 1, 640, 41.3)),
+        ("crosskd_pkd_atss_r101_r50_1x_coco", (12, 0.01, None, 1, 800, 41.8)),
+        ("cskd_faster_rcnn_r101_r50_2x_ms_coco", (24, 0.02, 35, -1, 640, 41.0)),
+        ("cskd_faster_rcnn_r50_r18_1x_ms_coco", (12, 0.02, 35, -1, 640, 36.6)),
+        ("cskd_retinanet_r101_r50_2x_ms_coco", (24, 0.01, 35, -1, 640, 40.2)),
+        ("cskd_retinanet_r101_r18_1x_ms_coco", (12, 0.01, 35, -1, 640, 35.8)),
+        ("cskd_retinanet_r50_r18_1x_ms_coco", (12, 0.01, 35, -1, 640, 35.2)),
+        ("cskd_fcos_giou_r101_r50_2x_ms_coco", (24, 0.01, 35, -1, 640, 42.0)),
+        ("cskd_fcos_giou_r101_r18_1x_ms_coco", (12, 0.01, 35, -1, 640, None)),
+        ("cskd_fcos_giou_r50_r18_1x_ms_coco", (12, 0.01, 35, -1, 640, 35.9)),
+        ("cskd_gfl_r101_r50_2x_ms_coco", (24, 0.01, 35, -1, 480, 44.5)),
+        ("cskd_gfl_r50_r18_1x_ms_coco", (12, 0.01, 35, -1, 480, 38.9)),
+    ],
+)
+def test_schedules_and_published_numbers(name: str, expected: tuple[Any, ...]) -> None:
+    config = content(STUDENTS / f"{name}.py")
+    wrapper, steps = config["optim_wrapper"], config["param_scheduler"][-1]
+    resizing = config["train_dataloader"]["dataset"]["pipeline"][2]
+    scales = resizing.get("scales", resizing.get("scale"))
+    shortest = min(min(scale) for scale in (scales if isinstance(scales, list) else [scales]))
+    epochs = config["train_cfg"]["max_epochs"]
+    found = (
+        epochs,
+        wrapper["optimizer"]["lr"],
+        (wrapper.get("clip_grad") or {}).get("max_norm"),
+        config["model"]["backbone"]["frozen_stages"],
+        shortest,
+        config["published"].get("distilled"),
+    )
+    assert found == expected
+    assert steps["milestones"] == {12: [8, 11], 24: [16, 22]}[epochs]
+    assert steps["end"] == epochs
+    assert config["auto_scale_lr"] == {"enable": True, "base_batch_size": 16}
+    assert config["train_dataloader"]["batch_size"] == 2
+
+
+@pytest.mark.parametrize("path", sorted(TEACHERS.glob("*_coco.py")), ids=lambda path: path.stem)
+def test_a_teacher_is_published_with_its_hash_or_trained_here(path: Path) -> None:
+    config = read_recipe(path)
+    unpublished = path.stem.startswith("fcos_giou") or "swint" in path.stem
+    assert ("checkpoint" in config) != unpublished
+    for source in (config.get("checkpoint"), config.backbone_weights):
+        if source:
+            assert source["sources"][0].endswith(f"-{source['sha256_prefix']}.pth")
+
+
+def shrunk(path: Path, dataset: DatasetRecord, folder: Path, name: str) -> Recipe:
+    """The recipe with tiny images, one epoch and random weights; the detector keeps its size."""
+    resizing = content(path)["train_dataloader"]["dataset"]["pipeline"][2]
+    key = "scales" if "scales" in resizing else "scale"
+    short = (WIDTH, HEIGHT // 2)
+    smaller: dict[str, Any] = {
+        f"train_dataloader.dataset.pipeline.2.{key}": [short, (WIDTH, HEIGHT)]
+        if isinstance(resizing[key], list)
+        else short,
+        "val_dataloader.dataset.pipeline.1.scale": (WIDTH, HEIGHT),
+        "train_cfg.max_epochs": 1,
+        "train_dataloader.batch_size": 2,
+        "input_size": (HEIGHT, WIDTH),
+    }
+    resolved = resolve(path, dataset, smaller)
+    del resolved["config"]["backbone_weights"]
+    write_resolved(folder / f"{name}.json", resolved)
+    return load_resolved(folder / f"{name}.json")
+
+
+def params(choice: dict[str, Any]) -> Params:
+    return Params.model_validate(
+        {
+            "data": choice["data"],
+            "teacher": choice["teacher"],
+            "students": choice["students"],
+            "export": {**choice["export"], "score_threshold": 0.0001, "check_images": 2},
+            "benchmark": {"backends": ["onnxruntime"]},
+            "evaluate": {"resamples": 2, "batch_size": 2},
+            "train": {"device": "cpu"},
+        }
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_one_step_at_full_size_is_saved_evaluated_and_exported(
+    name: str, coco: Path, dataset: tuple[DatasetRecord, Path], scratch: Path
+) -> None:
+    path, (record, data) = STUDENTS / f"{name}.py", dataset
+    source = read_recipe(path)
+    settings = params(read_choice([path], coco))
+    recipe = shrunk(path, record, scratch, "student")
+    teacher = build_detector(shrunk(Path(source.teacher), record, scratch, "teacher"))
+    teacher.init_weights()
+    file = scratch / "teacher.safetensors"
+    file.write_bytes(b"stands for the file in the fingerprint")
+    training = TrainSettings(device="cpu", precision="fp32", workers=0)
+    weights = scratch / "student.safetensors"
+    trained = train(TrainingJob(recipe, record, data, training, (teacher, file)), weights)
+    assert trained.iterations == 1
+    losses = trained.points[0].losses
+    assert {key for key, value in losses.items() if key.endswith("_kd") and value > 0}
+    load_detector(recipe, weights)
+    evaluated = evaluate_model(recipe, weights, data, settings, scratch / "detections.json")
+    assert evaluated.published_ap == source.published.get("distilled")
+    assert evaluated.accuracy.images == 2
+    if name in EXPORTED:
+        artefact = scratch / "student.onnx"
+        exported = export_model(recipe, weights, data, "test", settings.export, artefact)
+        assert exported.check.matched > 0.9
+
+
+def test_coco_s_own_layout_is_prepared_with_every_dropped_box_listed(dataset: tuple[DatasetRecord, Path]) -> None:
+    record, _ = dataset
+    assert record.classes == list(COCO_CLASSES)
+    assert {name: split.images for name, split in record.splits.items()} == {"train": 2, "val": 2, "test": 2}
+    messages = [(finding.item, finding.message) for finding in record.findings if "has no box" not in finding.message]
+    assert messages[0][0] == "annotation 99"
+    assert messages[0][1].startswith("bbox [5, 5, 10, 0] has no area; left out")
+    assert "val is used as test" in messages[1][1]
