@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help setup repro use test lint smoke trt-check lock clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 # The environment is stamped with what it was made from: an equal list installs nothing. With GPU=1 it is the lock with
 # the extra gpu in the place of cpu. That extra is not locked: TensorRT's libraries come from NVIDIA's own index.

@@ -15,8 +15,8 @@ from deploy.engine_builder import BuildOptions, build_plan
 from deploy.engine_file import SUFFIX, EngineHeader, Profile, Target, pack
 from deploy.errors import BackendUnavailable
 from deploy.portable import read_portable
-from pipeline.engine_record import EngineBuild, EngineRecord, EngineTarget
-from pipeline.settings import EngineSettings
+from pipeline.deploy_records import EngineBuild, EngineRecord, EngineTarget
+from pipeline.deploy_settings import EngineSettings
 from pipeline.storage import fresh_directory, sha256_of, write_atomic
 
 logger = logging.getLogger(__name__)

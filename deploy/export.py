@@ -17,10 +17,11 @@ from deploy.images import read_image
 from deploy.translations import STANDARD
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.layout import find_split, read_dataset
+from pipeline.deploy_settings import ExportSettings
 from pipeline.errors import DatasetError, GateError, SettingsError
 from pipeline.recipes import Recipe
 from pipeline.records import ExportCheck, ExportRecord, TensorInfo
-from pipeline.settings import ExportSettings, Gates
+from pipeline.settings import Gates
 from pipeline.storage import replace_atomic, sha256_of
 
 BATCH_AXIS = "batch"

@@ -1,10 +1,9 @@
 """Does the artefact say what PyTorch says? Detections of both on real images, matched one to one.
 
-The rule: in each image, PyTorch's detections choose by falling score, each the not yet chosen detection of its class in
-ONNX Runtime's list with the highest IoU, at least 0.5. Differences of box and score are taken over the pairs. A
-detection without a partner counts against the artefact, on whichever side it is, unless rounding alone explains it: its
-score is within :data:`SCORE_MARGIN` of the score threshold, or the other list is full and it is within the margin of
-that list's last score.
+Pairs are those of :mod:`deploy.matching`; differences of box and score are taken over them. A detection without a
+partner counts against the artefact, on whichever side it is, unless rounding alone explains it: its score is within
+:data:`SCORE_MARGIN` of the score threshold, or the other list is full and it is within the margin of that list's last
+score.
 """
 
 from collections.abc import Sequence
@@ -19,10 +18,10 @@ from deploy.backends.pytorch import PytorchBackend
 from deploy.detections import Detections
 from deploy.detector import DeployableDetector
 from deploy.images import Image
+from deploy.matching import match
 from deploy.session import Detector, open_detector
 from pipeline.records import ExportCheck
 
-MIN_IOU = 0.5
 SCORE_MARGIN = 1e-3
 _BACKEND = "onnxruntime"
 _BATCH_SIZE = 4
@@ -84,32 +83,11 @@ def compare(reference: Detections, exported: Detections, spec: ArtefactSpec) -> 
     )
 
 
-def match(reference: Detections, exported: Detections) -> NDArray[np.int64]:
-    """Index pairs [n, 2] of the two lists, no index twice."""
-    overlaps = _iou(reference.boxes, exported.boxes)
-    overlaps[reference.labels[:, None] != exported.labels[None]] = 0
-    pairs = []
-    for row in np.argsort(-reference.scores, kind="stable"):
-        column = int(overlaps[row].argmax()) if len(exported) else 0
-        if len(exported) and overlaps[row, column] >= MIN_IOU:
-            pairs.append((int(row), column))
-            overlaps[:, column] = 0
-    return np.array(pairs, np.int64).reshape(-1, 2)
-
-
 def _unexplained(found: Detections, matched: NDArray[np.int64], other: Detections, spec: ArtefactSpec) -> int:
     full = len(other) >= spec.max_detections
     floor = max(spec.score_threshold, float(other.scores.min()) if full else 0.0)
     alone = np.delete(found.scores, matched)
     return int((alone > floor + SCORE_MARGIN).sum())
-
-
-def _iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) for boxes in (first, second)]
-    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, np.finfo(np.float32).tiny)
 
 
 def _largest(differences: NDArray[np.float32]) -> float:

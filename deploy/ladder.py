@@ -1,44 +1,68 @@
-"""The ladder: accuracy and latency of one artefact under every requested backend, against PyTorch's accuracy.
+"""The ladder: PyTorch, then every artefact of a model under every backend, each with its own accuracy and latency.
 
 The backends run in processes of their own (:mod:`deploy.worker`); their detections go through the one evaluator here.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.artefact import read_spec
 from deploy.backends import check_name
 from deploy.benchmark import Job, Outcome
-from deploy.errors import BackendUnavailable
+from deploy.differences import box_differences, worst_class
+from deploy.errors import ArtefactError, BackendUnavailable
 from deploy.worker import run_isolated
 from pipeline.datasets.layout import find_split
-from pipeline.errors import GateError, PipelineError, SettingsError
-from pipeline.evaluation import evaluate_detections
-from pipeline.records import AccuracyRecord, BackendRun, BenchmarkRecord, EvaluationRecord, Latency
-from pipeline.settings import BenchmarkSettings, Gates
+from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, Latency
+from pipeline.deploy_settings import BenchmarkSettings
+from pipeline.errors import GateError, SettingsError
+from pipeline.evaluation import evaluate_detections, paired_difference
+from pipeline.evaluation.inputs import read_results
+from pipeline.records import Bootstrap, EvaluationRecord, Interval
+from pipeline.settings import EvaluateSettings, Gates
 from pipeline.storage import sha256_of
 
 
-def benchmark(
-    model: str, artefact: Path, dataset_dir: Path, split: str, torch: EvaluationRecord, settings: BenchmarkSettings
-) -> BenchmarkRecord:
-    """Run ``artefact`` under every backend of ``settings`` on a prepared data set.
+@dataclass(frozen=True)
+class Reference:
+    """What PyTorch reached on the split, and its detections (COCO results)."""
 
-    A backend that cannot run on this machine is recorded as ``not run`` with the reason; nothing takes its place.
+    record: EvaluationRecord
+    detections: Sequence[dict[str, Any]]
+
+
+def read_reference(record: Path, detections: Path) -> Reference:
+    """Read what the evaluation of the PyTorch model left; raises :class:`PipelineError` naming a missing file."""
+    return Reference(EvaluationRecord.read(record), read_results(detections))
+
+
+def benchmark(
+    model: str, artefacts: Mapping[str, Path], dataset_dir: Path, torch: Reference, settings: BenchmarkSettings
+) -> BenchmarkRecord:
+    """Run every artefact of ``settings`` under every backend of ``settings`` that takes its precision.
+
+    A backend that cannot run on this machine is recorded as ``not run`` with the reason, once; nothing takes its place.
+
+    Args:
+        artefacts: files by precision.
+        dataset_dir: a prepared data set; the split is the one that PyTorch was measured on.
 
     Raises:
         SettingsError: ``benchmark.backends`` holds an unknown name.
         DatasetError: the data set has no such split.
-        PipelineError: the PyTorch accuracy was measured on another split.
-        ArtefactError: the artefact cannot be read, or a backend failed while it ran.
+        ArtefactError: an artefact cannot be read, is not what its name says, or a backend failed while it ran.
     """
-    _check(settings, torch, split)
-    read_spec(artefact)
+    _check(settings, artefacts)
+    split = torch.record.accuracy.split
     annotations, image_root = find_split(dataset_dir, split)
-    torch_ap = torch.accuracy.numbers.ap
-    runs = []
-    for backend in settings.backends:
+    runs: list[BackendRun] = []
+    for precision, backend in rungs(settings):
+        if any(run.backend == backend and run.status == "not run" for run in runs):
+            continue
         job = Job(
-            artefact=str(artefact),
+            artefact=str(artefacts[precision]),
             backend=backend,
             annotations=str(annotations),
             image_root=str(image_root),
@@ -47,23 +71,41 @@ def benchmark(
             warmup=settings.warmup,
             iterations=settings.iterations,
         )
-        outcome = run_isolated(job)
-        accuracy = None if outcome.reason else evaluate_detections(annotations, list(outcome.detections), split, None)
-        runs.append(backend_run(backend, outcome, accuracy, torch_ap))
+        runs.append(measure_rung(precision, backend, run_isolated(job), annotations, torch, settings.compare_score))
     return BenchmarkRecord(
         model=model,
-        artefact=artefact.as_posix(),
-        sha256=sha256_of(artefact),
-        file_size=artefact.stat().st_size,
-        torch_ap=torch_ap,
+        torch_ap=torch.record.accuracy.numbers.ap,
+        artefacts=[_describe(precision, artefacts[precision]) for precision in settings.precisions],
         runs=runs,
     )
 
 
-def backend_run(backend: str, outcome: Outcome, accuracy: AccuracyRecord | None, torch_ap: float | None) -> BackendRun:
-    """One rung: what the worker measured, and PyTorch's AP minus the artefact's in points (negative: it gained)."""
-    ap = accuracy.numbers.ap if accuracy else None
+def rungs(settings: BenchmarkSettings) -> Iterator[tuple[str, str]]:
+    """(precision of the file, backend), from the most exact down: its own precision before what a backend makes of it.
+
+    Raises:
+        BackendUnavailable: a backend is unknown.
+    """
+    for precision in settings.precisions:
+        fitting = [name for name in settings.backends if check_name(name).takes(precision)]
+        for backend in sorted(fitting, key=lambda name: check_name(name).precisions is not None):
+            yield precision, backend
+
+
+def measure_rung(
+    precision: str, backend: str, outcome: Outcome, annotations: Path, torch: Reference, compare_score: float
+) -> BackendRun:
+    """One rung: what the worker measured, and how far it is from PyTorch (positive: below it)."""
+    reference = torch.record.accuracy
+    accuracy, interval = None, None
+    if not outcome.reason:
+        accuracy = evaluate_detections(
+            annotations, outcome.detections, reference.split, _same_resamples(reference.bootstrap)
+        )
+        interval = _drop_interval(reference.bootstrap, accuracy.bootstrap)
+    ap, torch_ap = accuracy.numbers.ap if accuracy else None, reference.numbers.ap
     return BackendRun(
+        artefact=precision,
         backend=backend,
         version=outcome.version,
         device=outcome.device,
@@ -71,62 +113,95 @@ def backend_run(backend: str, outcome: Outcome, accuracy: AccuracyRecord | None,
         status="not run" if outcome.reason else "ok",
         reason=outcome.reason,
         threads=outcome.threads,
-        accuracy=accuracy,
+        # The resamples have served; thousands of numbers a rung would tell nobody more.
+        accuracy=accuracy.model_copy(update={"bootstrap": None}) if accuracy else None,
         map_drop=None if ap is None or torch_ap is None else torch_ap - ap,
+        map_drop_interval=interval,
+        worst_class=worst_class(reference, accuracy) if accuracy else None,
+        boxes=box_differences(torch.detections, outcome.detections, compare_score) if accuracy else None,
         latency=[Latency(**summary) for summary in outcome.latency],
         load_ms=outcome.load_ms,
         peak_memory_bytes=outcome.peak_memory_bytes,
     )
 
 
-def check_gates(record: BenchmarkRecord, gates: Gates) -> None:
-    """Hold every backend that ran against the limits; the latency gate is on p50 of the smallest batch size.
+def _same_resamples(bootstrap: Bootstrap | None) -> EvaluateSettings | None:
+    if bootstrap is None:
+        return None
+    confidence = bootstrap.interval.confidence
+    return EvaluateSettings(resamples=len(bootstrap.ap), confidence=confidence, seed=bootstrap.seed)
 
-    A gate that is on but has nothing to look at is broken too: no number, no pass.
+
+def _drop_interval(torch: Bootstrap | None, artefact: Bootstrap | None) -> Interval | None:
+    return paired_difference(torch, artefact).interval if torch and artefact else None
+
+
+def _describe(precision: str, file: Path) -> ArtefactFile:
+    return ArtefactFile(
+        precision=precision, file=file.as_posix(), sha256=sha256_of(file), file_size=file.stat().st_size
+    )
+
+
+def check_gates(record: BenchmarkRecord, gates: Gates) -> None:
+    """Hold every rung that ran against the limit of its precision, and the fastest one against that of latency.
+
+    Latency is p50 of the smallest batch size. A gate that is on but has nothing to look at is broken too: no number,
+    no pass.
 
     Raises:
-        GateError: listing each number that crossed its limit.
+        GateError: listing each number that crossed its limit; the first rung of the ladder that breaks comes first.
     """
     ran = [run for run in record.runs if run.status == "ok"]
-    broken = [] if ran or not _on(gates) else [f"no backend ran here: {_reasons(record)}"]
-    for run in ran:
-        broken += _broken_accuracy(run, record.torch_ap, gates.benchmark_max_map_drop)
-        broken += _broken_latency(run, gates.benchmark_max_latency_ms)
+    if not ran and _on(gates):
+        raise GateError(f"{record.model} breaks the gates of params.yaml: no backend ran here: {_reasons(record)}")
+    drops = [_broken_accuracy(run, record.torch_ap, gates) for run in ran]
+    broken = [drop for drop in drops if drop] + _broken_latency(ran, gates.benchmark_max_latency_ms)
     if broken:
-        raise GateError(f"{record.artefact} breaks the gates of params.yaml:\n" + "\n".join(f"  {b}" for b in broken))
+        first = next((run for run, drop in zip(ran, drops, strict=True) if drop), None)
+        where = f", first at {first.rung} under {first.backend}" if first else ""
+        listed = "\n".join(f"  {line}" for line in broken)
+        raise GateError(f"the ladder of {record.model} breaks the gates of params.yaml{where}:\n{listed}")
 
 
 def _on(gates: Gates) -> bool:
-    return gates.benchmark_max_map_drop is not None or gates.benchmark_max_latency_ms is not None
+    limits = gates.benchmark_max_map_drop.values()
+    return gates.benchmark_max_latency_ms is not None or any(limit is not None for limit in limits)
 
 
 def _reasons(record: BenchmarkRecord) -> str:
     return "; ".join(run.reason for run in record.runs)
 
 
-def _broken_accuracy(run: BackendRun, torch_ap: float | None, limit: float | None) -> list[str]:
+def _broken_accuracy(run: BackendRun, torch_ap: float | None, gates: Gates) -> str:
+    limit = gates.map_drop_limit(run.rung)
     if limit is None or run.map_drop is None or run.map_drop <= limit:
+        return ""
+    worst = f", most in class {run.worst_class.name} ({run.worst_class.drop:.2f})" if run.worst_class else ""
+    loss = f"loses {run.map_drop:.3f} AP points against PyTorch's {torch_ap:.3f}{worst}"
+    return f"gates.benchmark_max_map_drop.{run.rung}: {run.backend} {loss}, the limit is {limit:g}"
+
+
+def _broken_latency(ran: Sequence[BackendRun], limit: float | None) -> list[str]:
+    if limit is None or not ran:
         return []
-    loss = f"loses {run.map_drop:.3f} AP points against PyTorch's {torch_ap:.3f}"
-    return [f"gates.benchmark_max_map_drop: {run.backend} {loss}, the limit is {limit:g}"]
-
-
-def _broken_latency(run: BackendRun, limit: float | None) -> list[str]:
-    smallest = min(run.latency, key=lambda latency: latency.batch_size)
-    if limit is None or smallest.p50 <= limit:
+    smallest = {id(run): min(run.latency, key=lambda latency: latency.batch_size) for run in ran}
+    fastest = min(ran, key=lambda run: smallest[id(run)].p50)
+    latency = smallest[id(fastest)]
+    if latency.p50 <= limit:
         return []
-    time = f"takes {smallest.p50:.2f} ms (p50, batch {smallest.batch_size})"
-    return [f"gates.benchmark_max_latency_ms: {run.backend} {time}, the limit is {limit:g}"]
+    time = f"{fastest.rung} under {fastest.backend}, takes {latency.p50:.2f} ms (p50, batch {latency.batch_size})"
+    return [f"gates.benchmark_max_latency_ms: the fastest rung, {time}, the limit is {limit:g}"]
 
 
-def _check(settings: BenchmarkSettings, torch: EvaluationRecord, split: str) -> None:
+def _check(settings: BenchmarkSettings, artefacts: Mapping[str, Path]) -> None:
     for name in settings.backends:
         try:
             check_name(name)
         except BackendUnavailable as error:
             raise SettingsError(f"params.yaml: benchmark.backends: {error}") from error
-    if torch.accuracy.split != split:
-        raise PipelineError(
-            f"{torch.model}: PyTorch's accuracy is of the {torch.accuracy.split} split, evaluate.split asks for "
-            f"{split}; run `dvc repro` to measure it again"
-        )
+    for precision in settings.precisions:
+        found = read_spec(artefacts[precision]).precision
+        if found != precision:
+            raise ArtefactError(
+                f"{artefacts[precision]}: its metadata says {found}, {precision} was expected; run `dvc repro`"
+            )

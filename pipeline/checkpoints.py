@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _PICKLED = (".pth", ".pt")
 _LISTED_KEYS = 12
+_CLASSES = "classes"
 _HEADER_ALIGNMENT = 8
 
 
@@ -66,7 +67,8 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read weights on the CPU: every key of the file as it stands, floating-point tensors as float32.
 
     Reads ``.safetensors``, and ``.pth`` or ``.pt`` files that hold a state dict, bare or under ``state_dict``
-    (mmengine, mmdet, torchvision). Of a ``.pth`` file, the plain entries of ``meta`` are the metadata.
+    (mmengine, mmdet, torchvision). Of a ``.pth`` file, the plain entries of ``meta`` and mmdet's class names are the
+    metadata.
 
     Raises:
         CheckpointError: the file is missing, damaged, of another format, holds objects other than tensors where
@@ -132,6 +134,7 @@ def _state_dict_of(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[st
         weights = content["state_dict"]
         if isinstance(meta := content.get("meta"), Mapping):
             metadata = {str(key): str(value) for key, value in meta.items() if isinstance(value, str | int | float)}
+            metadata |= _mmdet_classes(meta)
         if ignored := sorted(str(key) for key in content if key not in ("state_dict", "meta")):
             logger.info("%s: took 'state_dict'; not weights and not used: %s", path, ", ".join(ignored))
     if not isinstance(weights, Mapping) or not weights:
@@ -174,15 +177,39 @@ def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str)
 def load_detector(recipe: "Recipe", weights: Path) -> "BaseDetector":
     """Build the recipe's detector on the CPU with the weights of a file, in eval mode.
 
+    Where the file says which classes it was trained for, its ``dataset_meta`` holds these instead of the recipe's.
+
     Raises:
         CheckpointError: as :func:`load_weights` and :func:`load_strict`.
     """
     from pipeline.recipes import build_detector  # heavy: imports mmdet
 
-    state_dict, _ = load_weights(weights)
+    state_dict, metadata = load_weights(weights)
     detector = build_detector(recipe)
     load_strict(detector, state_dict, str(weights))
+    if classes := _classes_in(metadata):
+        detector.dataset_meta = {"classes": classes}
     return detector.eval()
+
+
+def classes_entry(classes: Sequence[str]) -> dict[str, str]:
+    """Class names, in the order of the labels, as an entry of the metadata of weights."""
+    return {_CLASSES: json.dumps(list(classes))}
+
+
+def _classes_in(metadata: Mapping[str, str]) -> list[str]:
+    try:
+        classes = json.loads(metadata.get(_CLASSES, "[]"))
+    except json.JSONDecodeError:
+        return []  # another program's entry of that name
+    return [str(name) for name in classes] if isinstance(classes, list) else []
+
+
+def _mmdet_classes(meta: Mapping[Any, Any]) -> dict[str, str]:
+    # mmdet 3 keeps them under dataset_meta, mmdet 2 had CLASSES.
+    dataset = meta.get("dataset_meta")
+    classes = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, Mapping) else meta.get("CLASSES")
+    return classes_entry([str(name) for name in classes]) if isinstance(classes, list | tuple) else {}
 
 
 def _listed(keys: list[str]) -> str:

@@ -19,7 +19,7 @@ def stage_main(main: Main) -> Callable[..., None]:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
-        _speak()
+        speak()
         try:
             main(argv)
         except (PipelineError, ArtefactError, ImageError) as error:
@@ -28,7 +28,7 @@ def stage_main(main: Main) -> Callable[..., None]:
     return run
 
 
-def _speak() -> None:
+def speak() -> None:
     """Let this project report what it does, and third parties only what went wrong."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for package in OWN_PACKAGES:

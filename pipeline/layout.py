@@ -45,9 +45,9 @@ def accepted_file(model: str) -> Path:
     return MODELS / f"{model}.accepted"
 
 
-def artefact_file(model: str) -> Path:
-    """The exported ONNX file of a model."""
-    return ARTEFACTS / f"{model}.onnx"
+def artefact_file(model: str, precision: str = "fp32") -> Path:
+    """The ONNX file of a model; fp32 is the exported one, the others are made from it."""
+    return ARTEFACTS / (f"{model}.onnx" if precision == "fp32" else f"{model}.{precision}.onnx")
 
 
 def engine_dir(model: str) -> Path:

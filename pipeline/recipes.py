@@ -145,10 +145,14 @@ def method_name(config: Config) -> str:
 def build_detector(recipe: Recipe) -> BaseDetector:
     """Build the stock mmdet detector of a recipe with random weights; nothing is fetched.
 
+    Its ``dataset_meta`` (mmdet's own name) holds the recipe's classes.
+
     Raises:
         RecipeError: mmdet cannot build the model as configured.
     """
-    return build_plain(recipe.config, recipe.path)
+    detector = build_plain(recipe.config, recipe.path)
+    detector.dataset_meta = {"classes": list(recipe.classes)}
+    return detector
 
 
 def build_plain(config: Config, path: Path) -> BaseDetector:

@@ -197,13 +197,17 @@ class ValidationPoint(Record):
 
 
 class TrainingRecord(Record):
-    """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept."""
+    """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept.
+
+    ``batch_size`` counts the images of all processes; memory is that of the first process.
+    """
 
     model: str
     recipe: str
     method: str
     iterations: int
     batch_size: int
+    processes: int = 1
     best_iteration: int
     best_val_ap: float | None
     seconds: float
@@ -246,46 +250,3 @@ class ExportRecord(Record):
     outputs: list[TensorInfo]
     metadata: dict[str, str]
     check: ExportCheck
-
-
-class Latency(Record):
-    """Latency of one call with ``batch_size`` images, in milliseconds; throughput is end to end."""
-
-    batch_size: int
-    calls: int
-    p50: float
-    p90: float
-    p99: float
-    mean: float
-    preprocessing: float
-    inference: float
-    postprocessing: float
-    images_per_second: float
-
-
-class BackendRun(Record):
-    """One artefact under one backend: either measured, or ``not run`` with the reason."""
-
-    backend: str
-    version: str
-    device: str
-    precision: str
-    status: Literal["ok", "not run"]
-    reason: str
-    threads: int
-    accuracy: AccuracyRecord | None
-    map_drop: float | None
-    latency: list[Latency]
-    load_ms: float | None
-    peak_memory_bytes: int | None
-
-
-class BenchmarkRecord(Record):
-    """One artefact under every requested backend."""
-
-    model: str
-    artefact: str
-    sha256: str
-    file_size: int
-    torch_ap: float | None
-    runs: list[BackendRun]

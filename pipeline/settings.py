@@ -5,23 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from pipeline.deploy_settings import BenchmarkSettings, EngineSettings, ExportSettings, PrecisionSettings
 from pipeline.errors import SettingsError
+from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, Sha256, Sha256Prefix
 
 PARAMS_FILE = Path("params.yaml")
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Sha256Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,63}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-PositiveInt = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors, values cannot change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DigitsSettings(Settings):
@@ -129,8 +119,14 @@ class StudentSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """How training runs on this machine; what is trained is the recipe's business."""
+    """How training runs on this machine, or on several; what is trained is the recipe's business.
 
+    ``launcher`` starts ``processes`` processes on each of ``nodes`` machines; ``processes`` none is one a GPU.
+    """
+
+    launcher: Literal["none", "pytorch", "slurm"] = "none"
+    processes: PositiveInt | None = None
+    nodes: PositiveInt = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
@@ -138,6 +134,16 @@ class TrainSettings(Settings):
     seed: int = 0
     checkpoint_interval: PositiveInt = 100
     log_interval: PositiveInt = 10
+
+    @model_validator(mode="after")
+    def _counts_have_a_launcher(self) -> Self:
+        if self.launcher != "pytorch" and (self.processes or 1, self.nodes) != (1, 1):
+            cure = "srun decides how many processes run and where" if self.launcher == "slurm" else "set it to pytorch"
+            raise ValueError(
+                f"processes is {self.processes} and nodes is {self.nodes}, which only launcher 'pytorch' starts, and "
+                f"launcher is {self.launcher!r}: {cure}"
+            )
+        return self
 
 
 class EvaluateSettings(Settings):
@@ -150,67 +156,29 @@ class EvaluateSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class ExportSettings(Settings):
-    """What goes into the ONNX file. ``check_images`` are compared with PyTorch after the export."""
-
-    models: Annotated[list[Name], Field(min_length=1)]
-    opset: Annotated[int, Field(ge=18)] = 18
-    score_threshold: Fraction = 0.05
-    nms_iou_threshold: Annotated[float, Field(gt=0, le=1)] = 0.6
-    max_candidates: PositiveInt = 1000
-    max_detections: PositiveInt = 100
-    check_images: PositiveInt = 32
-
-
-class ProfileSettings(Settings):
-    """Batch sizes of one optimisation profile: it takes ``least`` to ``most`` images and is tuned for ``best``."""
-
-    least: PositiveInt = 1
-    best: PositiveInt
-    most: PositiveInt
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if not self.least <= self.best <= self.most:
-            raise ValueError(f"least <= best <= most is needed, got {self.least}, {self.best}, {self.most}")
-        return self
-
-
-class EngineSettings(Settings):
-    """How TensorRT engines are built.
-
-    A batch runs under the profile that is tuned for the nearest size. ``nms_passes`` is even: too few passes then keep
-    a suppressed box rather than lose a detection (``deploy/nms.py``).
-    """
-
-    profiles: Annotated[list[ProfileSettings], Field(min_length=1)] = [
-        ProfileSettings(best=1, most=1),
-        ProfileSettings(best=8, most=32),
-    ]
-    nms_passes: Annotated[int, Field(gt=0, multiple_of=2)] = 16
-    workspace_mib: PositiveInt = 2048
-
-
-class BenchmarkSettings(Settings):
-    """Which backends run the artefact and how long. ``threads`` 0 means every core of the machine."""
-
-    backends: Annotated[list[str], Field(min_length=1)]
-    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1, 8]
-    threads: Annotated[int, Field(ge=0)] = 0
-    warmup: PositiveInt = 10
-    iterations: PositiveInt = 100
-
-
 class Gates(Settings):
-    """Limits that fail a stage. AP and mAP are COCO points (0 to 100); a gate that is null is off."""
+    """Limits that fail a stage. AP and mAP are COCO points (0 to 100); a gate that is null or missing is off.
+
+    ``benchmark_max_map_drop`` holds every rung of a precision, ``benchmark_max_latency_ms`` a model's fastest rung.
+    """
 
     teacher_min_ap: float | None = None
     student_min_ap: float | None = None
     export_max_box_difference_px: float | None = 1.0
     export_max_score_difference: float | None = 0.01
     export_min_matched: Fraction | None = 0.99
-    benchmark_max_map_drop: float | None = 0.5
+    benchmark_max_map_drop: dict[RungPrecision, float | None] = {
+        "fp32": 0.05,
+        "bf16": 0.2,
+        "fp16": 0.2,
+        "int8": 1.0,
+        "int8_symmetric": 1.0,
+    }
     benchmark_max_latency_ms: float | None = None
+
+    def map_drop_limit(self, rung: str) -> float | None:
+        """``benchmark_max_map_drop`` of a precision; None where it is off."""
+        return next((limit for name, limit in self.benchmark_max_map_drop.items() if name == rung), None)
 
 
 class ReportSettings(Settings):
@@ -230,6 +198,7 @@ class Params(Settings):
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     export: ExportSettings
+    precision: PrecisionSettings = PrecisionSettings()
     engine: EngineSettings = EngineSettings()
     benchmark: BenchmarkSettings
     gates: Gates = Gates()

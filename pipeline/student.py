@@ -24,7 +24,8 @@ from pipeline.training.fingerprint import discard
 def distil_student(params: Params, name: str) -> None:
     """Train one student and put its weights and training record into ``models/<name>``.
 
-    A killed run goes on from its last checkpoint; the work directory is removed once the result is in place.
+    A killed run goes on from its last checkpoint; the work directory is removed once the result is in place. Called in
+    every process of a training; the first alone writes.
 
     Raises:
         SettingsError: ``name`` is no key of ``students``.
@@ -41,6 +42,8 @@ def distil_student(params: Params, name: str) -> None:
     target = weights_file(name)
     trained = job.work_dir / target.name
     record = train(job, trained)
+    if record is None:
+        return
     with fresh_directory(target.parent) as scratch:
         trained.replace(scratch / target.name)
         record.write(scratch / training_file(name).name)

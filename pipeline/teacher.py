@@ -4,6 +4,7 @@ import logging
 
 from pipeline.checkpoints import load_strict, load_weights, save_weights
 from pipeline.errors import CheckpointError
+from pipeline.launcher import is_first_process, launch
 from pipeline.layout import CACHE, DATASET, DATASET_RECORD, TEACHER, recipe_file, training_file, weights_file
 from pipeline.recipes import Recipe, build_detector, load_resolved
 from pipeline.records import DatasetRecord
@@ -26,6 +27,7 @@ def provide_teacher(params: Params, source: str) -> None:
     Raises:
         CheckpointError: ``fetch`` without a listed checkpoint, no source delivers the hash, or the weights do not
             fit the teacher's configuration.
+        TrainingError: a process of the training failed.
     """
     recipe = load_resolved(recipe_file(TEACHER))
     checkpoint = params.checkpoint()
@@ -35,8 +37,8 @@ def provide_teacher(params: Params, source: str) -> None:
             f"{sorted(params.teacher.checkpoints)}); add one, or set `teacher.source: train`"
         )
     if source == "train" or checkpoint is None:
-        _train(params, recipe)
-    else:
+        launch(params.train, train_teacher, params)
+    elif is_first_process(params.train):
         _fetch(checkpoint, recipe)
 
 
@@ -52,11 +54,14 @@ def _fetch(checkpoint: TeacherCheckpoint, recipe: Recipe) -> None:
     logger.info("teacher: %s (sha256 %s), %d tensors, loaded strictly", path, found, len(state))
 
 
-def _train(params: Params, recipe: Recipe) -> None:
-    job = TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
+def train_teacher(params: Params) -> None:
+    """Train the teacher; called in every process of a training, the first alone writes."""
+    job = TrainingJob(load_resolved(recipe_file(TEACHER)), DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
     target = weights_file(TEACHER)
     trained = job.work_dir / target.name
     record = train(job, trained)
+    if record is None:
+        return
     with fresh_directory(target.parent) as scratch:
         trained.replace(scratch / target.name)
         record.write(scratch / training_file(TEACHER).name)

@@ -1,12 +1,11 @@
-"""Measure an artefact: its own accuracy and its latency under every requested backend."""
+"""Measure every artefact of a model: its own accuracy and latency under every backend that takes it."""
 
 import argparse
 from collections.abc import Sequence
 
-from deploy.ladder import benchmark, check_gates
+from deploy.ladder import benchmark, check_gates, read_reference
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, report_file
-from pipeline.records import EvaluationRecord
 from pipeline.settings import load_params
 
 
@@ -19,10 +18,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = load_params()
     record = benchmark(
         model,
-        artefact=artefact_file(model),
+        artefacts={precision: artefact_file(model, precision) for precision in params.benchmark.precisions},
         dataset_dir=DATASET,
-        split=params.evaluate.split,
-        torch=EvaluationRecord.read(report_file("evaluation", model)),
+        torch=read_reference(report_file("evaluation", model), report_file("detections", model)),
         settings=params.benchmark,
     )
     record.write(report_file("benchmark", model))

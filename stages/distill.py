@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from pipeline.cli import stage_main
+from pipeline.launcher import launch
 from pipeline.settings import load_params
 from pipeline.student import distil_student
 
@@ -14,7 +15,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.distill", description=__doc__)
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
     arguments = parser.parse_args(argv)
-    distil_student(load_params(), arguments.student)
+    params = load_params()
+    launch(params.train, distil_student, params, arguments.student)
 
 
 if __name__ == "__main__":

@@ -27,10 +27,13 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.errors": "the same",
     "pipeline.cli": "prints those messages",
+    "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
-    "pipeline.engine_record": "the shape of a JSON file, as pipeline.records",
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
+    "pipeline.deploy_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
+    "pipeline.deploy_settings": "the same",
+    "pipeline.setting_types": "the same",
     "pipeline.storage": "writes what it is given, in one step",
     "pipeline.downloads": "delivers content of a given hash or fails",
     "deploy.onnx_file": "reads a file's metadata as it stands or refuses the file",
@@ -58,11 +61,19 @@ NOT_USED_BY = {
         "pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet",
         "deploy.backends": "the backends of artefacts; PyTorch's is a dependency",
         "deploy.export_check": "compares artefacts",
+        "deploy.matching": "the same",
         "deploy.translations": "translates operators for ONNX",
         "deploy.latency": "benchmarks only",
         "deploy.memory": "benchmarks only",
     },
     "export": {"pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet"},
+    "precision": {
+        "pipeline.mmcv_ops": "the artefact runs without mmdet",
+        "pipeline.evaluation": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "deploy.backends": "artefacts are scored under ONNX Runtime, which is a dependency",
+        "deploy.latency": "benchmarks only",
+        "deploy.memory": "benchmarks only",
+    },
     "engine": {
         "pipeline.mmcv_ops": "no detector",
         "deploy.backends": "an engine is built, not run; what finds the GPU and TensorRT is a dependency",
@@ -236,7 +247,7 @@ def test_the_fingerprint_of_a_killed_training_covers_what_training_depends_on() 
 
 @pytest.mark.parametrize("stage", DISTIL)
 def test_training_ignores_settings_of_what_follows(stage: Stage) -> None:
-    foreign = ("evaluate", "export", "benchmark", "report", "gates")
+    foreign = ("evaluate", "export", "precision", "benchmark", "report", "gates")
     assert not [param for param in stage.params if param.split(".")[0] in foreign]
     assert not [entry for entry in stage.deps if entry.startswith("deploy")]
 
@@ -267,12 +278,19 @@ def before(stage: Stage) -> list[Stage]:
 @pytest.mark.parametrize("stage", [stage for stage in STAGES.values() if stage.name == "benchmark"])
 def test_nothing_before_a_benchmark_reads_its_settings(stage: Stage) -> None:
     earlier = before(stage)
-    expected = {"data", "recipes", "teacher", "evaluate", "export", "device"}
+    expected = {"data", "recipes", "teacher", "evaluate", "export", "precision", "device"}
     if stage.item == TEACHER:
         expected = expected - {"evaluate"} | {"evaluate_teacher"}
     assert expected <= {other.name for other in earlier}
     read = [param for other in earlier for param in other.params]
     assert not [param for param in read if param.startswith(("benchmark", "gates.benchmark", "report"))]
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES.values() if stage.name == "precision"])
+def test_a_precision_setting_exports_nothing_again(stage: Stage) -> None:
+    earlier = before(stage)
+    assert {"export", "teacher", "data"} <= {other.name for other in earlier}
+    assert not [param for other in earlier for param in other.params if param.startswith(("precision", "benchmark"))]
 
 
 def leaves(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -314,6 +332,10 @@ def written(stage: Stage) -> set[Path]:
         "distill": trained | {layout.losses_file(model), layout.validation_file(model)},
         "evaluate": evaluation,
         "export": {layout.artefact_file(model), layout.report_file("export", model)},
+        "precision": {
+            layout.report_file("precision", model),
+            *(layout.artefact_file(model, precision) for precision in ("fp16", "int8", "int8_symmetric")),
+        },
         "engine": {layout.engine_dir(model), layout.report_file("engine", model)},
         "benchmark": {layout.report_file("benchmark", model)},
         "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures")},

@@ -15,19 +15,25 @@ PACKAGES = ("pipeline", "stages", "deploy")
 # The half of deploy/ that makes artefacts and measures them; all the rest of it loads and runs them.
 TORCH_HALF = {
     "deploy.backends.pytorch",
+    "deploy.calibration",
     "deploy.decoding",
     "deploy.detector",
+    "deploy.differences",
     "deploy.engine",
     "deploy.export",
     "deploy.export_check",
     "deploy.ladder",
+    "deploy.layer_search",
     "deploy.nms",
     "deploy.portable",
+    "deploy.precision",
+    "deploy.quantisation",
     "deploy.raw_export",
     "deploy.roi_align",
     "deploy.translations",
     "deploy.triton",
     "deploy.two_stage",
+    "deploy.validation_slice",
 }
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "v2"}

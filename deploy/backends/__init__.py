@@ -43,11 +43,16 @@ Factory = Callable[[Path, ArtefactSpec, int], Backend]
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a backend's factory is, and which artefacts it takes (file name suffixes)."""
+    """Where a backend's factory is, and which artefacts it takes: file name suffixes, and precisions (None: all)."""
 
     module: str
     factory: str
     suffixes: tuple[str, ...]
+    precisions: tuple[str, ...] | None = None
+
+    def takes(self, precision: str) -> bool:
+        """Whether an artefact of this precision is meant for the backend."""
+        return self.precisions is None or precision in self.precisions
 
     def load(self) -> Factory:
         """Import the factory, ``(artefact, spec, threads) -> Backend``."""
@@ -60,6 +65,7 @@ BACKENDS: dict[str, Entry] = {
     "onnxruntime-cuda": Entry("deploy.backends.ort", "open_cuda", (".onnx",)),
     "onnxruntime": Entry("deploy.backends.ort", "open_cpu", (".onnx",)),
     "openvino": Entry("deploy.backends.openvino_cpu", "open_cpu", (".onnx",)),
+    "openvino-bf16": Entry("deploy.backends.openvino_cpu", "open_bf16", (".onnx",), precisions=("fp32",)),
     # Last: it builds an engine of its own whenever it opens a file.
     "onnxruntime-tensorrt": Entry("deploy.backends.ort", "open_tensorrt", (".onnx",)),
 }
@@ -104,4 +110,8 @@ def _open(name: str, artefact: Path, spec: ArtefactSpec, threads: int) -> Backen
     entry = check_name(name)
     if artefact.suffix not in entry.suffixes:
         raise BackendUnavailable(f"{name}: takes {' or '.join(entry.suffixes)} files, got {artefact}")
+    if not entry.takes(spec.precision):
+        raise BackendUnavailable(
+            f"{name}: takes {' or '.join(entry.precisions or ())} artefacts, {artefact} is {spec.precision}"
+        )
     return entry.load()(artefact, spec, resolve_threads(threads))

@@ -55,6 +55,9 @@ def _open(artefact: Path, spec: ArtefactSpec, threads: int, name: str, provider:
             f"{name}: the installed onnxruntime {ort.__version__} has no {provider} "
             f"(it has {', '.join(ort.get_available_providers())}); install {package}"
         )
+    if provider != _CPU:
+        # CUDA and cuDNN as pip installs them are on no path that the loader searches.
+        ort.preload_dlls()
     session = _session(ort, artefact, threads, name, provider)
     # ONNX Runtime takes the CPU without an error when the provider's library or the device is missing.
     if (first := session.get_providers()[0]) != provider:

@@ -108,8 +108,8 @@ class CSKD(Method):
         self._switches = Switches(detach_guidance, count_outside)
         adapts_branches = published.adapts_branches if branch_adapt is None else branch_adapt
         looks_at_neck = any(any(weights) for weights in neck)
-        self.reads_predictions = any(self.prediction_weight) or bool(assistant_weight)
-        if not (looks_at_neck or branches or self.reads_predictions):
+        self.reads_predictions = any((*self.prediction_weight, assistant_weight, *branches))
+        if not (looks_at_neck or self.reads_predictions):
             raise RecipeError("CSKD: all weights are 0; give one of neck_weight, prediction_weight, or drop the method")
         check_cskd(
             student,

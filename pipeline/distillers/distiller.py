@@ -6,6 +6,7 @@ from typing import Any, Self, cast
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
+from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -73,15 +74,19 @@ class Distiller(BaseModel):
         """Sum the losses as mmengine does.
 
         Raises:
-            TrainingError: a term is not finite; names every term and the images of the batch.
+            TrainingError: a term is not finite, here or in another process; names every term and the images of the
+                batch. All processes raise it: one alone would leave the others waiting for its gradients.
         """
         total, terms = super().parse_losses(losses)
-        if not torch.isfinite(total):
-            values = ", ".join(f"{name} = {value.item():.4g}" for name, value in terms.items())
-            raise TrainingError(
-                f"iteration {self.iteration}: the loss is not finite: {values}; "
-                f"images of the batch: {self._batch_images}"
-            )
+        finite = torch.isfinite(total).int()
+        mine_is_finite = bool(finite)
+        all_reduce(finite, op="min")
+        if not finite:
+            finding = "" if mine_is_finite else self._not_finite(terms)
+            raise TrainingError("\n".join(text for text in all_gather_object(finding) if text))
+        if get_world_size() > 1:
+            # DDP waits for a gradient of every parameter, and a method whose weight is 0 gives its adapters none.
+            total = total + 0.0 * sum(parameter.sum() for parameter in self.methods.parameters())
         return total, terms
 
     def use_channels_last(self) -> None:
@@ -126,6 +131,12 @@ class Distiller(BaseModel):
                 raise TrainingError(f"{type(method).__name__} returns {taken}, which another part already returned")
             losses |= _scaled(found, factor)
         return losses
+
+    def _not_finite(self, terms: dict[str, Tensor]) -> str:
+        values = ", ".join(f"{name} = {value.item():.4g}" for name, value in terms.items())
+        return (
+            f"iteration {self.iteration}: the loss is not finite: {values}; images of the batch: {self._batch_images}"
+        )
 
     def _each_method(self) -> list[Method]:
         return cast(list[Method], list(self.methods))

@@ -33,8 +33,8 @@ class Method(nn.Module, ABC):
     Its own parameters (adapters) are trained with the student and dropped afterwards.
 
     Attributes:
-        reads_predictions: whether the method looks at the teacher's predictions; where no method does, the
-            teacher's head is not run.
+        reads_predictions: whether the method looks at the teacher's predictions or at parts of its head; where no
+            method does, the head is not run.
     """
 
     reads_predictions: bool = True

@@ -38,6 +38,19 @@ def read_ground_truth(path: Path) -> COCO:
     return _indexed(content["images"], content["categories"], annotations)
 
 
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read COCO results; raises :class:`PipelineError` naming the file when it is missing or no list of results."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PipelineError(f"{path}: no such detections; run the stage that writes them (dvc repro)") from error
+    except ValueError as error:
+        raise PipelineError(f"{path}: not valid JSON: {error}; run `dvc repro` to make it anew") from error
+    if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
+        raise PipelineError(f"{path}: not a list of COCO results; run `dvc repro` to make it anew")
+    return content
+
+
 def read_detections(results: Sequence[dict[str, Any]], ground_truth: COCO) -> COCO:
     """Check COCO-format results and index them for evaluation; ``results`` itself is not changed.
 

@@ -5,7 +5,7 @@ from pipeline.report import formats
 from pipeline.report.collect import ModelResults, Results
 from pipeline.report.tables import Column, Table, number, row, text
 
-_COCO = {
+COCO = {
     "ap": ("AP", "IoU 0.50 to 0.95"),
     "ap50": ("AP50", "IoU 0.50"),
     "ap75": ("AP75", "IoU 0.75"),
@@ -19,6 +19,7 @@ _COCO = {
     "ar_medium": ("AR medium", "area 32² to 96² px"),
     "ar_large": ("AR large", "area above 96² px"),
 }
+"""Title of each of COCO's numbers, and what it is over."""
 
 
 def coco_table(results: Results) -> Table:
@@ -26,7 +27,7 @@ def coco_table(results: Results) -> Table:
     columns = (text("Number"), text("over"), *(_column(model, results) for model in results.models))
     rows = tuple(
         row(title, over, *(formats.points(_number(model, field)) for model in results.models))
-        for field, (title, over) in _COCO.items()
+        for field, (title, over) in COCO.items()
     )
     return Table(columns, rows)
 

@@ -1,38 +1,98 @@
-"""The artefacts: what each one scores, how fast it is under which backend, and how exactly it equals PyTorch."""
+"""The artefacts: what each one scores and costs under which backend, and how it was made and checked."""
 
 from collections.abc import Iterator
 
-from pipeline.records import BackendRun
+from pipeline.deploy_records import BackendRun, PrecisionArtefact
 from pipeline.report import formats
+from pipeline.report.accuracy import COCO
 from pipeline.report.collect import Results
-from pipeline.report.names import run_title
+from pipeline.report.comparison import latency_at, reference_batch
+from pipeline.report.names import precision_title, run_title
 from pipeline.report.tables import Row, Table, number, row, text
 
 
-def artefact_table(results: Results) -> Table:
-    """Model × backend: mAP of the artefact, its drop against PyTorch, and what loading it costs."""
+def ladder_table(results: Results) -> Table:
+    """Model × artefact × backend against PyTorch: mAP and its loss, the worst class, boxes one by one, and latency."""
+    confidence = formats.percent(results.params.evaluate.confidence)
     columns = (
         text("Model"),
-        text("Backend"),
+        text("Rung"),
         number("mAP"),
         number("drop"),
+        number(f"{confidence} interval"),
+        number("p50, ms"),
+        text("worst class"),
+        number("matched"),
+        number("IoU"),
+        number("score, ±"),
+    )
+    rows = []
+    for model in results.models:
+        if model.benchmark:
+            missing = [formats.MISSING] * 7
+            rows.append(row(model.name, "PyTorch fp32", formats.points(model.benchmark.torch_ap), *missing))
+            rows += [_ladder_row(model.name, run, results) for run in model.benchmark.runs if run.status == "ok"]
+    return Table(columns, tuple(rows))
+
+
+def _ladder_row(model: str, run: BackendRun, results: Results) -> Row:
+    interval, worst, boxes = run.map_drop_interval, run.worst_class, run.boxes
+    latency = latency_at(run, reference_batch(results))
+    return row(
+        model,
+        run_title(run),
+        formats.points(run.accuracy.numbers.ap if run.accuracy else None),
+        formats.hundredths(run.map_drop),
+        formats.span(interval.low, interval.high, formats.hundredths) if interval else formats.MISSING,
+        formats.milliseconds(latency.p50 if latency else None),
+        f"{worst.name}: {formats.hundredths(worst.drop)}" if worst else formats.MISSING,
+        formats.exact_percent(boxes.matched if boxes else None),
+        formats.small(boxes.mean_iou if boxes else None),
+        formats.small(boxes.mean_score_difference if boxes else None),
+    )
+
+
+def rung_table(results: Results) -> Table:
+    """COCO's 12 numbers of every rung, in points."""
+    columns = (text("Model"), text("Rung"), *(number(title) for title, _ in COCO.values()))
+    rows = tuple(
+        row(name, run_title(run), *(formats.points(getattr(run.accuracy.numbers, field)) for field in COCO))
+        for name, run in _runs(results)
+        if run.accuracy
+    )
+    return Table(columns, rows)
+
+
+def cost_table(results: Results) -> Table:
+    """Model × artefact × backend: what the file weighs, what loading and running it costs, or why it did not run."""
+    columns = (
+        text("Model"),
+        text("Rung"),
+        number("file, MB"),
+        text("computes in"),
         number("threads"),
         number("load, ms"),
         number("memory, MB"),
         text("version, or why not run"),
     )
-    return Table(columns, tuple(_artefact_row(name, run) for name, run in _runs(results)))
+    rows = tuple(
+        _cost_row(model.name, run, {item.precision: item.file_size for item in model.benchmark.artefacts})
+        for model in results.models
+        if model.benchmark
+        for run in model.benchmark.runs
+    )
+    return Table(columns, rows)
 
 
-def _artefact_row(model: str, run: BackendRun) -> Row:
+def _cost_row(model: str, run: BackendRun, sizes: dict[str, int]) -> Row:
     if run.status != "ok":
         missing = [formats.MISSING] * 5
         return row(model, run_title(run), *missing, f"not run: {run.reason}")
     return row(
         model,
         run_title(run),
-        formats.points(run.accuracy.numbers.ap if run.accuracy else None),
-        formats.hundredths(run.map_drop),
+        formats.megabytes(sizes.get(run.artefact)),
+        precision_title(run.precision),
         formats.count(run.threads),
         formats.milliseconds(run.load_ms),
         formats.megabytes(run.peak_memory_bytes),
@@ -40,11 +100,51 @@ def _artefact_row(model: str, run: BackendRun) -> Row:
     )
 
 
+def precision_table(results: Results) -> Table:
+    """How each precision was made: calibration, layers quantised and kept, and what that cost on the val split."""
+    columns = (
+        text("Model"),
+        text("Precision"),
+        number("MB"),
+        number("calibration images"),
+        number("int8 layers"),
+        number("AP lost on val, all int8"),
+        number("AP lost on val"),
+        text("kept in fp32"),
+    )
+    rows = tuple(
+        _precision_row(model.name, item, model.precision.calibration.images)
+        for model in results.models
+        if model.precision
+        for item in model.precision.artefacts
+    )
+    return Table(columns, rows)
+
+
+def _precision_row(model: str, item: PrecisionArtefact, calibration_images: int) -> Row:
+    start = (model, precision_title(item.precision), formats.megabytes(item.file_size))
+    search = item.search
+    if search is None:
+        return row(*start, *[formats.MISSING] * 5)
+    return row(
+        *start,
+        formats.count(calibration_images),
+        f"{search.layers - len(search.kept)} of {search.layers}",
+        formats.hundredths(_lost(search.fp32_ap, search.quantised_ap)),
+        formats.hundredths(_lost(search.fp32_ap, search.ap)),
+        ", ".join(kept.layer.removesuffix(".weight") for kept in search.kept) or "no layer",
+    )
+
+
+def _lost(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else before - after
+
+
 def latency_table(results: Results) -> Table:
     """Model × backend × batch size: percentiles of one call, where its time goes, and throughput."""
     columns = (
         text("Model"),
-        text("Backend"),
+        text("Rung"),
         number("batch"),
         number("p50"),
         number("p90"),

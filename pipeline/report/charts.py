@@ -44,15 +44,26 @@ def trade_off_points(results: Results) -> list[TradeOffPoint]:
     return points
 
 
+def front(points: list[TradeOffPoint]) -> list[TradeOffPoint]:
+    """The points that no other point of the same model beats: faster and as accurate, or as fast and more accurate."""
+
+    def beats(one: TradeOffPoint, other: TradeOffPoint) -> bool:
+        is_as_good = one.model == other.model and one.latency <= other.latency and one.ap >= other.ap
+        return is_as_good and (one.latency < other.latency or one.ap > other.ap)
+
+    return [point for point in points if not any(beats(other, point) for other in points)]
+
+
 def trade_off_chart(results: Results, look: Look) -> Figure:
-    """mAP of the artefact over its latency: up and to the left is better."""
+    """mAP of the artefact over its latency: up and to the left is better; each model's front is labelled."""
     with styled(look):
         figure, (axes,) = panels(look, 1, 1, 4.6 if look.narrow else 4.4)
         points, styles = trade_off_points(results), lines(results, look.theme)
+        best = front(points)
         for name, style in styles.items():
             own = [point for point in points if point.model == name]
-            if own:
-                _scatter(axes, own, style, look)
+            _scatter(axes, [point for point in own if point not in best], style, look, is_front=False)
+            _scatter(axes, [point for point in own if point in best], style, look, is_front=True)
         if points:
             _latency_axis(axes, [point.latency for point in points])
         else:
@@ -61,23 +72,26 @@ def trade_off_chart(results: Results, look: Look) -> Figure:
         axes.set_ylabel(f"mAP of the artefact, points ({results.teacher.evaluation.accuracy.split} split)")
         axes.margins(x=0.18, y=0.14)
         legend_below(figure, [axes], 3 if look.narrow else 6)
-        place_labels(figure, axes, [((point.latency, point.ap), point.backend) for point in points], look.theme.text)
+        place_labels(figure, axes, [((point.latency, point.ap), point.backend) for point in best], look.theme.text)
     return figure
 
 
-def _scatter(axes: Axes, points: list[TradeOffPoint], style: Line, look: Look) -> None:
+def _scatter(axes: Axes, points: list[TradeOffPoint], style: Line, look: Look, is_front: bool) -> None:
+    if not points:
+        return
     for point in points:
         if point.interval:
             axes.vlines(point.latency, *point.interval, color=style.color, alpha=0.35, linewidth=1.2)
     axes.scatter(
         [point.latency for point in points],
         [point.ap for point in points],
-        s=64,
+        s=64 if is_front else 30,
+        alpha=None if is_front else 0.5,
         color=style.color,
         marker=style.marker,
         edgecolors=look.theme.background,
         linewidths=0.8,
-        label=points[0].model,
+        label=points[0].model if is_front else None,
         zorder=3,
     )
 

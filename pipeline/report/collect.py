@@ -4,17 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.deploy_records import BenchmarkRecord, PrecisionRecord
 from pipeline.errors import PipelineError
 from pipeline.layout import DATASET_RECORD, REPORTS, TEACHER, report_file, training_file
-from pipeline.records import (
-    BenchmarkRecord,
-    DatasetRecord,
-    DeviceRecord,
-    EvaluationRecord,
-    ExportRecord,
-    SplitRecord,
-    TrainingRecord,
-)
+from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, ExportRecord, SplitRecord, TrainingRecord
 from pipeline.settings import Params
 
 Role = Literal["teacher", "baseline", "student"]
@@ -24,8 +17,8 @@ Role = Literal["teacher", "baseline", "student"]
 class ModelResults:
     """Everything measured about one model.
 
-    ``training`` is ``None`` for a teacher that was fetched; ``export`` and ``benchmark`` are ``None`` for a model that
-    ``params.yaml: export.models`` does not list.
+    ``training`` is ``None`` for a teacher that was fetched; ``export``, ``precision`` and ``benchmark`` are ``None``
+    for a model that ``params.yaml: export.models`` does not list.
     """
 
     name: str
@@ -33,6 +26,7 @@ class ModelResults:
     evaluation: EvaluationRecord
     training: TrainingRecord | None
     export: ExportRecord | None
+    precision: PrecisionRecord | None
     benchmark: BenchmarkRecord | None
 
     @property
@@ -100,6 +94,7 @@ def _model(params: Params, root: Path, name: str) -> ModelResults:
         evaluation=EvaluationRecord.read(root / report_file("evaluation", name)),
         training=TrainingRecord.read(training) if role != TEACHER or training.exists() else None,
         export=ExportRecord.read(root / report_file("export", name)) if is_shipped else None,
+        precision=PrecisionRecord.read(root / report_file("precision", name)) if is_shipped else None,
         benchmark=BenchmarkRecord.read(root / report_file("benchmark", name)) if is_shipped else None,
     )
 

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.deploy_records import BackendRun, BenchmarkRecord, Latency
 from pipeline.evaluation import paired_difference
-from pipeline.records import BackendRun, BenchmarkRecord, Latency
 from pipeline.report.collect import ModelResults, Results
 
 Verdict = Literal["better", "worse", "unclear", "unknown"]

@@ -4,6 +4,7 @@ Every function takes ``None`` (or ``nan``) for a number that does not exist and 
 """
 
 import math
+from collections.abc import Callable
 
 MISSING = "–"
 MINUS = "−"
@@ -98,11 +99,10 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def span(low: float | None, high: float | None, *, signed: bool = False) -> str:
-    """An interval in COCO points: ``57.1 to 59.4``, with signs for a difference; never broken over two lines."""
+def span(low: float | None, high: float | None, write: Callable[[float | None], str] = points) -> str:
+    """An interval in COCO points, each end by ``write``: ``57.1 to 59.4``; never broken over two lines."""
     if _absent(low) or _absent(high):
         return MISSING
-    write = signed_points if signed else points
     return _GAP.join((write(low), "to", write(high)))
 
 

@@ -111,7 +111,7 @@ def gain_sentence(student: str, baseline: str, difference: Gain) -> str:
 def _interval_text(difference: Gain) -> str:
     if difference.confidence is None:
         return "no interval"
-    bounds = formats.span(difference.low, difference.high, signed=True)
+    bounds = formats.span(difference.low, difference.high, formats.signed_points)
     return f"{formats.percent(difference.confidence)} interval {bounds}"
 
 

@@ -1,6 +1,6 @@
 """What the report calls models and backends."""
 
-from pipeline.records import BackendRun
+from pipeline.deploy_records import BackendRun
 
 _BACKENDS = {
     "pytorch": "PyTorch",
@@ -25,11 +25,16 @@ def backend_title(backend: str) -> str:
     return backend
 
 
+def precision_title(precision: str) -> str:
+    """A precision in words: ``int8 symmetric``."""
+    return precision.replace("_", " ")
+
+
 def run_title(run: BackendRun) -> str:
-    """Backend, precision and device of one run: ``OpenVINO bf16``; the device is named unless it is the CPU."""
+    """Backend, precision and device of a rung that ran: ``OpenVINO bf16``; the device is named unless it is the CPU."""
     title = backend_title(run.backend)
-    if run.precision and run.precision not in title.split():
-        title = f"{title} {run.precision}"
+    if run.status == "ok" and run.rung not in title.split():
+        title = f"{title} {precision_title(run.rung)}"
     if run.device and run.device.lower() != "cpu" and run.device.lower() not in title.lower():
         title = f"{title} ({run.device})"
     return title

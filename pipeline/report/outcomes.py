@@ -2,17 +2,14 @@
 
 import contextlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from faster_coco_eval import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipeline.errors import PipelineError
 from pipeline.evaluation.inputs import read_detections
 
 MATCH_IOU = 0.5
@@ -45,19 +42,6 @@ class Outcome:
         """Harmonic mean of precision and recall (0 to 1); 1 for an image without boxes and without detections."""
         right, errors = self.count("right"), self.count("wrong") + self.count("missed")
         return 2 * right / (2 * right + errors) if right or errors else 1.0
-
-
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """Read COCO results; raises :class:`PipelineError` naming the file when it is missing or no list of results."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise PipelineError(f"{path}: no such detections; run the stage that writes them (dvc repro)") from error
-    except ValueError as error:
-        raise PipelineError(f"{path}: not valid JSON: {error}; run `dvc repro` to make it anew") from error
-    if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
-        raise PipelineError(f"{path}: not a list of COCO results; run `dvc repro` to make it anew")
-    return content
 
 
 def judge(ground_truth: COCO, results: Sequence[dict[str, Any]], score_threshold: float) -> dict[int, Outcome]:

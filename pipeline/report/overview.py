@@ -63,7 +63,7 @@ def _gain(model: ModelResults, results: Results) -> str:
 
 def _gain_interval(model: ModelResults, results: Results) -> str:
     difference = gain(model, results.baseline)
-    return formats.span(difference.low, difference.high, signed=True) if difference else formats.MISSING
+    return formats.span(difference.low, difference.high, formats.signed_points) if difference else formats.MISSING
 
 
 def _size_rows(results: Results) -> list[Row]:

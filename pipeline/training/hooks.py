@@ -1,4 +1,7 @@
-"""What happens around an iteration: progress, log, crash-safe checkpoints, the val-chosen weights."""
+"""What happens around an iteration: progress, log, crash-safe checkpoints, the val-chosen weights.
+
+Every process runs every hook, because each of them may have to give its share; the first process alone writes.
+"""
 
 import math
 import sys
@@ -7,14 +10,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mmengine.hooks import Hook
+from mmengine.dist import is_main_process
+from mmengine.hooks import EMAHook, Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.checkpoints import save_weights
 from pipeline.storage import replace_atomic
+from pipeline.training.collectives import mean_over_processes, share_batch_statistics
 from pipeline.training.log import TrainingLog
+from pipeline.training.progress import progress_bar
 
 RESUME_FILE = "resume.pth"
 BEST_FILE = "best.safetensors"
@@ -25,7 +32,7 @@ class ProgressHook(Hook):
     """Progress bar with time left and losses, and the training log.
 
     Args:
-        log: where the losses go, averaged over ``interval`` iterations.
+        log: where the losses go, averaged over ``interval`` iterations and all processes.
         interval: iterations between two log lines.
         title: text before the bar.
     """
@@ -40,17 +47,12 @@ class ProgressHook(Hook):
         self._values: dict[str, list[float]] = {}
 
     def before_train(self, runner: Runner) -> None:
-        runner.model.iteration = runner.iter
-        self._log.rewind(runner.iter)
+        _distiller(runner).iteration = runner.iter
+        if is_main_process():
+            self._log.rewind(runner.iter)
         self._offset = self._log.seconds()
         self._start = time.perf_counter()
-        self._bar = tqdm(
-            total=runner.max_iters,
-            initial=runner.iter,
-            desc=self._title,
-            unit="it",
-            mininterval=0.5 if sys.stderr.isatty() else 15,
-        )
+        self._bar = progress_bar(self._title, runner.max_iters, initial=runner.iter)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
@@ -60,7 +62,7 @@ class ProgressHook(Hook):
         self._bar.update(1)
         iteration = runner.iter + 1
         if iteration % self._interval == 0 or iteration == runner.max_iters:
-            losses = {name: fmean(values) for name, values in self._values.items()}
+            losses = mean_over_processes({name: fmean(values) for name, values in self._values.items()})
             rate = runner.optim_wrapper.get_lr()["lr"][0]
             self._append(iteration, learning_rate=rate, losses=losses)
             self._bar.set_postfix_str(f"loss {losses['loss']:.3f}")
@@ -69,12 +71,15 @@ class ProgressHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         ap = _accuracy(metrics)
         self._append(runner.iter, val_ap=None if math.isnan(ap) else ap)
-        tqdm.write(f"{self._title}: val AP {ap:.1f} after {runner.iter} iterations", file=sys.stderr)
+        if is_main_process():
+            tqdm.write(f"{self._title}: val AP {ap:.1f} after {runner.iter} iterations", file=sys.stderr)
 
     def after_train(self, runner: Runner) -> None:
         self._bar.close()
 
     def _append(self, iteration: int, **values: Any) -> None:
+        if not is_main_process():
+            return
         seconds = self._offset + time.perf_counter() - self._start
         self._log.append({"iteration": iteration, "seconds": round(seconds, 2), **values})
 
@@ -104,8 +109,9 @@ class BestWeightsHook(Hook):
         hub = runner.message_hub
         best = hub.get_info("best_ap", -math.inf)
         if ap > best or best == -math.inf:
-            iteration = {"iteration": str(runner.iter), "val_ap": str(ap)}
-            save_weights(self._work_dir / BEST_FILE, runner.model.student.state_dict(), {**self._metadata, **iteration})
+            if is_main_process():
+                metadata = {**self._metadata, "iteration": str(runner.iter), "val_ap": str(ap)}
+                save_weights(self._work_dir / BEST_FILE, _distiller(runner).student.state_dict(), metadata)
             hub.update_info("best_ap", -1.0 if math.isnan(ap) else ap)
 
 
@@ -133,7 +139,12 @@ class CrashSafeCheckpointHook(Hook):
         iteration = runner.iter + 1
         validates = iteration % runner.train_loop.val_interval == 0 or iteration == runner.max_iters
         if iteration % self._interval == 0 and not validates:
+            _share_batch_statistics(runner)
             self._save(runner, iteration)
+
+    def before_val(self, runner: Runner) -> None:
+        # All processes validate their share of the images with one model: the one that is written afterwards.
+        _share_batch_statistics(runner)
 
     def after_val(self, runner: Runner) -> None:
         self._save(runner, runner.iter)
@@ -154,6 +165,8 @@ class CrashSafeCheckpointHook(Hook):
         checkpoint["meta"] = {key: checkpoint["meta"][key] for key in ("epoch", "iter", "seed")}
 
     def _save(self, runner: Runner, iteration: int) -> None:
+        if not is_main_process():
+            return
         meta = {"epoch": 0, "iter": iteration}
         replace_atomic(
             self._work_dir / RESUME_FILE,
@@ -161,6 +174,15 @@ class CrashSafeCheckpointHook(Hook):
                 str(part.parent), part.name, file_client_args=None, meta=meta, by_epoch=False
             ),
         )
+
+
+def _distiller(runner: Runner) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _share_batch_statistics(runner: Runner) -> None:
+    averages = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+    share_batch_statistics(runner.model, *averages)
 
 
 def _accuracy(metrics: dict[str, float] | None) -> float:

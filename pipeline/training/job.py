@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
 from mmdet.models.detectors.base import BaseDetector
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import set_random_seed
 
-from pipeline.checkpoints import load_weights, save_weights
+from pipeline.checkpoints import classes_entry, load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS
@@ -24,6 +25,8 @@ from pipeline.settings import TrainSettings
 from pipeline.storage import sha256_of
 from pipeline.training import fingerprint
 from pipeline.training.backbone import load_backbone
+from pipeline.training.batch import announce_learning_rate, images_per_iteration
+from pipeline.training.collectives import first_process_first, from_first
 from pipeline.training.hooks import BEST_FILE, RESUME_FILE, BestWeightsHook, CrashSafeCheckpointHook, ProgressHook
 from pipeline.training.log import TrainingLog
 from pipeline.training.runner import build_runner
@@ -54,12 +57,17 @@ class TrainingJob:
         return WORK_DIRS / self.recipe.name
 
 
-def train(job: TrainingJob, weights: Path) -> TrainingRecord:
+def train(job: TrainingJob, weights: Path) -> TrainingRecord | None:
     """Train, or go on from where a killed run of the same job stopped, and write the val-chosen weights.
+
+    Called in every process of a training (:mod:`pipeline.launcher`); the first alone writes.
 
     Args:
         job: what to train.
         weights: safetensors file for the student alone; it loads strictly into the stock mmdet detector.
+
+    Returns:
+        what was measured, or none in every process but the first.
 
     Raises:
         TrainingError: a loss is not finite.
@@ -67,10 +75,12 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord:
     """
     device = choose_device(job.settings.device)
     precision = choose_precision(job.settings.precision, device)
-    resume_from = _prepare_work_dir(job, precision)
+    resume_from = from_first(lambda: _prepare_work_dir(job, precision))
     log = TrainingLog(job.work_dir)
-    if not _is_finished(job, log):
+    if not from_first(lambda: _is_finished(job, log)):
         _run(job, log, device, precision, resume_from)
+    if not is_main_process():
+        return None
     state, kept = load_weights(job.work_dir / BEST_FILE)
     save_weights(weights, state, kept)
     return _record(job, log, kept, precision, device)
@@ -88,11 +98,13 @@ def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
 
 def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
     metadata = {"model": job.recipe.name, "recipe": str(job.recipe.path), "recipe_sha256": job.recipe.sha256}
+    metadata |= classes_entry(job.recipe.classes)
     hooks = [
         BestWeightsHook(job.work_dir, metadata),
         CrashSafeCheckpointHook(job.work_dir, job.settings.checkpoint_interval),
         ProgressHook(log, job.settings.log_interval, job.recipe.name),
     ]
+    announce_learning_rate(job.recipe, get_world_size())
     runner = build_runner(
         build_distiller(job),
         job.recipe,
@@ -117,7 +129,8 @@ def build_distiller(job: TrainingJob) -> Distiller:
     student = build_detector(job.recipe)
     student.init_weights()
     if source := job.recipe.config.get("backbone_weights"):
-        load_backbone(student.backbone, source)
+        with first_process_first():
+            load_backbone(student.backbone, source)
     else:
         for part, address in pretrained_parts(job.recipe.config.model).items():
             logger.warning(
@@ -144,14 +157,17 @@ def _prepare_work_dir(job: TrainingJob, precision: str) -> Path | None:
             "data": {name: split.sha256 for name, split in job.dataset.splits.items()},
             "teacher": sha256_of(job.teacher[1]) if job.teacher else None,
             "settings": {"seed": settings.seed, "precision": precision, "channels_last": settings.channels_last},
+            "processes": get_world_size(),
         },
         Path(__file__).resolve().parents[2],
     )
     changed = fingerprint.changed_parts(job.work_dir, current)
     checkpoint = job.work_dir / RESUME_FILE
     if changed == [] and checkpoint.exists():
-        logger.info("%s: resuming from %s", job.recipe.name, checkpoint)
-        return checkpoint
+        if _can_be_read(checkpoint):
+            logger.info("%s: resuming from %s", job.recipe.name, checkpoint)
+            return checkpoint
+        logger.warning("%s: starting clean, %s is damaged", job.recipe.name, checkpoint)
     if changed:
         logger.info("%s: starting clean, changed since the last run: %s", job.recipe.name, ", ".join(changed))
     fingerprint.discard(job.work_dir)
@@ -160,12 +176,20 @@ def _prepare_work_dir(job: TrainingJob, precision: str) -> Path | None:
     return None
 
 
+def _can_be_read(checkpoint: Path) -> bool:
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # a damaged file can fail in any way
+        return False
+    return True
+
+
 def _record(
     job: TrainingJob, log: TrainingLog, kept: dict[str, str], precision: str, device: torch.device
 ) -> TrainingRecord:
     config = job.recipe.config
     points = log.points()
-    iterations, batch_size = points[-1].iteration, int(config.train_dataloader.batch_size)
+    iterations, batch_size = points[-1].iteration, images_per_iteration(config, get_world_size())
     seconds = log.seconds()
     best = [point for point in log.validation() if point.iteration == int(kept["iteration"])]
     return TrainingRecord(
@@ -174,6 +198,7 @@ def _record(
         method=job.recipe.method,
         iterations=iterations,
         batch_size=batch_size,
+        processes=get_world_size(),
         best_iteration=int(kept["iteration"]),
         best_val_ap=best[-1].ap if best else None,
         seconds=seconds,

@@ -20,7 +20,8 @@ class ValidationMetric(BaseMetric):
     default_prefix, _, _key = METRIC.partition("/")
 
     def __init__(self, annotations: Path) -> None:
-        super().__init__()
+        # Through the process group, whatever its device: mmengine's other way writes pickles into the current folder.
+        super().__init__(collect_device="gpu")
         self._annotations = annotations
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

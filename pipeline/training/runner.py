@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
+from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import Runner
 from torch import nn
 
 from pipeline.datasets.layout import split_paths
@@ -16,9 +18,11 @@ from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
+from pipeline.training.batch import scaling_of
 from pipeline.training.loop import EpochTrainLoop
 from pipeline.training.metric import ValidationMetric
 from pipeline.training.precision import AutocastOptimWrapper
+from pipeline.training.progress import ReplayingLoop
 
 
 class DeviceRunner(Runner):
@@ -34,8 +38,16 @@ class DeviceRunner(Runner):
         super().__init__(**arguments)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """Move the model to the device; one device needs no wrapper."""
-        return model.to(self._device)
+        """Move the model to the device; several processes average its gradients.
+
+        Each process normalises with the statistics of its own images, as usual; the running ones are shared by
+        :class:`~pipeline.training.hooks.CrashSafeCheckpointHook`.
+        """
+        model = model.to(self._device)
+        if not self.distributed:
+            return model
+        gpus = [torch.cuda.current_device()] if self._device.type == "cuda" else None
+        return MMDistributedDataParallel(model, device_ids=gpus, broadcast_buffers=False)
 
     def resume(
         self,
@@ -81,10 +93,12 @@ def build_runner(
         val_cfg={"type": "ValLoop"},
         val_evaluator=Evaluator(ValidationMetric(val_annotations)),
         optim_wrapper=wrapper,
+        auto_scale_lr=scaling_of(config),
         param_scheduler=_schedulers(recipe),
-        auto_scale_lr=config.get("auto_scale_lr"),
         default_hooks={"logger": None, "checkpoint": None, "timer": None},
         custom_hooks=[*hooks, *config.get("custom_hooks", [])],
+        # The process group exists already.
+        launcher="none" if get_world_size() == 1 else "pytorch",
         env_cfg={"cudnn_benchmark": True, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
         log_level="ERROR",
         load_from=str(resume_from) if resume_from else None,
@@ -97,7 +111,7 @@ def build_runner(
 
 
 def _loop(train_cfg: dict[str, Any]) -> dict[str, Any]:
-    kind = EpochTrainLoop if "max_epochs" in train_cfg else IterBasedTrainLoop
+    kind = EpochTrainLoop if "max_epochs" in train_cfg else ReplayingLoop
     return {**train_cfg, "type": kind}
 
 

@@ -22,6 +22,18 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_artefact(tmp_path_factory.mktemp("artefacts") / "tiny.onnx")
 
 
+@pytest.fixture(scope="session")
+def exported_gfl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real detector with random weights, exported: the one of `stock.stock_detector()`."""
+    from deploy.detector import DeployableDetector
+    from deploy.export import export_onnx
+    from tests.deploy.stock import spec, stock_detector
+
+    path = tmp_path_factory.mktemp("artefacts") / "gfl.onnx"
+    export_onnx(DeployableDetector(stock_detector(), spec(10)), path, opset=18)
+    return path
+
+
 @pytest.fixture
 def write() -> Write:
     return write_artefact

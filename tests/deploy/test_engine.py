@@ -14,7 +14,7 @@ from deploy.engine_builder import BuildOptions, Plan, blamed_nodes
 from deploy.engine_file import Profile, Target, check_graph, read_engine
 from deploy.errors import ArtefactError, BackendUnavailable
 from deploy.export import export_onnx
-from pipeline.settings import EngineSettings, ProfileSettings
+from pipeline.deploy_settings import EngineSettings, ProfileSettings
 from tests.deploy.backends.simulated_gpu import MODULE
 from tests.deploy.stock import spec, stock_detector
 

@@ -18,7 +18,10 @@ from deploy.engine_file import Profile
 from deploy.errors import ArtefactError
 from deploy.export import export_onnx
 from deploy.portable import read_portable
+from tests.deploy.embedded import SIZE as EMBEDDED_SIZE
+from tests.deploy.embedded import load_teacher
 from tests.deploy.stock import HEADS, spec, stock_detector
+from tests.deploy.stock import SIZE as STOCK_SIZE
 from tests.deploy.typed_graphs import typed
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed; run `make trt-check`")
@@ -29,10 +32,14 @@ COMPUTE_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 OPTIONS = BuildOptions((Profile(1, 1, 1), Profile(1, 4, 8)), 1024, compute_capabilities=COMPUTE_CAPABILITIES)
 
 
-@pytest.fixture(scope="module", params=HEADS)
+@pytest.fixture(scope="module", params=[*HEADS, "embedded teacher"])
 def artefact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path: Path = tmp_path_factory.mktemp("artefacts") / f"{request.param}.onnx"
-    export_onnx(DeployableDetector(stock_detector(request.param), spec(10)), path, opset=18)
+    path: Path = tmp_path_factory.mktemp("artefacts") / "model.onnx"
+    if request.param in HEADS:
+        detector, size = stock_detector(request.param), STOCK_SIZE
+    else:
+        detector, size = load_teacher(path.parent), EMBEDDED_SIZE
+    export_onnx(DeployableDetector(detector, spec(10, input_height=size, input_width=size)), path, opset=18)
     return path
 
 

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deploy.detections import Detections
-from deploy.export_check import compare, match, summarise
+from deploy.export_check import compare, summarise
+from deploy.matching import match
 from tests.deploy.tiny import SPEC
 
 LIMITS = replace(SPEC, score_threshold=0.05, max_detections=4)
@@ -49,19 +48,6 @@ def test_a_detection_without_partner_counts_on_both_sides(other: Detections) -> 
     assert compare(other, here, LIMITS).unexplained == 1 + len(other)
 
 
-def test_each_detection_has_one_partner() -> None:
-    twice = found((BOX, 0.9, 0), (BOX, 0.8, 0))
-    assert match(twice, found((BOX, 0.9, 0))).tolist() == [[0, 0]]
-
-
-def test_the_closest_box_is_the_partner() -> None:
-    near = (12.0, 10.0, 32.0, 30.0)
-    assert match(found((BOX, 0.9, 0), (near, 0.8, 0)), found((near, 0.8, 0), (BOX, 0.9, 0))).tolist() == [
-        [0, 1],
-        [1, 0],
-    ]
-
-
 @pytest.mark.parametrize(("score", "unexplained"), [(0.0505, 0), (0.052, 1)])
 def test_rounding_at_the_threshold_is_explained(score: float, unexplained: int) -> None:
     assert compare(found((BOX, score, 0)), found(), LIMITS).unexplained == unexplained
@@ -88,19 +74,3 @@ def test_summary_joins_images() -> None:
 
 def test_summary_of_nothing() -> None:
     assert summarise([compare(found(), found(), LIMITS)]).detections == 0
-
-
-boxes = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 20), st.integers(1, 20)).map(
-    lambda box: (box[0], box[1], box[0] + box[2], box[1] + box[3])
-)
-lists = st.lists(st.tuples(boxes, st.floats(0.0625, 1, width=32), st.integers(0, 1)), max_size=6).map(
-    lambda rows: found(*rows)
-)
-
-
-@given(lists, lists)
-def test_no_index_is_paired_twice_and_every_pair_is_of_one_class(first: Detections, second: Detections) -> None:
-    pairs = match(first, second)
-    assert len(set(pairs[:, 0].tolist())) == len(set(pairs[:, 1].tolist())) == len(pairs)
-    assert (first.labels[pairs[:, 0]] == second.labels[pairs[:, 1]]).all()
-    assert len(match(first, first)) == len(first)

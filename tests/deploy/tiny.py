@@ -83,11 +83,40 @@ def write_artefact(path: Path, metadata: dict[str, str] | None = None, color_ord
     return path
 
 
+# The grey values go through two convolutions and come out as they were. In between they lie beside values that are
+# 100,000 times larger, so that one scale for both rounds all of them to 0: the second layer must not be quantised.
+NETWORK = """    column = Unsqueeze (grey, axis1)
+    wide = Conv (column, first)
+    narrow = Conv (wide, second)
+    values = Squeeze (narrow, axis1)
+"""
+
+
+def write_network_artefact(path: Path, metadata: dict[str, str] | None = None) -> Path:
+    """The graph above with two layers that have weights."""
+    text = GRAPH.format(channel=2).replace(
+        "values = Cast <to = 1> (plane)\n", f"grey = Cast <to = 1> (plane)\n{NETWORK}"
+    )
+    text = text.replace(
+        "float level =", "float[2,1,1,1] first = {1.0, 100000.0}, float[1,2,1,1] second = {1.0, 0.0}, float level ="
+    )
+    model = onnx.parser.parse_model(text)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type} {number}"
+    onnx.helper.set_model_props(model, SPEC.to_metadata() if metadata is None else metadata)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    return path
+
+
 CATEGORY_IDS = {"crown": 3, "blob": 7}
 
 
-def write_dataset(folder: Path, boxes: list[tuple[int, int, int, int]]) -> Path:
-    """A prepared data set: for each of `boxes` (x1, y1, x2, y2) a 96 x 64 picture with one red `blob`."""
+def write_dataset(folder: Path, boxes: list[tuple[int, int, int, int]], splits: tuple[str, ...] = ("test",)) -> Path:
+    """A prepared data set: for each of `boxes` (x1, y1, x2, y2) a 96 x 64 picture with one red `blob`.
+
+    All `splits` are the same files.
+    """
     (folder / "images/test").mkdir(parents=True)
     images, annotations = [], []
     for number, (x1, y1, x2, y2) in enumerate(boxes, start=1):
@@ -115,7 +144,7 @@ def write_dataset(folder: Path, boxes: list[tuple[int, int, int, int]]) -> Path:
         title="red boxes",
         composed=True,
         classes=[*CATEGORY_IDS],
-        splits={"test": split},
+        splits=dict.fromkeys(splits, split),
         credits=[],
         findings=[],
     )

@@ -4,6 +4,7 @@ import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,6 +238,24 @@ def test_a_detector_comes_back_with_the_weights_it_was_saved_with(recipe: Recipe
     expected = detector.state_dict()
     assert loaded.state_dict().keys() == expected.keys()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("meta", [{"dataset_meta": {"classes": ("b", "a")}}, {"CLASSES": ["b", "a"]}])
+def test_the_classes_that_mmdet_says_are_the_detectors(recipe: Recipe, tmp_path: Path, meta: dict[str, Any]) -> None:
+    detector = build_detector(recipe)
+    assert detector.dataset_meta == {"classes": recipe.classes}
+    torch.save({"state_dict": detector.state_dict(), "meta": meta}, tmp_path / "w.pth")
+    assert load_detector(recipe, tmp_path / "w.pth").dataset_meta == {"classes": ["b", "a"]}
+    save_weights(tmp_path / "w.safetensors", detector.state_dict(), load_weights(tmp_path / "w.pth")[1])
+    assert load_detector(recipe, tmp_path / "w.safetensors").dataset_meta == {"classes": ["b", "a"]}
+
+
+@pytest.mark.parametrize("entry", [{}, {"classes": "a, b"}, {"classes": "3"}])
+def test_without_classes_in_the_file_they_are_the_recipes(
+    recipe: Recipe, tmp_path: Path, entry: dict[str, str]
+) -> None:
+    save_weights(tmp_path / "w.safetensors", build_detector(recipe).state_dict(), entry)
+    assert load_detector(recipe, tmp_path / "w.safetensors").dataset_meta == {"classes": recipe.classes}
 
 
 def test_weights_for_other_classes_are_refused_by_name(recipe: Recipe, tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from pipeline.recipes import (
 from pipeline.records import DatasetRecord
 
 CROSSKD = Path("configs/students/crosskd_gfl_mobilenetv2_r18w16_embedded.py")
+EMBEDDED = {
+    name: CROSSKD.with_name(CROSSKD.name.replace("crosskd", name)) for name in ("crosskd", "crosskd_pkd", "cskd")
+}
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
 
 
@@ -28,9 +31,12 @@ def dataset() -> DatasetRecord:
     )
 
 
-def test_twin_and_student_differ_in_the_method_only(dataset: DatasetRecord) -> None:
-    twin, student = (resolve(path, dataset, {})["config"] for path in (TWIN, CROSSKD))
-    assert student.pop("distillation")["methods"][0]["type"] == "CrossKD"
+@pytest.mark.parametrize(
+    ("name", "methods"), [("crosskd", "CrossKD"), ("crosskd_pkd", "CrossKD PKD"), ("cskd", "CSKD")]
+)
+def test_twin_and_student_differ_in_the_method_only(dataset: DatasetRecord, name: str, methods: str) -> None:
+    twin, student = (resolve(path, dataset, {})["config"] for path in (TWIN, EMBEDDED[name]))
+    assert [method["type"] for method in student.pop("distillation")["methods"]] == methods.split()
     assert student == twin
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, Latency
 from pipeline.errors import PipelineError
-from pipeline.records import BackendRun, BenchmarkRecord, CocoNumbers, Complexity, Interval, Latency
+from pipeline.records import CocoNumbers, Complexity, Interval
 
 points = st.floats(0, 100)
 names = list(CocoNumbers.model_fields)
@@ -49,6 +50,7 @@ def test_nested_records_survive_the_file(tmp_path: Path) -> None:
         images_per_second=2133.3,
     )
     run = BackendRun(
+        artefact="fp32",
         backend="onnxruntime",
         version="1.31",
         device="cpu",
@@ -58,11 +60,15 @@ def test_nested_records_survive_the_file(tmp_path: Path) -> None:
         threads=2,
         accuracy=None,
         map_drop=-0.01,
+        map_drop_interval=None,
+        worst_class=None,
+        boxes=None,
         latency=[latency],
         load_ms=12.0,
         peak_memory_bytes=1 << 33,
     )
-    record = BenchmarkRecord(model="twin", artefact="a.onnx", sha256="0" * 64, file_size=1, torch_ap=None, runs=[run])
+    file = ArtefactFile(precision="fp32", file="a.onnx", sha256="0" * 64, file_size=1)
+    record = BenchmarkRecord(model="twin", torch_ap=None, artefacts=[file], runs=[run])
     record.write(tmp_path / "new" / "benchmark.json")
     assert BenchmarkRecord.read(tmp_path / "new" / "benchmark.json") == record
 

@@ -58,6 +58,9 @@ def test_defaults_fill_what_is_not_given() -> None:
         ("students.twin.schedule", "1x"),
         ("train.device", "tpu"),
         ("train.precision", "int8"),
+        ("train.launcher", "mpi"),
+        ("train.processes", 0),
+        ("train.nodes", 0),
         ("train.workers", -2),
         ("evaluate.confidence", 1.0),
         ("export.score_threshold", 1.5),
@@ -215,3 +218,12 @@ def test_a_batch_that_no_engine_takes_is_named() -> None:
         parse_params(content)
     content["benchmark"]["backends"] = ["onnxruntime"]
     assert parse_params(content).benchmark.batch_sizes == [1, 2, 8, 16]
+
+
+@pytest.mark.parametrize("launcher", ["none", "slurm"])
+@pytest.mark.parametrize("key", ["processes", "nodes"])
+def test_processes_and_nodes_need_the_launcher_that_starts_them(launcher: str, key: str) -> None:
+    content = smallest() | {"train": {"launcher": launcher, key: 2}}
+    with pytest.raises(SettingsError, match=rf"{key} is 2.*which only launcher 'pytorch' starts.* is '{launcher}'"):
+        parse_params(content)
+    assert getattr(parse_params(smallest() | {"train": {"launcher": "pytorch", key: 2}}).train, key) == 2

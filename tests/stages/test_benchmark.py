@@ -1,13 +1,17 @@
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pipeline.deploy_records import BenchmarkRecord
 from pipeline.evaluation import evaluate_detections
-from pipeline.records import BenchmarkRecord, Complexity, EvaluationRecord
+from pipeline.records import Complexity, EvaluationRecord
+from pipeline.storage import write_atomic
 from stages.benchmark import main
 from tests.deploy.tiny import write_artefact, write_dataset
 
+QUICK = {"threads": 1, "warmup": 1, "iterations": 2}
 RECORD = Path("reports/benchmark/twin.json")
 
 
@@ -17,7 +21,7 @@ def params(**gates: float | None) -> dict:
         "teacher": {"config": "t.py"},
         "students": {"twin": {"recipe": "s.py"}},
         "export": {"models": ["twin"]},
-        "benchmark": {"backends": ["onnxruntime"], "batch_sizes": [1], "threads": 1, "warmup": 1, "iterations": 2},
+        "benchmark": {"precisions": ["fp32"], "backends": ["onnxruntime"], "batch_sizes": [1], **QUICK},
         "gates": gates,
     }
 
@@ -40,20 +44,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         complexity=Complexity(parameters=1, flops=1, input_size=(32, 48)),
         accuracy=evaluate_detections(Path("data/prepared/test.json"), [result], "test", None),
     ).write(Path("reports/evaluation/twin.json"))
+    write_atomic(Path("reports/detections/twin.json"), json.dumps([result]))
     Path("params.yaml").write_text(yaml.safe_dump(params()))
 
 
 def test_writes_the_record_of_the_model() -> None:
     main(["--model", "twin"])
     record = BenchmarkRecord.read(RECORD)
-    assert (record.model, record.artefact) == ("twin", "artefacts/twin.onnx")
+    assert (record.model, record.artefacts[0].file) == ("twin", "artefacts/twin.onnx")
     assert [run.status for run in record.runs] == ["ok"]
     assert record.runs[0].accuracy.numbers.ap == pytest.approx(100)
 
 
 def test_broken_gate_fails_after_the_record_is_written() -> None:
     Path("params.yaml").write_text(yaml.safe_dump(params(benchmark_max_latency_ms=1e-6)))
-    with pytest.raises(SystemExit, match=r"gates\.benchmark_max_latency_ms: onnxruntime takes .* the limit is 1e-06"):
+    with pytest.raises(
+        SystemExit, match=r"benchmark_max_latency_ms: .* fp32 under onnxruntime, takes .* limit is 1e-06"
+    ):
         main(["--model", "twin"])
     assert BenchmarkRecord.read(RECORD).model == "twin"
 
@@ -63,6 +70,7 @@ def test_broken_gate_fails_after_the_record_is_written() -> None:
     [
         ("artefacts/twin.onnx", r"artefacts/twin\.onnx: cannot be read: No such file"),
         ("reports/evaluation/twin.json", r"reports/evaluation/twin\.json: no such record"),
+        ("reports/detections/twin.json", r"reports/detections/twin\.json: no such detections"),
         ("data/prepared/dataset.json", r"data/prepared/dataset\.json: no such record"),
     ],
 )

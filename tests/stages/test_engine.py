@@ -5,7 +5,7 @@ import yaml
 
 from deploy.backends.cuda_device import CudaDevice
 from deploy.errors import BackendUnavailable
-from pipeline.engine_record import EngineRecord
+from pipeline.deploy_records import EngineRecord
 from stages.engine import main
 from tests.deploy.tiny import write_artefact
 

@@ -20,7 +20,7 @@ from deploy.engine import build_engines
 from deploy.engine_file import EngineHeader, Profile, Target, pack
 from deploy.errors import ArtefactError, BackendUnavailable
 from deploy.export import export_onnx
-from pipeline.settings import EngineSettings, ProfileSettings
+from pipeline.deploy_settings import EngineSettings, ProfileSettings
 from pipeline.storage import sha256_of
 from tests.deploy.backends.simulated_gpu import MODULE, Engine, Runtime
 from tests.deploy.stock import noise_images, stock_detector

@@ -9,6 +9,19 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pipeline.deploy_records import (
+    ArtefactFile,
+    BackendRun,
+    BenchmarkRecord,
+    BoxDifferences,
+    CalibrationRecord,
+    ClassDrop,
+    KeptLayer,
+    Latency,
+    LayerSearch,
+    PrecisionArtefact,
+    PrecisionRecord,
+)
 from pipeline.evaluation import evaluate_detections
 from pipeline.layout import (
     DATASET,
@@ -21,15 +34,13 @@ from pipeline.layout import (
 )
 from pipeline.records import (
     AccuracyRecord,
-    BackendRun,
-    BenchmarkRecord,
     Complexity,
     DatasetRecord,
     DeviceRecord,
     EvaluationRecord,
     ExportCheck,
     ExportRecord,
-    Latency,
+    Interval,
     SplitRecord,
     TrainingPoint,
     TrainingRecord,
@@ -98,6 +109,7 @@ def write_run(
             _training(model).write(root / training_file(model.name))
         if model.name in params.export.models:
             _export(model).write(root / report_file("export", model.name))
+            _precision(model).write(root / report_file("precision", model.name))
             _benchmark(model, accuracy).write(root / report_file("benchmark", model.name))
 
 
@@ -275,29 +287,79 @@ def _export(model: Model) -> ExportRecord:
 def _benchmark(model: Model, accuracy: AccuracyRecord) -> BenchmarkRecord:
     return BenchmarkRecord(
         model=model.name,
-        artefact=artefact_file(model.name).as_posix(),
-        sha256=f"{len(model.name)}b" * 32,
-        file_size=4 * model.parameters + 210_000,
         torch_ap=accuracy.numbers.ap,
+        artefacts=[
+            ArtefactFile(
+                precision=precision,
+                file=artefact_file(model.name, precision).as_posix(),
+                sha256=f"{len(model.name)}b" * 32,
+                file_size=size * model.parameters + 210_000,
+            )
+            for precision, size in (("fp32", 4), ("int8", 1))
+        ],
         runs=[
-            _run("onnxruntime", "1.31.0", model.milliseconds, accuracy),
-            _run("openvino", "2026.4.0", 0.7 * model.milliseconds, accuracy),
+            _run("fp32", "onnxruntime", "1.31.0", model.milliseconds, accuracy),
+            _run("fp32", "openvino", "2026.4.0", 0.7 * model.milliseconds, accuracy),
             _not_run("onnxruntime-cuda", CUDA_REASON),
+            _run("int8", "onnxruntime", "1.31.0", 0.9 * model.milliseconds, accuracy),
         ],
     )
 
 
-def _run(backend: str, version: str, milliseconds: float, accuracy: AccuracyRecord) -> BackendRun:
+def _precision(model: Model) -> PrecisionRecord:
+    search = LayerSearch(
+        split="val",
+        images=100,
+        max_map_drop=0.5,
+        fp32_ap=60.0,
+        quantised_ap=58.7,
+        ap=59.6,
+        layers=34,
+        kept=[KeptLayer(layer="bbox_head.gfl_reg.weight", error=0.02)],
+    )
+    artefacts = [("fp16", 2, None), ("int8", 1, search)]
+    return PrecisionRecord(
+        model=model.name,
+        parent=artefact_file(model.name).as_posix(),
+        parent_sha256=f"{len(model.name)}b" * 32,
+        calibration=CalibrationRecord(split="train", images=128, seed=0, sha256="c" * 64),
+        artefacts=[
+            PrecisionArtefact(
+                precision=precision,
+                file=artefact_file(model.name, precision).as_posix(),
+                sha256="d" * 64,
+                file_size=size * model.parameters + 210_000,
+                search=found,
+            )
+            for precision, size, found in artefacts
+        ],
+    )
+
+
+def _run(artefact: str, backend: str, version: str, milliseconds: float, accuracy: AccuracyRecord) -> BackendRun:
+    is_exact = artefact == "fp32"
     return BackendRun(
+        artefact=artefact,
         backend=backend,
         version=version,
         device="cpu",
-        precision="fp32",
+        precision=artefact,
         status="ok",
         reason="",
         threads=2,
         accuracy=accuracy.model_copy(update={"bootstrap": None}),
-        map_drop=0.003,
+        map_drop=0.003 if is_exact else 0.42,
+        map_drop_interval=Interval(low=-0.01, high=0.02, confidence=0.95) if is_exact else None,
+        worst_class=ClassDrop(name="7", drop=0.01 if is_exact else 1.9),
+        boxes=BoxDifferences(
+            score=0.3,
+            detections=90,
+            matched=1.0 if is_exact else 0.978,
+            mean_iou=0.99,
+            min_iou=0.7,
+            mean_score_difference=0.012,
+            max_score_difference=0.2,
+        ),
         latency=[_latency(1, milliseconds), _latency(8, 6.6 * milliseconds)],
         load_ms=112.4,
         peak_memory_bytes=311_000_000,
@@ -321,6 +383,7 @@ def _latency(batch_size: int, milliseconds: float) -> Latency:
 
 def _not_run(backend: str, reason: str) -> BackendRun:
     return BackendRun(
+        artefact="fp32",
         backend=backend,
         version="",
         device="",
@@ -330,6 +393,9 @@ def _not_run(backend: str, reason: str) -> BackendRun:
         threads=0,
         accuracy=None,
         map_drop=None,
+        map_drop_interval=None,
+        worst_class=None,
+        boxes=None,
         latency=[],
         load_ms=None,
         peak_memory_bytes=None,

@@ -1,26 +1,62 @@
-from pipeline.report.artefacts import artefact_table, export_table, latency_table
+from pipeline.report.artefacts import (
+    cost_table,
+    export_table,
+    ladder_table,
+    latency_table,
+    precision_table,
+    rung_table,
+)
 from pipeline.report.collect import collect
 from tests.pipeline.report.example_run import CUDA_REASON, example_params
 from tests.pipeline.report.reading import cells
 from tests.pipeline.report.variants import model_of
 
 
-def test_every_model_under_every_backend(results):
-    table = artefact_table(results)
-    assert len(table.rows) == 9
+def test_the_ladder_starts_at_pytorch_and_shows_every_rung_that_ran(results):
+    table = ladder_table(results)
     ap = model_of(results, "crosskd").evaluation.accuracy.numbers.ap
-    expected = ["crosskd", "OpenVINO fp32", f"{ap:.1f}", "0.00", "2", "112.4", "311", "2026.4.0"]
+    assert [row.cells[1] for row in table.rows if row.cells[0] == "crosskd"] == [
+        "PyTorch fp32",
+        "ONNX Runtime fp32",
+        "OpenVINO fp32",
+        "ONNX Runtime int8",
+    ]
+    assert cells(table, "crosskd", "PyTorch fp32") == ["crosskd", "PyTorch fp32", f"{ap:.1f}", *["–"] * 7]
+    expected = ["0.00", "−0.01 to 0.02", "4.34", "7: 0.01", "100.00 %", "0.99", "0.012"]
+    assert cells(table, "crosskd", "OpenVINO fp32")[3:] == expected
+    assert cells(table, "crosskd", "ONNX Runtime int8")[3:8] == ["0.42", "–", "5.58", "7: 1.90", "97.80 %"]
+
+
+def test_the_12_numbers_of_every_rung(results):
+    table = rung_table(results)
+    numbers = model_of(results, "twin").evaluation.accuracy.numbers
+    assert len(table.rows) == 9
+    shown = cells(table, "twin", "ONNX Runtime int8")
+    assert (len(shown), shown[2], shown[3]) == (14, f"{numbers.ap:.1f}", f"{numbers.ap50:.1f}")
+
+
+def test_what_every_rung_costs(results):
+    table = cost_table(results)
+    expected = ["crosskd", "OpenVINO fp32", "6.13", "fp32", "2", "112.4", "311", "2026.4.0"]
     assert cells(table, "crosskd", "OpenVINO fp32") == expected
+    assert cells(table, "crosskd", "ONNX Runtime int8")[2:4] == ["1.69", "int8"]
 
 
 def test_a_backend_that_did_not_run_says_why(results):
-    shown = cells(artefact_table(results), "twin", "ONNX Runtime CUDA")
+    shown = cells(cost_table(results), "twin", "ONNX Runtime CUDA")
     assert shown == ["twin", "ONNX Runtime CUDA", "–", "–", "–", "–", "–", f"not run: {CUDA_REASON}"]
+
+
+def test_how_the_precisions_were_made(results):
+    table = precision_table(results)
+    assert cells(table, "twin", "fp16") == ["twin", "fp16", "3.17", *["–"] * 5]
+    expected = ["twin", "int8", "1.69", "128", "33 of 34", "1.30", "0.40", "bbox_head.gfl_reg"]
+    assert cells(table, "twin", "int8") == expected
 
 
 def test_latency_is_split_by_batch_size(results):
     table = latency_table(results)
-    assert len(table.rows) == 3 * 2 * 2
+    assert len(table.rows) == 3 * 3 * 2
     found = cells(table, "crosskd", "ONNX Runtime fp32", "1")
     assert found[3:] == ["6.20", "6.94", "8.74", "0.37", "5.70", "0.37", "155"]
     assert cells(table, "crosskd", "ONNX Runtime fp32", "8")[3] == "40.9"
@@ -33,5 +69,5 @@ def test_export_check(results):
 
 def test_models_without_artefact_are_not_listed(run):
     results = collect(example_params(export={"models": ["crosskd"]}), run)
-    for table in (artefact_table(results), latency_table(results), export_table(results)):
-        assert {row.cells[0] for row in table.rows} == {"crosskd"}
+    for make in (ladder_table, rung_table, cost_table, precision_table, latency_table, export_table):
+        assert {row.cells[0] for row in make(results).rows} == {"crosskd"}

@@ -75,7 +75,7 @@ def test_a_number_that_does_not_exist_is_a_dash(write, value):
 
 def test_interval_keeps_its_signs_and_stays_on_one_line():
     assert formats.span(57.12, 59.38) == "57.1\u00a0to\u00a059.4"
-    assert formats.span(-0.81, 1.6, signed=True) == "−0.8\u00a0to\u00a0+1.6"
+    assert formats.span(-0.81, 1.6, formats.signed_points) == "−0.8\u00a0to\u00a0+1.6"
     assert formats.span(None, 1.0) == MISSING
 
 

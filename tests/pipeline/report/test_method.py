@@ -52,7 +52,10 @@ def test_gates_show_the_number_that_came_closest(results):
     assert cells(table, "teacher AP")[1] == "off"
     assert cells(table, "student AP")[1:] == ["≥ 10", "31.4 (twin)"]
     assert cells(table, "export: share of matched detections")[1] == "≥ 0.99"
-    assert cells(table, "benchmark: p50 latency, batch 1, ms")[1:] == ["≤ 50", "21.4 (teacher, ONNX Runtime fp32)"]
+    assert cells(table, "benchmark: mAP drop of fp32, points")[1:] == ["≤ 0.05", "0.003 (twin, OpenVINO fp32)"]
+    assert cells(table, "benchmark: mAP drop of int8, points")[1:] == ["≤ 1", "0.42 (twin, ONNX Runtime int8)"]
+    fastest = cells(table, "benchmark: p50 of the fastest rung, batch 1, ms")
+    assert fastest[1:] == ["≤ 50", "15 (teacher, OpenVINO fp32)"]
 
 
 def test_gates_without_a_measurement(run):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation.inputs import read_ground_truth
-from pipeline.report.outcomes import DrawnBox, Outcome, choose_images, judge, read_results, truth_boxes
+from pipeline.report.outcomes import DrawnBox, Outcome, choose_images, judge, truth_boxes
 
 
 def _truth(tmp_path, boxes, images=2):
@@ -77,19 +77,6 @@ def test_an_empty_image_without_detections_is_perfect(tmp_path):
 def test_results_of_another_split_are_refused(tmp_path):
     with pytest.raises(PipelineError, match="unknown image_id 9"):
         judge(_truth(tmp_path, []), [_found(9, 1, [0, 0, 1, 1], 0.9)], 0.3)
-
-
-@pytest.mark.parametrize("content", ["[", '{"a": 1}', "[1]", '"text"'])
-def test_damaged_results_are_named(tmp_path, content):
-    path = tmp_path / "crosskd.json"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(PipelineError, match=r"crosskd.json: not .*dvc repro"):
-        read_results(path)
-
-
-def test_missing_results_are_named(tmp_path):
-    with pytest.raises(PipelineError, match=r"none.json: no such detections"):
-        read_results(tmp_path / "none.json")
 
 
 def _outcome(right, errors):

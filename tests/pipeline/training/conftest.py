@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -83,8 +85,14 @@ class RecipeMaker(Protocol):
 
 
 @pytest.fixture
-def make_recipe(squares: tuple[DatasetRecord, Path], tmp_path: Path) -> RecipeMaker:
+def make_recipe(recipes_in: Callable[[Path], RecipeMaker], tmp_path: Path) -> RecipeMaker:
     """The embedded recipes shrunk to 64 px, batches of 2 and a few channels."""
+    return recipes_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def recipes_in(squares: tuple[DatasetRecord, Path]) -> Callable[[Path], RecipeMaker]:
+    """For a folder, what makes the shrunken recipes there."""
     small: dict[str, object] = {
         "input_size": (SIZE, SIZE),
         "train_dataloader.batch_size": 2,
@@ -99,10 +107,10 @@ def make_recipe(squares: tuple[DatasetRecord, Path], tmp_path: Path) -> RecipeMa
 
     schedule: dict[str, object] = {"train_cfg.max_iters": 6, "train_cfg.val_interval": 3}
 
-    def make(name: str, file: str = TWIN, by_epochs: bool = False, **options: object) -> Recipe:
-        target = tmp_path / f"{name}.json"
+    def make(folder: Path, name: str, file: str = TWIN, by_epochs: bool = False, **options: object) -> Recipe:
+        target = folder / f"{name}.json"
         shrunk = small if by_epochs else small | schedule
         write_resolved(target, resolve(Path("configs/students") / file, squares[0], shrunk | options))
         return load_resolved(target)
 
-    return make
+    return lambda folder: partial(make, folder)

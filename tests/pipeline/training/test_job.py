@@ -186,6 +186,28 @@ def test_a_work_directory_that_was_half_deleted_is_not_resumed(
     assert [point.iteration for point in record.points] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_damaged_checkpoint_starts_clean(
+    make_recipe: RecipeMaker,
+    in_scratch: Path,
+    squares: Squares,
+    settings: TrainSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = job(make_recipe("model", **{"train_cfg.max_iters": 3}), squares, settings)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.distillers.distiller.Distiller.iteration", _FailAt(3), raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            train(broken, in_scratch / "model.safetensors")
+    checkpoint = broken.work_dir / RESUME_FILE
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
+    record = train(broken, in_scratch / "model.safetensors")
+    assert record is not None
+    assert record.resumed == 0
+    assert [point.iteration for point in record.points] == [1, 2, 3]
+    assert f"model: starting clean, {checkpoint} is damaged" in caplog.text
+
+
 def test_the_cpu_is_used_where_it_is_asked_for_beside_another_device(
     make_recipe: RecipeMaker,
     in_scratch: Path,

@@ -1,0 +1,81 @@
+"""Speed of every precision beside PyTorch eager fp32: one process, the same threads and images, alternating order.
+
+``python -m benchmarks.precision_speed crosskd``: after the stages export and precision. Each round runs a few calls of
+each rung in turn, so that a machine that slows down slows all of them; printed are the medians of a call with a batch
+of one, decoding of the file left out, their ratio to PyTorch's, and the spread of that ratio over the rounds.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from deploy.artefact import read_spec
+from deploy.backends import BACKENDS, Backend, open_backend, resolve_threads
+from deploy.backends.pytorch import PytorchBackend
+from deploy.detector import DeployableDetector
+from deploy.errors import BackendUnavailable
+from deploy.images import read_image
+from deploy.preprocess import letterbox
+from pipeline.checkpoints import load_detector
+from pipeline.datasets.layout import find_split
+from pipeline.layout import DATASET, artefact_file, recipe_file, weights_file
+from pipeline.recipes import load_resolved
+
+PRECISIONS = ("fp32", "fp16", "int8", "int8_symmetric")
+WARM_UP = 2
+
+
+def rungs(model: str, threads: int) -> dict[str, Backend]:
+    """PyTorch and every artefact under every backend that runs here."""
+    torch.set_num_threads(threads)
+    spec = read_spec(artefact_file(model))
+    stock = load_detector(load_resolved(recipe_file(model)), weights_file(model))
+    found: dict[str, Backend] = {"pytorch eager fp32": PytorchBackend(DeployableDetector(stock, spec))}
+    for precision in PRECISIONS:
+        path = artefact_file(model, precision)
+        own = read_spec(path)
+        for name, entry in BACKENDS.items():
+            try:
+                if entry.takes(precision):
+                    found[f"{name} {precision}"] = open_backend(name, path, own, threads)
+            except BackendUnavailable as error:
+                print(f"not run: {error}")
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a student of params.yaml, or 'teacher'")
+    parser.add_argument("--threads", type=int, default=0, help="of every rung; 0 is every core (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each rung (%(default)s)")
+    parser.add_argument("--calls", type=int, default=8, help="measured calls in a turn (%(default)s)")
+    arguments = parser.parse_args()
+    backends = rungs(arguments.model, resolve_threads(arguments.threads))
+    annotations, image_root = find_split(DATASET, "val")
+    names = [Path(image["file_name"]) for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
+    spec = read_spec(artefact_file(arguments.model))
+    images = [letterbox([read_image(image_root / name)], spec)[0] for name in names[: arguments.calls]]
+    medians: dict[str, list[float]] = {name: [] for name in backends}
+    for _ in range(arguments.rounds):
+        for name, backend in backends.items():
+            times = []
+            for image in [*images[:WARM_UP], *images]:
+                start = perf_counter()
+                backend.run(image)
+                times.append(1e3 * (perf_counter() - start))
+            medians[name].append(statistics.median(times[WARM_UP:]))
+    eager = medians["pytorch eager fp32"]
+    print(f"{'':32}{'ms':>8}{'times as fast':>15}{'quartiles':>16}")
+    for name, values in medians.items():
+        ratios = [base / value for base, value in zip(eager, values, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"{name:32}{statistics.median(values):8.2f}{middle:15.2f}{f'{low:.2f} to {high:.2f}':>16}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Typed results of the inference side: how precisions were made, and the ladder of every model.
+
+Units are those of :mod:`pipeline.records`.
+"""
+
+from typing import Literal
+
+from pipeline.records import AccuracyRecord, Interval, Record
+
+
+class CalibrationRecord(Record):
+    """Which images told the ranges of activations; the hash is of their names and contents in order."""
+
+    split: str
+    images: int
+    seed: int
+    sha256: str
+
+
+class KeptLayer(Record):
+    """A layer that stays in fp32; ``error`` is what quantising it alone does to the head's outputs (0: nothing)."""
+
+    layer: str
+    error: float
+
+
+class LayerSearch(Record):
+    """What quantisation costs on a slice of a split, in AP points, and the layers that were kept in fp32 to pay less.
+
+    ``quantised_ap`` is with all ``layers`` quantised, ``ap`` is that of the artefact.
+    """
+
+    split: str
+    images: int
+    max_map_drop: float
+    fp32_ap: float | None
+    quantised_ap: float | None
+    ap: float | None
+    layers: int
+    kept: list[KeptLayer]
+
+
+class PrecisionArtefact(Record):
+    """One file made from the exported one; ``search`` is for int8."""
+
+    precision: str
+    file: str
+    sha256: str
+    file_size: int
+    search: LayerSearch | None
+
+
+class PrecisionRecord(Record):
+    """Every precision of one exported artefact."""
+
+    model: str
+    parent: str
+    parent_sha256: str
+    calibration: CalibrationRecord
+    artefacts: list[PrecisionArtefact]
+
+
+class Latency(Record):
+    """Latency of one call with ``batch_size`` images, in milliseconds; throughput is end to end."""
+
+    batch_size: int
+    calls: int
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    preprocessing: float
+    inference: float
+    postprocessing: float
+    images_per_second: float
+
+
+class ClassDrop(Record):
+    """How far one class falls below PyTorch, in AP points (negative: it gained)."""
+
+    name: str
+    drop: float
+
+
+class BoxDifferences(Record):
+    """An artefact against PyTorch box by box.
+
+    PyTorch's ``detections`` scored ``score`` or more are matched one to one with the artefact's by class and IoU (at
+    least 0.5); ``matched`` is the share that has a partner. Differences are over the pairs, null where there are none.
+    """
+
+    score: float
+    detections: int
+    matched: float
+    mean_iou: float | None
+    min_iou: float | None
+    mean_score_difference: float | None
+    max_score_difference: float | None
+
+
+class BackendRun(Record):
+    """One rung of the ladder, an artefact under a backend: either measured, or ``not run`` with the reason.
+
+    ``artefact`` is the precision of the file, ``precision`` what the backend computes in. ``map_drop`` is PyTorch's mAP
+    minus the artefact's; its interval is paired over resamples of the images.
+    """
+
+    artefact: str
+    backend: str
+    version: str
+    device: str
+    precision: str
+    status: Literal["ok", "not run"]
+    reason: str
+    threads: int
+    accuracy: AccuracyRecord | None
+    map_drop: float | None
+    map_drop_interval: Interval | None
+    worst_class: ClassDrop | None
+    boxes: BoxDifferences | None
+    latency: list[Latency]
+    load_ms: float | None
+    peak_memory_bytes: int | None
+
+    @property
+    def rung(self) -> str:
+        """The precision that the rung stands for: the file's, unless the backend takes an fp32 file further down."""
+        return self.precision if self.artefact == "fp32" and self.precision else self.artefact
+
+
+class ArtefactFile(Record):
+    """One measured file."""
+
+    precision: str
+    file: str
+    sha256: str
+    file_size: int
+
+
+class BenchmarkRecord(Record):
+    """The ladder of one model: every artefact under every backend that takes it, the most exact precision first."""
+
+    model: str
+    torch_ap: float | None
+    artefacts: list[ArtefactFile]
+    runs: list[BackendRun]
+
+
+class EngineTarget(Record):
+    """Where an engine runs; ``tensorrt`` is the module and its version."""
+
+    gpu: str
+    compute_capability: str
+    driver: str
+    tensorrt: str
+
+
+class EngineBuild(Record):
+    """The TensorRT engine of one ONNX file: built, or ``not built`` with the reason and nothing behind it."""
+
+    graph: str
+    graph_sha256: str
+    precision: str
+    status: Literal["built", "not built"]
+    reason: str
+    file: str | None
+    sha256: str | None
+    file_size: int | None
+    build_seconds: float | None
+
+
+class EngineRecord(Record):
+    """The TensorRT engines of one model; ``target`` is null where none was built.
+
+    ``profiles`` are the batch sizes (least, tuned for, most) of each optimisation profile.
+    """
+
+    model: str
+    target: EngineTarget | None
+    nms_passes: int
+    profiles: list[tuple[int, int, int]]
+    engines: list[EngineBuild]
