@@ -12,6 +12,8 @@ from typing import Any
 from mmengine.config import Config
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from pipeline.cli import stage_main
 from pipeline.errors import DatasetError, RecipeError, SettingsError
@@ -26,6 +28,16 @@ logger = logging.getLogger(__name__)
 COCO_PROFILE = FOLDER / "coco.yaml"
 TWIN = "twin"
 _SECTION = re.compile(r"[a-z_]+:")
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as the word, as params.yaml does, and not as nothing."""
+
+    def represent_none(self, data: None) -> ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_none)
 
 
 @stage_main
@@ -80,6 +92,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
         SettingsError: the text is no ``params.yaml``, or becomes an invalid one.
     """
     parser = YAML()
+    parser.Representer = _Representer
     parser.preserve_quotes = True
     parser.width = 4096
     parser.indent(mapping=2, sequence=4, offset=2)

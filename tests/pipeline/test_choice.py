@@ -58,7 +58,9 @@ def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
     text = target.read_text()
     assert "# Every value a stage reads." in text
     assert "source: auto            # auto: fetch where a checkpoint is listed" in text
-    assert "\n\ntrain:\n  device: auto            # auto | cpu | cuda\n" in text
+    assert "device: auto            # auto | cpu | cuda" in text
+    assert "benchmark_max_latency_ms: null" in text
+    assert [line for line in text.split("\n\n") if line.startswith("train:")]
     assert "next: make repro (or dvc repro); back to the embedded run: git checkout params.yaml" in caplog.text
     assert "test split: val" in caplog.text
 
