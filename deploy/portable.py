@@ -95,6 +95,11 @@ def replace_nms(model: ModelProto, iou_threshold: float, passes: int, source: st
 def _find_block(graph: GraphProto, source: str) -> _Block:
     """Walk from the operator to what ``nms_keep`` of ``deploy/translations.py`` reads, and to its mask."""
     makers = {name: node for node in graph.node for name in node.output}
+    if any(node.op_type == "RoiAlign" for node in graph.node):
+        raise ArtefactError(
+            f"{source}: a two-stage detector, whose RoiAlign and NonZero have no portable form; run it with ONNX "
+            "Runtime or OpenVINO, or ship a single-stage detector"
+        )
     found = [node for node in graph.node if node.op_type == "NonMaxSuppression"]
     if len(found) != 1:
         raise ArtefactError(f"{source}: one NonMaxSuppression is needed, got {len(found)}; export it again")
