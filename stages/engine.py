@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from deploy.engine import build_engines
+from deploy.engine import build_engines, engine_precisions
 from pipeline.cli import stage_main
 from pipeline.layout import TIMING_CACHES, artefact_file, engine_dir, report_file
 from pipeline.settings import load_params
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = parser.parse_args(argv).model
     record = build_engines(
         model,
-        graphs=[artefact_file(model)],
+        graphs=[artefact_file(model, precision) for precision in engine_precisions()],
         settings=load_params().engine,
         folder=engine_dir(model),
         timing_caches=TIMING_CACHES,

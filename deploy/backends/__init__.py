@@ -61,7 +61,9 @@ class Entry:
 
 
 BACKENDS: dict[str, Entry] = {
-    "tensorrt": Entry("deploy.backends.tensorrt", "open_engine", (".engine", ".onnx")),
+    "tensorrt": Entry(
+        "deploy.backends.tensorrt", "open_engine", (".engine", ".onnx"), precisions=("fp32", "fp16", "int8_symmetric")
+    ),
     "onnxruntime-cuda": Entry("deploy.backends.ort", "open_cuda", (".onnx",)),
     "onnxruntime": Entry("deploy.backends.ort", "open_cpu", (".onnx",)),
     "openvino": Entry("deploy.backends.openvino_cpu", "open_cpu", (".onnx",)),
