@@ -3,26 +3,31 @@
 It says nothing about latency or results: running an engine needs a GPU. `make trt-check` installs what it needs.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import onnx
 import pytest
-from onnx import ModelProto
 from onnx.helper import make_node
 
 from deploy.backends.tensorrt_module import import_tensorrt
+from deploy.calibration import activation_ranges
 from deploy.detector import DeployableDetector
+from deploy.engine import engine_precisions
 from deploy.engine_builder import BuildOptions, build_plan
 from deploy.engine_file import Profile
 from deploy.errors import ArtefactError
 from deploy.export import export_onnx
+from deploy.half import to_fp16
+from deploy.network import load_exported
 from deploy.portable import read_portable
+from deploy.quantisation import CALIBRATED, FORMS, Quantiser
 from tests.deploy.embedded import SIZE as EMBEDDED_SIZE
 from tests.deploy.embedded import load_teacher
-from tests.deploy.stock import HEADS, spec, stock_detector
+from tests.deploy.stock import HEADS, noise_images, spec, stock_detector
 from tests.deploy.stock import SIZE as STOCK_SIZE
-from tests.deploy.typed_graphs import typed
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed; run `make trt-check`")
 pytestmark = pytest.mark.trt
@@ -44,8 +49,19 @@ def artefact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def portable(artefact: Path) -> ModelProto:
-    return read_portable(artefact, passes=16)
+def graphs(artefact: Path) -> dict[str, Path]:
+    """The artefact in every precision, made as the precision stage makes them (calibrated on noise)."""
+    model, found = load_exported(artefact)
+    images = [artefact.with_name(f"{number}.png") for number in range(2)]
+    for file, image in zip(images, noise_images(2).numpy(), strict=True):
+        cv2.imwrite(str(file), image)
+    quantiser = Quantiser(model, activation_ranges(model, found, images, CALIBRATED), FORMS["int8_symmetric"])
+    files = {"fp32": artefact}
+    for precision, graph in (("fp16", to_fp16(model)), ("int8_symmetric", quantiser.keeping([]))):
+        files[precision] = artefact.with_name(f"model.{precision}.onnx")
+        onnx.helper.set_model_props(graph, replace(found, precision=precision).to_metadata())
+        onnx.save(graph, files[precision])
+    return files
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +69,9 @@ def trt() -> Any:
     return import_tensorrt()
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_every_family_builds_in_every_precision(trt: Any, portable: ModelProto, precision: str) -> None:
-    plan = build_plan(trt, typed(portable, precision), OPTIONS, precision)
+@pytest.mark.parametrize("precision", engine_precisions())
+def test_every_family_builds_in_every_precision(trt: Any, graphs: dict[str, Path], precision: str) -> None:
+    plan = build_plan(trt, read_portable(graphs[precision], passes=16), OPTIONS, precision)
     assert len(plan.content) > 100_000
 
 
@@ -64,8 +80,8 @@ def test_the_operator_that_does_not_build_is_named(trt: Any, artefact: Path) -> 
         build_plan(trt, onnx.load(artefact), OPTIONS, "students.onnx")
 
 
-def test_the_operator_that_is_not_parsed_is_named(trt: Any, portable: ModelProto) -> None:
-    model = ModelProto.FromString(portable.SerializeToString())
+def test_the_operator_that_is_not_parsed_is_named(trt: Any, artefact: Path) -> None:
+    model = read_portable(artefact, passes=2)
     model.graph.node[0].CopyFrom(
         make_node("Transpose", model.graph.node[0].input, model.graph.node[0].output, "turned", perm=[0, 1, 2, 3])
     )
