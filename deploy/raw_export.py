@@ -23,6 +23,7 @@ from deploy.detector import DeployableDetector, padding_colour
 from deploy.export import BATCH_AXIS, describe, without_notes
 from pipeline.checkpoints import load_detector
 from pipeline.cli import stage_main
+from pipeline.errors import RecipeError
 from pipeline.layout import ARTEFACTS, recipe_file, weights_file
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
@@ -56,7 +57,15 @@ def export_raw(detector: DeployableDetector, path: Path, opset: int, dynamic_siz
 
     ``dynamic_size`` leaves height and width open too; they must be multiples of the data preprocessor's
     ``pad_size_divisor``.
+
+    Raises:
+        RecipeError: the detector has no dense head.
     """
+    if not hasattr(detector.detector, "bbox_head"):
+        raise RecipeError(
+            f"{type(detector.detector).__name__}: only a dense head has a raw form; the second stage of a two-stage "
+            "detector needs the post-processing of the first: export it with `python -m stages.export`"
+        )
     spec, head = detector.spec, detector.detector.bbox_head
     # Two images: the exporter would take a batch of one for a constant.
     example = torch.zeros((2, spec.input_height, spec.input_width, 3), dtype=torch.uint8, device=detector.canvas.device)

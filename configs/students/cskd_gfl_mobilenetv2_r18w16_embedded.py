@@ -22,5 +22,5 @@ distillation = dict(
             branch_adapt=True,
         )
     ],
-    schedule=dict(decay_begin=350, decay_end=600),
+    schedule=dict(decay_begin=250, decay_end=400),
 )

@@ -69,7 +69,9 @@ BACKENDS: dict[str, Entry] = {
     "openvino": Entry("deploy.backends.openvino_cpu", "open_cpu", (".onnx",)),
     "openvino-bf16": Entry("deploy.backends.openvino_cpu", "open_bf16", (".onnx",), precisions=("fp32",)),
     # Last: it builds an engine of its own whenever it opens a file.
-    "onnxruntime-tensorrt": Entry("deploy.backends.ort", "open_tensorrt", (".onnx",)),
+    "onnxruntime-tensorrt": Entry(
+        "deploy.backends.ort", "open_tensorrt", (".onnx",), precisions=("fp32", "fp16", "int8_symmetric")
+    ),
 }
 """Backends by name, in the order in which they are tried when none is named."""
 

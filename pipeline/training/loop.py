@@ -12,6 +12,8 @@ from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
+from pipeline.training.progress import progress_bar
+
 
 class EpochTrainLoop(BaseLoop):
     """A training loop by iterations for a schedule in epochs; validates at the end of every ``val_interval`` epochs.
@@ -79,7 +81,7 @@ class EpochBatches:
         self._loader = loader
         self._epoch, done = divmod(iteration, len(loader))
         self._batches = self._begin()
-        for _ in range(done):
+        for _ in progress_bar("reading the epoch up to where it stopped", done, iterable=range(done), leave=False):
             next(self._batches)
 
     def __next__(self) -> Any:

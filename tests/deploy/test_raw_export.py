@@ -13,7 +13,8 @@ from deploy.artefact import read_spec
 from deploy.detector import DeployableDetector
 from deploy.errors import ArtefactError
 from deploy.raw_export import export_raw
-from tests.deploy.stock import noise_images, spec, stock_detector
+from pipeline.errors import RecipeError
+from tests.deploy.stock import noise_images, spec, stock_detector, two_stage_detector
 
 LEVELS = 5
 
@@ -40,3 +41,9 @@ def test_head_tensors(family: str, kinds: tuple[str, ...], dynamic_size: bool, t
     assert "nms_iou_threshold" not in metadata
     with pytest.raises(ArtefactError, match=r"raw\.onnx: not an artefact of this pipeline"):
         read_spec(path)
+
+
+def test_a_two_stage_detector_has_no_raw_form(tmp_path: Path) -> None:
+    detector = DeployableDetector(two_stage_detector(), spec(10))
+    with pytest.raises(RecipeError, match="FasterRCNN: only a dense head has a raw form"):
+        export_raw(detector, tmp_path / "raw.onnx", 18)

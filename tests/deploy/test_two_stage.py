@@ -15,7 +15,9 @@ from deploy.artefact import ArtefactSpec
 from deploy.backends import open_backend
 from deploy.backends.pytorch import PytorchBackend
 from deploy.detector import DeployableDetector, Outputs
+from deploy.errors import ArtefactError
 from deploy.export import export_onnx
+from deploy.portable import read_portable
 from pipeline.errors import RecipeError
 from tests.deploy.stock import noise_images, spec, two_stage_detector
 from tests.deploy.test_detector import check_equal, mmdet_predict
@@ -243,6 +245,11 @@ def test_backends_say_what_pytorch_says(exported: Exported, kind: str, name: str
     else:
         assert expected.num_dets[-1] == 0
         assert batch == 1 or expected.num_dets.max() > 0
+
+
+def test_there_is_no_portable_form(exported: Exported) -> None:
+    with pytest.raises(ArtefactError, match=r"many\.onnx: a two-stage detector, whose RoiAlign and NonZero have no"):
+        read_portable(exported["many"][1], passes=8)
 
 
 def test_file_reads_regions_by_the_standard_operator(exported: Exported) -> None:

@@ -215,7 +215,6 @@ def test_one_step_at_full_size_is_saved_evaluated_and_exported(
     settings = params(read_choice([path], coco))
     recipe = shrunk(path, record, scratch, "student")
     teacher = build_detector(shrunk(Path(source.teacher), record, scratch, "teacher"))
-    teacher.init_weights()
     file = scratch / "teacher.safetensors"
     file.write_bytes(b"stands for the file in the fingerprint")
     training = TrainSettings(device="cpu", precision="fp32", workers=0)

@@ -72,6 +72,10 @@ def train_in_two(project: Path, params: Params) -> None:
     report["even"] = even and even.model_dump(mode="json")
     _keep(runner().model.module.state_dict(), "even", rank)
 
+    epochs = jobs.train(job(params, "epochs"), project / "epochs.safetensors")
+    report["epochs"] = epochs and epochs.model_dump(mode="json")
+    _keep(runner().model.module.state_dict(), "epochs", rank)
+
     report["metric"] = _metric(project / DATASET / "val.json", rank)
     if rank == 1:
         _spoil()

@@ -82,8 +82,20 @@ def project(squares: Squares, recipes_in: RecipesIn, tmp_path_factory: pytest.Te
     everything, even = (inheriting(root, name, text) for name, text in (("all", EVERYTHING), ("even", EVEN)))
     for name, file in (("student", everything), ("broken", everything), ("even", even), ("spoiled", even)):
         make(name, file)
+    make("epochs", even)
+    count_epochs(root / recipe_file("epochs"))
     launch(params().train, train_in_two, root, params())
     return root
+
+
+def count_epochs(resolved: Path) -> None:
+    """Let a resolved recipe count epochs, with mmdet's samplers for that."""
+    content = json.loads(resolved.read_text())
+    config = content["config"]
+    config["train_cfg"] = {"max_epochs": 2, "val_interval": 1}
+    config["train_dataloader"]["sampler"] = {"type": "DefaultSampler", "shuffle": True}
+    config["train_dataloader"]["batch_sampler"] = {"type": "AspectRatioBatchSampler"}
+    resolved.write_text(json.dumps(content))
 
 
 def inheriting(root: Path, name: str, text: str) -> str:
@@ -145,7 +157,7 @@ def test_only_the_student_and_its_adapters_are_trained(project: Path) -> None:
         assert {name.split(".")[0] for name in report["parameters"]} == {"student", "methods"}
 
 
-@pytest.mark.parametrize("name", ["student", "broken", "even"])
+@pytest.mark.parametrize("name", ["student", "broken", "even", "epochs"])
 def test_both_processes_end_with_equal_weights(project: Path, name: str) -> None:
     mine, other = states(project, name)
     assert mine.keys() == other.keys()
@@ -194,6 +206,13 @@ def test_two_processes_compute_what_one_does_with_twice_the_batch(
     assert any(not torch.equal(wanted[key], start[key]) for key in wanted)
     for key, value in wanted.items():
         torch.testing.assert_close(got[key], value, rtol=1e-4, atol=1e-6)
+
+
+def test_an_epoch_is_shared_out(project: Path) -> None:
+    # 12 images, two processes, batches of 2.
+    record = TrainingRecord.model_validate(reports(project)[0]["epochs"])
+    assert (record.iterations, record.batch_size) == (6, 4)
+    assert [point.iteration for point in record.validation] == [3, 6]
 
 
 def test_the_metric_counts_each_image_once(project: Path) -> None:
