@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from deploy.artefact import ArtefactSpec, read_spec
-from deploy.backends import check_name
+from deploy.backends import BACKENDS
 from deploy.backends.cuda_device import find_device
 from deploy.backends.tensorrt_module import import_tensorrt, version_of
 from deploy.engine_builder import BuildOptions, build_plan
@@ -22,10 +22,8 @@ from pipeline.storage import fresh_directory, sha256_of, write_atomic
 
 logger = logging.getLogger(__name__)
 
-
-def engine_precisions() -> tuple[str, ...]:
-    """Precisions of the artefacts that the backend ``tensorrt`` takes: an engine is built from each."""
-    return check_name("tensorrt").precisions or ()
+PRECISIONS = BACKENDS["tensorrt"].precisions or ()
+"""Those that an engine is built of; the other form of int8 has asymmetric activations, which TensorRT does not take."""
 
 
 def build_engines(

@@ -14,11 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, cast
 
-import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
-from onnx.numpy_helper import to_array
+from onnx import GraphProto, ModelProto, NodeProto
 from torch import Tensor, nn
 
 from deploy.artefact import read_spec
@@ -27,6 +25,8 @@ from deploy.nms import nms_keep_in_passes
 
 MOST_CANDIDATES = 3840
 """TensorRT's limit of TopK: its support matrix of operators, ``IGatherLayer`` and ``ITopKLayer``."""
+
+_PREFIX = "portable_nms/"
 
 
 class _Suppression(nn.Module):
@@ -66,48 +66,49 @@ def read_portable(graph: Path, passes: int) -> ModelProto:
             "lower export.max_candidates and export it again"
         )
     model = onnx.load(graph)
-    replace_nms(model, passes, str(graph))
+    replace_nms(model, spec.nms_iou_threshold, passes, str(graph))
     onnx.helper.set_model_props(model, replace(spec, nms_passes=passes).to_metadata())
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def replace_nms(model: ModelProto, passes: int, source: str) -> None:
-    """Put the portable form in the place of every NonMaxSuppression of ``model`` (a two-stage detector has two).
+def replace_nms(model: ModelProto, iou_threshold: float, passes: int, source: str) -> None:
+    """Put the portable form in the place of the one NonMaxSuppression of ``model``.
 
     Raises:
-        ArtefactError: there is none, or one that is not of this project's export.
+        ArtefactError: there is not exactly one, or it is none that this project's export wrote.
     """
-    found = [node for node in model.graph.node if node.op_type == "NonMaxSuppression"]
-    if not found:
-        raise ArtefactError(f"{source}: it holds no NonMaxSuppression to replace; export it again")
+    block = _find_block(model.graph, source)
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
-    for number, nms in enumerate(found):
-        block = _find_block(model.graph, nms, source)
-        iou_threshold = _constant(model.graph, nms.input[3], source)
-        part = _suppression(iou_threshold, passes, _candidates(model, block.scores, source), opset)
-        _put_in(model, part, block, f"portable_nms_{number}/")
-    _drop_unread(model)
-
-
-def _put_in(model: ModelProto, part: ModelProto, block: _Block, prefix: str) -> None:
-    part = onnx.compose.add_prefix(part, prefix)
-    at = next(index for index, node in enumerate(model.graph.node) if block.keep in node.output)
-    nodes = [*model.graph.node[:at], *_connected(part, block, prefix), *model.graph.node[at + 1 :]]
+    part = _suppression(iou_threshold, passes, _candidates(model, block.scores, source), opset)
+    part = onnx.compose.add_prefix(part, _PREFIX)
+    (old,) = (node for node in model.graph.node if block.keep in node.output)
+    at = list(model.graph.node).index(old)
+    nodes = [*model.graph.node[:at], *_connected(part, block), *model.graph.node[at + 1 :]]
     nodes = _needed(nodes, {value.name for value in model.graph.output})
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(part.graph.initializer)
+    _drop_unread(model)
 
 
-def _find_block(graph: GraphProto, nms: NodeProto, source: str) -> _Block:
+def _find_block(graph: GraphProto, source: str) -> _Block:
     """Walk from the operator to what ``nms_keep`` of ``deploy/translations.py`` reads, and to its mask."""
     makers = {name: node for node in graph.node for name in node.output}
+    if any(node.op_type == "RoiAlign" for node in graph.node):
+        raise ArtefactError(
+            f"{source}: a two-stage detector, whose RoiAlign and NonZero have no portable form; run it with ONNX "
+            "Runtime or OpenVINO, or ship a single-stage detector"
+        )
+    found = [node for node in graph.node if node.op_type == "NonMaxSuppression"]
+    if len(found) != 1:
+        raise ArtefactError(f"{source}: one NonMaxSuppression is needed, got {len(found)}; export it again")
+    (nms,) = found
     try:
         chosen = _expect(makers[nms.input[1]], "Where")
         labels = _expect(makers[_expect(makers[chosen.input[0]], "Equal").input[0]], "Unsqueeze").input[0]
         scores = _expect(makers[chosen.input[1]], "Unsqueeze").input[0]
-        places = _reader(graph, nms.output[0], "Gather")
+        places = _expect(_reader(graph, nms.output[0], "Gather"), "Gather")
         marks = _reader(graph, places.output[0], "ScatterND")
         mask = _reader(graph, marks.output[0], "Greater")
     except (KeyError, LookupError) as error:
@@ -116,18 +117,6 @@ def _find_block(graph: GraphProto, nms: NodeProto, source: str) -> _Block:
             f"({error}); export it again"
         ) from error
     return _Block(nms.input[0], scores, labels, mask.output[0])
-
-
-def _constant(graph: GraphProto, name: str, source: str) -> float:
-    for tensor in graph.initializer:
-        if tensor.name == name:
-            return float(to_array(tensor).item())
-    for node in graph.node:
-        if name in node.output and node.op_type == "Constant":
-            (attribute,) = node.attribute
-            value = onnx.helper.get_attribute_value(attribute)
-            return float((to_array(value) if isinstance(value, TensorProto) else np.asarray(value)).item())
-    raise ArtefactError(f"{source}: the IoU threshold of its NMS is no constant; export it again")
 
 
 def _expect(node: NodeProto, kind: str) -> NodeProto:
@@ -168,9 +157,9 @@ def _suppression(iou_threshold: float, passes: int, candidates: int, opset: int)
     return cast(torch.onnx.ONNXProgram, program).model_proto
 
 
-def _connected(part: ModelProto, block: _Block, prefix: str) -> list[NodeProto]:
+def _connected(part: ModelProto, block: _Block) -> list[NodeProto]:
     """The nodes of the exported part, reading and writing the values of the graph that they are put into."""
-    names = {f"{prefix}{name}": value for name, value in block._asdict().items()}
+    names = {f"{_PREFIX}{name}": value for name, value in block._asdict().items()}
     for node in part.graph.node:
         for values in (node.input, node.output):
             values[:] = [names.get(value, value) for value in values]

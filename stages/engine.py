@@ -1,9 +1,9 @@
-"""Build a model's TensorRT engines for the GPU that is here, or say why there are none."""
+"""Build TensorRT engines of a model's artefacts for the GPU that is here, or say why there are none."""
 
 import argparse
 from collections.abc import Sequence
 
-from deploy.engine import build_engines, engine_precisions
+from deploy.engine import PRECISIONS, build_engines
 from pipeline.cli import stage_main
 from pipeline.layout import TIMING_CACHES, artefact_file, engine_dir, report_file
 from pipeline.settings import load_params
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = parser.parse_args(argv).model
     record = build_engines(
         model,
-        graphs=[artefact_file(model, precision) for precision in engine_precisions()],
+        graphs=[artefact_file(model, precision) for precision in PRECISIONS],
         settings=load_params().engine,
         folder=engine_dir(model),
         timing_caches=TIMING_CACHES,

@@ -15,7 +15,7 @@ from onnx.helper import make_node
 from deploy.backends.tensorrt_module import import_tensorrt
 from deploy.calibration import activation_ranges
 from deploy.detector import DeployableDetector
-from deploy.engine import engine_precisions
+from deploy.engine import PRECISIONS
 from deploy.engine_builder import BuildOptions, build_plan
 from deploy.engine_file import Profile
 from deploy.errors import ArtefactError
@@ -69,7 +69,7 @@ def trt() -> Any:
     return import_tensorrt()
 
 
-@pytest.mark.parametrize("precision", engine_precisions())
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_family_builds_in_every_precision(trt: Any, graphs: dict[str, Path], precision: str) -> None:
     plan = build_plan(trt, read_portable(graphs[precision], passes=16), OPTIONS, precision)
     assert len(plan.content) > 100_000

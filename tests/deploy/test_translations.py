@@ -67,7 +67,7 @@ def exported(module: Selection, passes: int) -> bytes:
     )
     model = program.model_proto
     if passes:
-        replace_nms(model, passes, "selection")
+        replace_nms(model, module.threshold, passes, "selection")
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
