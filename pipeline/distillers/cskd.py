@@ -4,7 +4,7 @@ Source: CSKD, released code of swkdn16/CSKD. docs/methods.md has the equations, 
 does that one would not expect.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,22 +14,13 @@ from torch import Tensor, nn
 from pipeline.detectors import Assignment, Batch, Family, family_of
 from pipeline.detectors.family import Branches
 from pipeline.detectors.flow import LossDict
+from pipeline.distillers.cskd_arguments import Pair, frames_of, neck_weights, weight_pair
 from pipeline.distillers.cskd_assistant import Predictors, Taught, assistant_losses
-from pipeline.distillers.cskd_blocks import Levels, NeckBlock, NeckWeights, Switches, TowerBlock, compare_predictions
-from pipeline.distillers.cskd_losses import Weights
-from pipeline.distillers.cskd_regions import Annotated, Size
+from pipeline.distillers.cskd_blocks import Levels, NeckBlock, Switches, TowerBlock, compare_predictions
+from pipeline.distillers.cskd_regions import Annotated
 from pipeline.distillers.method import Method, View
 from pipeline.distillers.preflight import check_cskd, tower_pairs, tower_widths
 from pipeline.errors import RecipeError
-
-Pair = Sequence[float]
-"""Weight of the guided squared error, and weight of the cosine distances."""
-
-FRAMES: dict[str, Callable[[Batch], list[Size]]] = {
-    "image": lambda batch: batch.image_shapes,
-    "batch": lambda batch: [batch.input_shape] * len(batch.image_shapes),
-}
-"""What a box is measured in before it is drawn on a level, by the argument ``box_frame``."""
 
 _KEYS = {"ctr": "center"}
 
@@ -89,14 +80,8 @@ class CSKD(Method):
         super().__init__()
         self._family: Family = family_of(teacher)
         published = self._family.published_cskd
-        if box_frame not in FRAMES:
-            raise RecipeError(f"CSKD: box_frame is {box_frame!r}; choose one of {list(FRAMES)}")
-        self._frames = FRAMES[box_frame]
-        neck = NeckWeights(
-            weight_pair("neck_weight", neck_weight, published.neck),
-            weight_pair("roi_weight", roi_weight, published.neck),
-            weight_pair("mask_weight", mask_weight, published.neck),
-        )
+        self._frames = frames_of(box_frame)
+        neck = neck_weights(neck_weight, roi_weight, mask_weight, published.neck)
         branches = {
             "cls": weight_pair("cls_branch_weight", cls_branch_weight, published.branch),
             "reg": weight_pair("reg_branch_weight", reg_branch_weight, published.branch),
@@ -202,16 +187,6 @@ class CSKD(Method):
     def _assist(self, taught: Taught) -> dict[str, Levels]:
         losses = assistant_losses(taught, self.gamma, self.alpha)
         return {name: [self.assistant_weight * loss for loss in levels] for name, levels in losses.items()}
-
-
-def weight_pair(name: str, given: Pair | None, published: Pair) -> Weights:
-    """The weights of an argument of that name; raises :class:`RecipeError` if they are not two."""
-    pair = published if given is None else given
-    if not isinstance(pair, Sequence) or len(pair) != 2:
-        raise RecipeError(
-            f"CSKD: {name} is {pair!r}; give two numbers: of the squared error and of the cosine distance"
-        )
-    return Weights(*pair)
 
 
 def _named(group: str, losses: dict[str, Levels]) -> dict[str, Levels]:

@@ -24,8 +24,8 @@ from pipeline.detectors.faster_rcnn import (
     sample_regions,
 )
 from pipeline.detectors.flow import LossDict
-from pipeline.distillers.cskd import FRAMES, Pair, weight_pair
-from pipeline.distillers.cskd_blocks import Levels, NeckBlock, NeckWeights, Switches
+from pipeline.distillers.cskd_arguments import Pair, frames_of, neck_weights, weight_pair
+from pipeline.distillers.cskd_blocks import Levels, NeckBlock, Switches
 from pipeline.distillers.cskd_regions import Annotated
 from pipeline.distillers.cskd_stages import ProposalBlock, Proposed, RegionBlock, RegionWeights
 from pipeline.distillers.method import Method, View
@@ -86,18 +86,12 @@ class TwoStageCSKD(Method):
         box_frame: str = "image",
     ) -> None:
         super().__init__()
-        if box_frame not in FRAMES:
-            raise RecipeError(f"CSKD: box_frame is {box_frame!r}; choose one of {list(FRAMES)}")
         check_cskd_two_stage(student, teacher)
         object.__setattr__(self, "_student", student)
         object.__setattr__(self, "_teacher", teacher)
-        self._frames = FRAMES[box_frame]
+        self._frames = frames_of(box_frame)
         switches = Switches(detach_guidance, count_outside)
-        neck = NeckWeights(
-            weight_pair("neck_weight", neck_weight, _MAPS),
-            weight_pair("roi_weight", roi_weight, _MAPS),
-            weight_pair("mask_weight", mask_weight, _MAPS),
-        )
+        neck = neck_weights(neck_weight, roi_weight, mask_weight, _MAPS)
         levels = len(student.rpn_head.prior_generator.strides)
         widths = (int(student.rpn_head.in_channels), int(teacher.rpn_head.in_channels))
         looks_at_neck = any(any(weights) for weights in neck)
