@@ -14,7 +14,7 @@ from deploy.backends.cuda_device import find_device
 from deploy.backends.tensorrt_module import import_tensorrt, version_of
 from deploy.engine_builder import BuildOptions, build_plan
 from deploy.engine_file import SUFFIX, EngineHeader, Profile, Target, pack
-from deploy.errors import BackendUnavailable
+from deploy.errors import BackendUnavailable, NoPortableForm
 from deploy.portable import read_portable
 from pipeline.deploy_records import EngineBuild, EngineRecord, EngineTarget
 from pipeline.deploy_settings import EngineSettings
@@ -39,7 +39,7 @@ def build_engines(
         timing_caches: where kernel timings are kept from build to build, one file a GPU, driver and TensorRT version.
 
     Returns:
-        What was built, or why nothing was: no CUDA device, or no TensorRT.
+        What was built, or why nothing was: no CUDA device, no TensorRT, or a detector that has no portable form.
 
     Raises:
         ArtefactError: a file is no artefact of this project, or TensorRT does not build one of its operators.
@@ -53,10 +53,16 @@ def build_engines(
             builds = [_build_record(graph, precisions[graph], reason=str(error)) for graph in graphs]
             return _record(model, None, settings, builds)
         here = Target(device.name, device.compute_capability, device.driver, version_of(trt))
+        cache = _timing_cache(timing_caches, here)
         builds = []
         for graph in graphs:
             started = perf_counter()
-            content = _build(trt, graph, settings, here, _timing_cache(timing_caches, here))
+            try:
+                content = _build(trt, graph, settings, here, cache)
+            except NoPortableForm as error:
+                logger.info("%s: not built: %s", model, error)
+                builds.append(_build_record(graph, precisions[graph], reason=str(error)))
+                continue
             seconds = perf_counter() - started
             name = f"{graph.stem}{SUFFIX}"
             write_atomic(scratch / name, content)
@@ -68,7 +74,8 @@ def build_engines(
                 "build_seconds": seconds,
             }
             builds.append(build.model_copy(update=written))
-        return _record(model, here, settings, builds)
+        is_any_built = any(build.status == "built" for build in builds)
+        return _record(model, here if is_any_built else None, settings, builds)
 
 
 def _build(trt: Any, graph: Path, settings: EngineSettings, here: Target, cache: Path) -> bytes:

@@ -5,6 +5,10 @@ class ArtefactError(Exception):
     """An artefact is missing, damaged or foreign; the message names the file and the cure."""
 
 
+class NoPortableForm(ArtefactError):
+    """An artefact is sound, and no TensorRT engine can be built from it; other backends run it."""
+
+
 class ImageError(Exception):
     """An image cannot be read; the message names the file and the reason."""
 

@@ -20,7 +20,7 @@ from onnx import GraphProto, ModelProto, NodeProto
 from torch import Tensor, nn
 
 from deploy.artefact import read_spec
-from deploy.errors import ArtefactError
+from deploy.errors import ArtefactError, NoPortableForm
 from deploy.nms import nms_keep_in_passes
 
 MOST_CANDIDATES = 3840
@@ -58,6 +58,7 @@ def read_portable(graph: Path, passes: int) -> ModelProto:
     Raises:
         ArtefactError: the file is no artefact of this project, its NMS is not the one that the export writes, or it
             takes more candidates than TensorRT's TopK gives.
+        NoPortableForm: it holds a two-stage detector.
     """
     spec = read_spec(graph)
     if spec.max_candidates > MOST_CANDIDATES:
@@ -96,7 +97,7 @@ def _find_block(graph: GraphProto, source: str) -> _Block:
     """Walk from the operator to what ``nms_keep`` of ``deploy/translations.py`` reads, and to its mask."""
     makers = {name: node for node in graph.node for name in node.output}
     if any(node.op_type == "RoiAlign" for node in graph.node):
-        raise ArtefactError(
+        raise NoPortableForm(
             f"{source}: a two-stage detector, whose RoiAlign and NonZero have no portable form; run it with ONNX "
             "Runtime or OpenVINO, or ship a single-stage detector"
         )

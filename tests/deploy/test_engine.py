@@ -86,6 +86,22 @@ def test_an_engine_says_where_it_runs_and_what_it_was_built_from(
     assert [path.name for path in (tmp_path / "timing").iterdir()] == ["NVIDIA-L4_580-65-06_tensorrt-10-9-0-34.timing"]
 
 
+def test_a_two_stage_detector_is_recorded_as_not_built(
+    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(artefact)
+    model.graph.node.append(onnx.helper.make_node("RoiAlign", ["maps", "rois", "images"], ["pooled"]))
+    two_stage = tmp_path / "tiny.onnx"
+    onnx.save(model, two_stage)
+    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
+    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
+    record = build_engines("tiny", [two_stage], SETTINGS, tmp_path / "engines", tmp_path / "timing")
+    (build,) = record.engines
+    assert (record.target, build.status, build.file) == (None, "not built", None)
+    assert "a two-stage detector" in build.reason
+    assert list((tmp_path / "engines").iterdir()) == []
+
+
 def test_nodes_that_the_messages_name() -> None:
     graph = onnx.parser.parse_graph("agraph (float[1] x) => (float[1] y) { a = Abs(x) b = Neg(a) y = Abs(b) }")
     for node, name in zip(graph.node, ("node_1", "node_12", ""), strict=True):
