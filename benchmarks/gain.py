@@ -10,11 +10,11 @@ study that was stopped goes on. Needs the data set, the recipes and the teacher:
 
 import argparse
 import hashlib
-import logging
 import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,6 @@ from pathlib import Path
 from scipy import stats
 from tqdm import tqdm
 
-from pipeline.checkpoints import load_detector
 from pipeline.cli import stage_main
 from pipeline.errors import PipelineError
 from pipeline.evaluation.model import evaluate_model
@@ -31,7 +30,8 @@ from pipeline.recipes import load_resolved
 from pipeline.records import DatasetRecord, Record
 from pipeline.settings import EvaluateSettings, Params, load_params
 from pipeline.storage import sha256_of, write_atomic
-from pipeline.training import TrainingJob, train
+from pipeline.student import student_job
+from pipeline.training import train
 from pipeline.training.fingerprint import discard
 
 OUT = Path("build/gain")
@@ -137,14 +137,10 @@ def measure(params: Params, student: str, seed: int, out: Path) -> GainRun:
     resolved = out / f"{name}.json"
     write_atomic(resolved, recipe_file(student).read_text(encoding="utf-8"))
     recipe = load_resolved(resolved)
-    teacher = None
-    if recipe.method != "none":
-        weights = weights_file(TEACHER)
-        teacher = (load_detector(load_resolved(recipe_file(TEACHER)), weights), weights)
-    settings = params.train.model_copy(update={"seed": seed})
-    job = TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, settings, teacher)
+    job = student_job(recipe, params.train.model_copy(update={"seed": seed}))
     trained = out / f"{name}.safetensors"
     record = train(job, trained)
+    assert record is not None, "one process trains, and it is the first"
     # The bootstrap over images plays no part here: the spread is that of the seeds.
     once = params.model_copy(update={"evaluate": EvaluateSettings(split=params.evaluate.split, resamples=1)})
     evaluation = evaluate_model(recipe, trained, DATASET, once, out / f"{name}.detections.json")
@@ -154,8 +150,8 @@ def measure(params: Params, student: str, seed: int, out: Path) -> GainRun:
         seed=seed,
         key=run_key(params, student, seed),
         split=params.evaluate.split,
-        val_ap=record.best_val_ap or 0.0,
-        ap=evaluation.accuracy.numbers.ap or 0.0,
+        val_ap=_present(record.best_val_ap, "val"),
+        ap=_present(evaluation.accuracy.numbers.ap, params.evaluate.split),
         iterations=record.iterations,
         seconds=record.seconds,
     )
@@ -174,7 +170,7 @@ def finished(params: Params, student: str, seed: int, out: Path) -> GainRun | No
 
 
 @stage_main
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the study, or one run of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1 (%(default)s)")
@@ -194,19 +190,28 @@ def main(argv: list[str] | None = None) -> None:
         raise PipelineError(
             f"--students: {unknown} are no keys of params.yaml: students; known: {list(params.students)}"
         )
+    study(params, students, arguments.seeds, arguments.jobs, out)
+
+
+def study(params: Params, students: list[str], seeds: int, jobs: int, out: Path) -> None:
+    """Make the runs that are not on record yet and print the table of all.
+
+    Raises:
+        PipelineError: a run failed; the table of the others is written all the same.
+    """
     # Seed by seed, so that a study that is stopped has whole pairs.
-    runs = [(name, seed) for seed in range(arguments.seeds) for name in students]
-    missing = [(name, seed) for name, seed in runs if finished(params, name, seed, out) is None]
-    with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(missing), desc="gain", unit="run") as bar:
-        for done in [pool.submit(_start, name, seed, out, arguments.jobs) for name, seed in missing]:
-            done.add_done_callback(lambda _: bar.update())
-    present = [run for name, seed in runs if (run := finished(params, name, seed, out)) is not None]
-    if len(present) < len(runs):
-        logging.getLogger(__name__).warning("%d of %d runs failed; see %s", len(runs) - len(present), len(runs), out)
-    if present:
-        text = table(sorted(present, key=lambda run: students.index(run.student)), params.report.baseline)
+    runs = [(name, seed) for seed in range(seeds) for name in students]
+    missing = [run for run in runs if finished(params, *run, out) is None]
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(missing), desc="gain", unit="run") as bar:
+        for started in [pool.submit(_start, *run, out, jobs) for run in missing]:
+            started.add_done_callback(lambda _: bar.update())
+    records = {run: finished(params, *run, out) for run in runs}
+    if present := [record for record in records.values() if record]:
+        text = table(sorted(present, key=lambda record: students.index(record.student)), params.report.baseline)
         write_atomic(out / "gain.md", text)
         print(text)
+    if failed := [f"{out}/{name}-seed{seed}.log" for (name, seed), record in records.items() if record is None]:
+        raise PipelineError(f"{len(failed)} of {len(runs)} runs failed; these say why: {', '.join(failed)}")
 
 
 def _start(student: str, seed: int, out: Path, jobs: int) -> None:
@@ -221,6 +226,12 @@ def _start(student: str, seed: int, out: Path, jobs: int) -> None:
         )
 
 
+def _present(ap: float | None, split: str) -> float:
+    if ap is None:
+        raise PipelineError(f"the {split} split has no box to find, so there is no AP to compare")
+    return ap
+
+
 def _mean(runs: list[GainRun], field: str) -> str:
     values = [getattr(run, field) for run in runs]
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
@@ -228,10 +239,10 @@ def _mean(runs: list[GainRun], field: str) -> str:
 
 
 def _difference(runs: list[GainRun], baseline: list[GainRun], field: str) -> str:
-    pairs = [{run.seed: getattr(run, field) for run in each} for each in (runs, baseline)]
-    if not pairs[0].keys() & pairs[1].keys():
+    mine, theirs = ({run.seed: float(getattr(run, field)) for run in each} for each in (runs, baseline))
+    if not mine.keys() & theirs.keys():
         return ""
-    gain = paired_gain(*pairs)
+    gain = paired_gain(mine, theirs)
     return f"{gain.mean:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"
 
 

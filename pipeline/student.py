@@ -12,13 +12,22 @@ from pipeline.layout import (
     validation_file,
     weights_file,
 )
-from pipeline.recipes import load_resolved
+from pipeline.recipes import Recipe, load_resolved
 from pipeline.records import DatasetRecord
-from pipeline.settings import Params
+from pipeline.settings import Params, TrainSettings
 from pipeline.storage import fresh_directory
 from pipeline.training import TrainingJob, train
 from pipeline.training.curves import write_curves
 from pipeline.training.fingerprint import discard
+
+
+def student_job(recipe: Recipe, settings: TrainSettings) -> TrainingJob:
+    """The training of a student on the prepared data set, with the accepted teacher where its recipe has a method."""
+    teacher = None
+    if recipe.method != "none":
+        weights = weights_file(TEACHER)
+        teacher = (load_detector(load_resolved(recipe_file(TEACHER)), weights), weights)
+    return TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, settings, teacher)
 
 
 def distil_student(params: Params, name: str) -> None:
@@ -33,12 +42,7 @@ def distil_student(params: Params, name: str) -> None:
     """
     if name not in params.students:
         raise SettingsError(f"params.yaml: students has no {name!r}; known: {sorted(params.students)}")
-    recipe = load_resolved(recipe_file(name))
-    teacher = None
-    if recipe.method != "none":
-        weights = weights_file(TEACHER)
-        teacher = (load_detector(load_resolved(recipe_file(TEACHER)), weights), weights)
-    job = TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, params.train, teacher)
+    job = student_job(load_resolved(recipe_file(name)), params.train)
     target = weights_file(name)
     trained = job.work_dir / target.name
     record = train(job, trained)
