@@ -71,17 +71,24 @@ class Case:
         """One training step."""
         self.distiller.train_step(self.data, self.wrapper)
 
-    def look(self) -> None:
-        """The teacher's forward pass."""
+    def teacher_alone(self) -> Callable[[], None]:
+        """The teacher's forward pass as a function; normalisation of the images is part of the student's step."""
         inputs = self.distiller.data_preprocessor(self.data, True)["inputs"]
-        with self.wrapper.optim_context(self.distiller):
-            self.distiller._look(inputs.contiguous(memory_format=torch.channels_last))
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+
+        def run() -> None:
+            with self.wrapper.optim_context(self.distiller):
+                self.distiller._look(inputs)
+
+        return run
 
     def method_alone(self) -> Callable[[], None]:
         """The methods' losses, forward and backward, as a function of recorded views."""
         calls: list[tuple[Any, tuple[Any, ...]]] = []
         with patched_losses(self.distiller, calls):
             self.step()
+        # Cut off from the step's graph, which would stay in memory with them.
+        calls = [(method, (leaves(student), *rest)) for method, (student, *rest) in calls]
 
         def run() -> None:
             with self.wrapper.optim_context(self.distiller):
@@ -96,7 +103,7 @@ class Case:
 
 def flat(losses: dict[str, Any]) -> dict[str, Tensor]:
     """Lists of levels summed."""
-    return {name: sum(value) if isinstance(value, list) else value for name, value in losses.items()}
+    return {name: torch.stack(value).sum() if isinstance(value, list) else value for name, value in losses.items()}
 
 
 @contextmanager
@@ -188,7 +195,7 @@ def measure(arguments: argparse.Namespace, precision: str) -> list[str]:
     for case in cases:
         runs |= {
             (case.name, "step"): case.step,
-            (case.name, "teacher"): case.look,
+            (case.name, "teacher"): case.teacher_alone(),
             (case.name, "method"): case.method_alone(),
         }
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
