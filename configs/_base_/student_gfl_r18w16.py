@@ -21,7 +21,7 @@ model = dict(
     ),
     bbox_head=dict(in_channels=64, stacked_convs=2, feat_channels=64),
 )
-# The best of 1e-3, 3e-3, 6e-3 and 12e-3 for the twin, on the val split (docs/results.md).
+# The best of 3e-3, 6e-3 and 12e-3 for the twin, on the val split (docs/results.md).
 optim_wrapper = dict(optimizer=dict(lr=6e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=100),

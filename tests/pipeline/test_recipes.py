@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.distillers import build_methods, build_schedule
 from pipeline.errors import RecipeError
 from pipeline.recipes import (
     build_detector,
@@ -17,11 +18,15 @@ from pipeline.recipes import (
 )
 from pipeline.records import DatasetRecord
 
-CROSSKD = Path("configs/students/crosskd_gfl_mobilenetv2_r18w16_embedded.py")
-EMBEDDED = {
-    name: CROSSKD.with_name(CROSSKD.name.replace("crosskd", name)) for name in ("crosskd", "crosskd_pkd", "cskd")
-}
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
+TEACHER = Path("configs/teachers/gfl_mobilenetv2_embedded.py")
+EMBEDDED = {
+    "crosskd_gfl_mobilenetv2_r18w16_embedded": (TWIN, "CrossKD"),
+    "crosskd_pkd_gfl_mobilenetv2_r18w16_embedded": (TWIN, "CrossKD PKD"),
+    "cskd_gfl_mobilenetv2_r18w16_embedded": (TWIN, "CSKD"),
+    "crosskd_gfl_mobilenetv2_mobilenetv2_embedded": (TWIN.with_name("twin_gfl_mobilenetv2_embedded.py"), "CrossKD"),
+}
+CROSSKD = TWIN.with_name("crosskd_gfl_mobilenetv2_r18w16_embedded.py")
 
 
 @pytest.fixture
@@ -31,13 +36,30 @@ def dataset() -> DatasetRecord:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "methods"), [("crosskd", "CrossKD"), ("crosskd_pkd", "CrossKD PKD"), ("cskd", "CSKD")]
-)
-def test_twin_and_student_differ_in_the_method_only(dataset: DatasetRecord, name: str, methods: str) -> None:
-    twin, student = (resolve(path, dataset, {})["config"] for path in (TWIN, EMBEDDED[name]))
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_twin_and_student_differ_in_the_method_only(dataset: DatasetRecord, name: str) -> None:
+    path, methods = EMBEDDED[name]
+    twin, student = (resolve(each, dataset, {})["config"] for each in (path, TWIN.with_name(f"{name}.py")))
     assert [method["type"] for method in student.pop("distillation")["methods"]] == methods.split()
     assert student == twin
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_an_embedded_recipe_fits_the_embedded_teacher(dataset: DatasetRecord, name: str, tmp_path: Path) -> None:
+    recipes = []
+    for file in (TWIN.with_name(f"{name}.py"), TEACHER):
+        write_resolved(tmp_path / f"{file.stem}.json", resolve(file, dataset, {}))
+        recipes.append(load_resolved(tmp_path / f"{file.stem}.json"))
+    student, teacher = map(build_detector, recipes)
+    distillation = recipes[0].config.distillation
+    build_methods(distillation.methods, student, teacher)
+    end = build_schedule(distillation.get("schedule", {})).decay_end
+    assert end is None or end < recipes[0].config.train_cfg.max_iters
+
+
+def test_the_embedded_recipes_are_all_held_against_their_twins() -> None:
+    found = {path.stem for path in TWIN.parent.glob("*_embedded.py")}
+    assert found == {*EMBEDDED, *(twin.stem for twin, _ in EMBEDDED.values())}
 
 
 @pytest.mark.parametrize(
