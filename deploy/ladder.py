@@ -20,7 +20,7 @@ from pipeline.deploy_settings import BenchmarkSettings
 from pipeline.errors import GateError, SettingsError
 from pipeline.evaluation import evaluate_detections, paired_difference
 from pipeline.evaluation.inputs import read_results
-from pipeline.records import Bootstrap, EvaluationRecord, Interval
+from pipeline.records import AccuracyRecord, Bootstrap, EvaluationRecord, Interval
 from pipeline.settings import EvaluateSettings, Gates
 from pipeline.storage import sha256_of
 
@@ -113,8 +113,7 @@ def measure_rung(
         status="not run" if outcome.reason else "ok",
         reason=outcome.reason,
         threads=outcome.threads,
-        # The resamples have served; thousands of numbers a rung would tell nobody more.
-        accuracy=accuracy.model_copy(update={"bootstrap": None}) if accuracy else None,
+        accuracy=_without_draws(accuracy) if accuracy else None,
         map_drop=None if ap is None or torch_ap is None else torch_ap - ap,
         map_drop_interval=interval,
         worst_class=worst_class(reference, accuracy) if accuracy else None,
@@ -123,6 +122,12 @@ def measure_rung(
         load_ms=outcome.load_ms,
         peak_memory_bytes=outcome.peak_memory_bytes,
     )
+
+
+def _without_draws(accuracy: AccuracyRecord) -> AccuracyRecord:
+    """The draws have served; thousands of numbers a rung would tell nobody more than their interval does."""
+    bootstrap = accuracy.bootstrap.model_copy(update={"ap": []}) if accuracy.bootstrap else None
+    return accuracy.model_copy(update={"bootstrap": bootstrap})
 
 
 def _same_resamples(bootstrap: Bootstrap | None) -> EvaluateSettings | None:

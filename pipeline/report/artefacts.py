@@ -64,7 +64,7 @@ def rung_table(results: Results) -> Table:
 
 
 def cost_table(results: Results) -> Table:
-    """Model × artefact × backend: what the file weighs, what loading and running it costs, or why it did not run."""
+    """Model × artefact × backend that ran: what the file weighs, and what loading and running it costs."""
     columns = (
         text("Model"),
         text("Rung"),
@@ -73,21 +73,30 @@ def cost_table(results: Results) -> Table:
         number("threads"),
         number("load, ms"),
         number("memory, MB"),
-        text("version, or why not run"),
+        text("version"),
     )
     rows = tuple(
         _cost_row(model.name, run, {item.precision: item.file_size for item in model.benchmark.artefacts})
         for model in results.models
         if model.benchmark
         for run in model.benchmark.runs
+        if run.status == "ok"
     )
     return Table(columns, rows)
 
 
+def not_run_table(results: Results) -> Table:
+    """Backends that did not run here and why, each reason once with the models that it holds for."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for model in results.models:
+        for run in model.benchmark.runs if model.benchmark else []:
+            if run.status != "ok":
+                models.setdefault((run_title(run), run.reason), []).append(model.name)
+    columns = (text("Backend"), text("not run for"), text("why"))
+    return Table(columns, tuple(row(title, ", ".join(names), why) for (title, why), names in models.items()))
+
+
 def _cost_row(model: str, run: BackendRun, sizes: dict[str, int]) -> Row:
-    if run.status != "ok":
-        missing = [formats.MISSING] * 5
-        return row(model, run_title(run), *missing, f"not run: {run.reason}")
     return row(
         model,
         run_title(run),

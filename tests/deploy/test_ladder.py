@@ -98,7 +98,9 @@ def test_a_rung_is_compared_class_by_class_box_by_box_and_with_an_interval(recor
     assert run.boxes.mean_score_difference > 0.5
     assert run.map_drop_interval is not None
     assert run.map_drop_interval.low <= run.map_drop <= run.map_drop_interval.high <= 0
-    assert run.accuracy.bootstrap is None, "the resamples are not kept"
+    assert run.accuracy.bootstrap is not None
+    assert run.accuracy.bootstrap.ap == [], "the draws are not kept, their interval is"
+    assert run.accuracy.bootstrap.interval.low <= run.accuracy.bootstrap.interval.high
 
 
 def test_bf16_is_a_rung_of_the_fp32_file_alone() -> None:

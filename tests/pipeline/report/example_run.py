@@ -336,6 +336,11 @@ def _precision(model: Model) -> PrecisionRecord:
     )
 
 
+def _without_draws(accuracy: AccuracyRecord) -> AccuracyRecord:
+    bootstrap = accuracy.bootstrap and accuracy.bootstrap.model_copy(update={"ap": []})
+    return accuracy.model_copy(update={"bootstrap": bootstrap})
+
+
 def _run(artefact: str, backend: str, version: str, milliseconds: float, accuracy: AccuracyRecord) -> BackendRun:
     is_exact = artefact == "fp32"
     return BackendRun(
@@ -347,7 +352,7 @@ def _run(artefact: str, backend: str, version: str, milliseconds: float, accurac
         status="ok",
         reason="",
         threads=2,
-        accuracy=accuracy.model_copy(update={"bootstrap": None}),
+        accuracy=_without_draws(accuracy),
         map_drop=0.003 if is_exact else 0.42,
         map_drop_interval=Interval(low=-0.01, high=0.02, confidence=0.95) if is_exact else None,
         worst_class=ClassDrop(name="7", drop=0.01 if is_exact else 1.9),
