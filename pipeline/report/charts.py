@@ -194,10 +194,10 @@ def _loss(term: str) -> Callable[[TrainingRecord], Iterator[tuple[int, float | N
 
 
 def trade_off_alt(results: Results) -> str:
-    """The trade-off chart in words."""
+    """The labelled points of the trade-off chart in words; the ladder has them all."""
     described = [
         f"{point.model} under {point.backend}: {formats.points(point.ap)} mAP at "
         f"{formats.milliseconds(point.latency)} ms"
-        for point in trade_off_points(results)
+        for point in front(trade_off_points(results))
     ]
     return "mAP of the artefacts over latency. " + ("; ".join(described) or "No artefact was measured") + "."
