@@ -3,6 +3,10 @@
 Parts are the student's own training step, the teacher's forward pass, and the method alone (its losses, forward and
 backward, on recorded features). Cases take turns, medians are shown; images and boxes are random, weights too.
 
+``plain`` is fp32 as a training without this project's means would run it: images and weights in PyTorch's usual order,
+the teacher's batch norm not folded. Memory is what a step adds to what lies in memory before it (weights and all); the
+bar beside it is the student's own step, one level of the method alone (the largest, by its share of cells) and 10 %.
+
     python -m benchmarks.distill_step                                     # the embedded pair, 256 px, batch 8
     python -m benchmarks.distill_step --teacher T.py --students S.py ... --size 800 1333 --batch 2
 """
@@ -42,6 +46,7 @@ from mmdet.utils import register_all_modules  # isort: skip
 STUDENTS = Path("configs/students")
 TEACHER = Path("configs/teachers/gfl_mobilenetv2_embedded.py")
 TWIN = "student alone"
+PLAIN = "plain"
 
 
 class Case:
@@ -51,21 +56,25 @@ class Case:
         recipe: file of the student's recipe.
         teacher: its stock teacher, batch norm folded as in training; none for the student alone.
         data: what the data loader would give.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``plain``, ``fp32``, ``bf16`` or ``fp16``.
         device: where it runs.
     """
 
     def __init__(self, recipe: Path, teacher: Any, data: dict[str, Any], precision: str, device: torch.device) -> None:
         config = Config.fromfile(str(recipe))
         self.name = TWIN if teacher is None else method_name(config)
-        self.data, self.device = data, device
+        self.data, self.device, self.largest_level = data, device, 1.0
         torch.manual_seed(0)
         student = MODELS.build(without_pretrained(ConfigDict(config.model)))
         methods = [] if teacher is None else build_methods(config.distillation.methods, student, teacher)
         self.distiller = Distiller(student, teacher, methods).to(device).train()
-        self.distiller.use_channels_last()
+        self.memory_format = torch.contiguous_format if precision == PLAIN else torch.channels_last
+        if precision != PLAIN:
+            self.distiller.use_channels_last()
         optimizer = torch.optim.SGD(self.distiller.parameters(), lr=1e-6)
-        self.wrapper = AutocastOptimWrapper(device.type, precision, optimizer=optimizer)
+        self.wrapper = AutocastOptimWrapper(
+            device.type, "fp32" if precision == PLAIN else precision, optimizer=optimizer
+        )
 
     def step(self) -> None:
         """One training step."""
@@ -74,7 +83,7 @@ class Case:
     def teacher_alone(self) -> Callable[[], None]:
         """The teacher's forward pass as a function; normalisation of the images is part of the student's step."""
         inputs = self.distiller.data_preprocessor(self.data, True)["inputs"]
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = inputs.contiguous(memory_format=self.memory_format)
 
         def run() -> None:
             with self.wrapper.optim_context(self.distiller):
@@ -89,6 +98,8 @@ class Case:
             self.step()
         # Cut off from the step's graph, which would stay in memory with them.
         calls = [(method, (leaves(student), *rest)) for method, (student, *rest) in calls]
+        cells = [level.shape[-2] * level.shape[-1] for level in calls[0][1][0].features]
+        self.largest_level = max(cells) / sum(cells)
 
         def run() -> None:
             with self.wrapper.optim_context(self.distiller):
@@ -188,7 +199,9 @@ def measure(arguments: argparse.Namespace, precision: str) -> list[str]:
     first = Config.fromfile(str(arguments.students[0]))
     data = random_batch(arguments.batch, tuple(arguments.size), first.model.bbox_head.num_classes)
     config = Config.fromfile(str(arguments.teacher))
-    teacher = fuse_conv_bn(MODELS.build(without_pretrained(ConfigDict(config.model))).eval())
+    teacher = MODELS.build(without_pretrained(ConfigDict(config.model))).eval()
+    if precision != PLAIN:
+        teacher = fuse_conv_bn(teacher)
     alone = Case(arguments.students[0], None, data, precision, device)
     cases = [Case(path, teacher, data, precision, device) for path in arguments.students]
     runs: dict[tuple[str, str], Callable[[], None]] = {(TWIN, "step"): alone.step}
@@ -209,13 +222,14 @@ def measure(arguments: argparse.Namespace, precision: str) -> list[str]:
     median = {key: statistics.median(values) for key, values in seconds.items()}
     highest = {key: max(values) / 2**20 for key, values in memory.items()}
     base = (TWIN, "step")
-    rows = [[precision, TWIN, _rate(arguments.batch, median[base]), "", "", "", "", f"{highest[base]:.0f}"]]
+    rows = [[precision, TWIN, _rate(arguments.batch, median[base]), "", "", "", "", f"{highest[base]:.0f}", ""]]
     for case in cases:
         step, look, method = (median[case.name, part] for part in ("step", "teacher", "method"))
         ratio = step / (median[base] + look + method)
         parts = [f"{1000 * part:.0f}" for part in (step, look, method)]
         cells = [precision, case.name, _rate(arguments.batch, step), *parts, f"{ratio:.2f}"]
-        rows.append([*cells, f"{highest[case.name, 'step']:.0f}"])
+        bar = 1.1 * (highest[base] + case.largest_level * highest[case.name, "method"])
+        rows.append([*cells, f"{highest[case.name, 'step']:.0f}", f"{bar:.0f}"])
     rows[0][3] = f"{1000 * median[base]:.0f}"
     return [f"| {' | '.join(row)} |" for row in rows]
 
@@ -228,11 +242,13 @@ def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", type=Path, default=TEACHER, help="recipe of the teacher (%(default)s)")
-    embedded = sorted(path for path in STUDENTS.glob("*_embedded.py") if not path.name.startswith("twin"))
+    embedded = sorted(path for path in STUDENTS.glob("*_r18w16_embedded.py") if not path.name.startswith("twin"))
     parser.add_argument("--students", type=Path, nargs="+", default=embedded, help="recipes with methods")
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--batch", type=int, default=8, help="images a step (%(default)s)")
-    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16", "fp16"])
+    parser.add_argument(
+        "--precisions", nargs="+", default=[PLAIN, "fp32", "bf16"], choices=[PLAIN, "fp32", "bf16", "fp16"]
+    )
     parser.add_argument("--rounds", type=int, default=7, help="measured steps of each case (%(default)s)")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them (%(default)s)")
     arguments = parser.parse_args()
@@ -240,8 +256,9 @@ def main() -> None:
     lines = [row for precision in arguments.precisions for row in measure(arguments, precision)]
     height, width = arguments.size
     print(f"{height}x{width}, batch {arguments.batch}, {os.cpu_count()} cores, torch {torch.__version__}")
-    print("| precision | step of | images/s | step, ms | teacher, ms | method alone, ms | step / sum of parts | MiB |")
-    print("|---|---|---|---|---|---|---|---|")
+    parts = "step, ms | teacher, ms | method alone, ms | step / sum of parts"
+    print(f"| precision | step of | images/s | {parts} | MiB | bar |")
+    print("|---|---|---|---|---|---|---|---|---|")
     print("\n".join(lines))
 
 

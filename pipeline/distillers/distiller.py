@@ -121,12 +121,14 @@ class Distiller(BaseModel):
         factor = self.schedule.factor(self.iteration) if self.methods else 0.0
         if not factor:
             return flow.losses(self.student, inputs, samples)
+        # First, so that what it needs for a moment does not come on top of the student's graph.
+        known = self._look(inputs)
         with record_outputs(_tagged([method.student_taps() for method in self._each_method()])) as recorded:
             mine = flow.observed(self.student, inputs, samples)
         views = self._views(mine, recorded)
         losses, batch = mine.losses, Batch.of(inputs, samples)
-        for method, view, known in zip(self._each_method(), views, self._look(inputs), strict=True):
-            found = method.losses(view, known, mine.assignment, batch)
+        for method, view, reference in zip(self._each_method(), views, known, strict=True):
+            found = method.losses(view, reference, mine.assignment, batch)
             if taken := sorted(found.keys() & losses.keys()):
                 raise TrainingError(f"{type(method).__name__} returns {taken}, which another part already returned")
             losses |= _scaled(found, factor)
