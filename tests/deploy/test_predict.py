@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deploy.errors import ImageError
-from deploy.predict import find_images, main
+from deploy.predict import main
 
 
 @pytest.fixture
@@ -61,25 +60,12 @@ def test_bad_files_are_named_and_skipped_and_the_exit_status_says_so(artefact, p
     assert len(json.loads((tmp_path / "out/detections.json").read_text())["images"]) == 3
 
 
-def test_earlier_results_inside_the_folder_are_no_input(photos: Path) -> None:
-    out = photos / "out"
-    out.mkdir()
-    (out / "a.jpg").write_bytes(b"")
-    assert [path.name for path in find_images([photos, photos / "a.png"], out)] == ["a.png", "b.PNG", "a.jpg"]
-    assert find_images([photos], out)[-1].parent.name == "deeper"
-
-
-def test_folder_without_images_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no image files in this folder"):
-        find_images([tmp_path], tmp_path / "out")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["gone.onnx", "IMAGES"], "gone.onnx: cannot be read"),
         (["ARTEFACT", "IMAGES", "--backend", "tensorboard"], "no such backend; known: "),
-        (["ARTEFACT", "EMPTY"], "no image files in this folder"),
+        (["ARTEFACT", "EMPTY"], "no image and no video files in this folder"),
     ],
 )
 def test_what_cannot_run_says_why(arguments: list[str], message: str, artefact, photos, tmp_path) -> None:
@@ -90,7 +76,9 @@ def test_what_cannot_run_says_why(arguments: list[str], message: str, artefact, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("option", [["--score", "1.5"], ["--threads", "-1"], ["--batch", "0"], ["--score", "high"]])
+@pytest.mark.parametrize(
+    "option", [["--score", "1.5"], ["--threads", "-1"], ["--batch", "0"], ["--score", "high"], ["--every", "0"]]
+)
 def test_numbers_out_of_range_are_refused(option: list[str], artefact: Path, photos: Path, capsys) -> None:
     with pytest.raises(SystemExit) as caught:
         main([str(artefact), str(photos), *option])

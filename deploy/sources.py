@@ -1,0 +1,56 @@
+"""The files that a prediction runs on, and what their results are called."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from deploy import images, video
+from deploy.errors import ImageError
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is taken for a video: by its suffix."""
+    return path.suffix.lower() in video.SUFFIXES
+
+
+def find_sources(given: Iterable[Path], out: Path) -> list[Path]:
+    """Files as they are named, folders searched in depth for images and videos, sorted; each file once.
+
+    Hidden files, and earlier results, which may lie inside a searched folder as ``out``, are left out.
+
+    Raises:
+        ImageError: a folder holds no image and no video.
+    """
+    found: list[Path] = []
+    for source in given:
+        if source.is_dir():
+            found += _inside(source, out)
+        else:
+            found.append(source)
+    return list(dict.fromkeys(found))
+
+
+def result_names(sources: Sequence[Path], out: Path) -> dict[Path, str]:
+    """A name in ``out`` for the annotated copy of each source: no two are equal, and none is that of a source."""
+    taken = {path.name for path in sources if path.resolve().parent == out.resolve()}
+    names: dict[Path, str] = {}
+    for path in sources:
+        suffix = ".mp4" if is_video(path) else ".jpg"
+        name, number = f"{path.stem}{suffix}", 2
+        while name in taken:
+            name, number = f"{path.stem}_{number}{suffix}", number + 1
+        taken.add(name)
+        names[path] = name
+    return names
+
+
+def _inside(folder: Path, out: Path) -> list[Path]:
+    suffixes = images.SUFFIXES | video.SUFFIXES
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    visible = [path for path in files if not path.name.startswith(".")]
+    found = sorted(path for path in visible if out.resolve() not in path.resolve().parents)
+    if not found:
+        aside = f"; the {len(visible)} files in {out} are taken for earlier results" if visible else ""
+        raise ImageError(
+            f"{folder}: no image and no video files in this folder (looked for {', '.join(sorted(suffixes))}{aside})"
+        )
+    return found
