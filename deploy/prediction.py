@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from deploy.detections import Detections
-from deploy.drawing import draw
+from deploy.drawing import draw_on
 from deploy.errors import ImageError, VideoError
 from deploy.images import Image, read_image
 from deploy.results import CocoFile, write_picture
@@ -86,8 +86,8 @@ class _Run:
             for batch in _batches(self._readable(paths, bar), self._detector.batch_size):
                 for (path, image), found in zip(batch, self._detect([image for _, image in batch]), strict=True):
                     picture = self._names[path]
-                    write_picture(self._out / picture, draw(image, found))
                     self._results.add_image(image, found, file_name=path.as_posix(), picture=picture)
+                    write_picture(self._out / picture, draw_on(image, found))
                     self.summary.images += 1
                 bar.update(len(batch))
 
@@ -116,9 +116,9 @@ class _Run:
                     writer = stack.enter_context(VideoWriter(self._out / picture, rate, (height, width)))
                     entry |= {"width": width, "height": height, "frame_rate": video.rate}
                 for frame, found in zip(batch, self._detect([frame.image for frame in batch]), strict=True):
-                    writer.write(draw(frame.image, found))
                     where = {"video_id": video_id, "frame": frame.number, "timestamp": round(frame.timestamp, 3)}
                     self._results.add_image(frame.image, found, file_name=video.path.as_posix(), **where)
+                    writer.write(draw_on(frame.image, found))
                     self.summary.frames += 1
                 bar.update(len(batch))
         self._results.videos.append(entry | {"frames": video.frames_read})
