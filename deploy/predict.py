@@ -6,8 +6,9 @@ python -m deploy.predict artefacts/student.onnx photo.jpg clip.mp4 folder/ --out
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 
@@ -17,13 +18,15 @@ from deploy.prediction import Summary, predict
 from deploy.session import Detector, open_detector
 from deploy.sources import find_sources
 
+Number = TypeVar("Number", int, float)
+
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.predict",
         description="Run an artefact on images and videos; writes annotated copies and COCO-style json.",
-        epilog="Exit status: 0 when everything was read, 1 when a file was skipped, in part or whole, or nothing could "
-        "run.",
+        epilog="Exit status: 0 when everything was read, 1 when a file was skipped, in part or whole, the run was "
+        "interrupted, or nothing could run.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="artefact, e.g. artefacts/student.onnx")
     parser.add_argument(
@@ -35,25 +38,32 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=_natural, default=0, help="CPU threads; 0 is every core (%(default)s)")
     parser.add_argument("--batch", type=_positive, default=1, help="images per call of the backend (%(default)s)")
     parser.add_argument("--every", type=_positive, default=1, help="of a video take every Nth frame (%(default)s)")
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)
 
 
 def _fraction(text: str) -> float:
-    if not 0 <= (value := float(text)) <= 1:
+    if not 0 <= (value := _number(float, text)) <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
 def _natural(text: str) -> int:
-    if (value := int(text)) < 0:
+    if (value := _number(int, text)) < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 
 
 def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
+    if (value := _number(int, text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
     return value
+
+
+def _number(kind: Callable[[str], Number], text: str) -> Number:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no {'whole ' if kind is int else ''}number") from None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -96,7 +106,8 @@ def _line(summary: Summary, detector: Detector) -> str:
 
 def _problems(summary: Summary) -> str:
     lists = {"could not read": summary.skipped, "read in part": summary.damaged}
-    return "; ".join(f"{what} {', '.join(names)}" for what, names in lists.items() if names)
+    problems = [f"{what} {', '.join(names)}" for what, names in lists.items() if names]
+    return "; ".join(["interrupted: the results so far are kept"] * summary.interrupted + problems)
 
 
 def _printable(path: Path) -> str:

@@ -29,7 +29,8 @@ Item = TypeVar("Item")
 class Summary:
     """What a run did. ``seconds`` is the whole run, ``detector_seconds`` the detector's share of it.
 
-    ``skipped`` names files of which nothing could be read, ``damaged`` videos that were read in part.
+    ``skipped`` names files of which nothing could be read, ``damaged`` videos that were read in part. A run that was
+    ``interrupted`` (Ctrl-C) has kept what it had.
     """
 
     images: int = 0
@@ -38,6 +39,7 @@ class Summary:
     detections: int = 0
     skipped: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    interrupted: bool = False
     seconds: float = 0.0
     detector_seconds: float = 0.0
 
@@ -62,11 +64,14 @@ def predict(detector: Detector, sources: Sequence[Path], out: Path, score: float
     started = perf_counter()
     with CocoFile(out / DETECTIONS_FILE, detector.spec.classes) as results:
         run = _Run(detector, out, names, score, results)
-        if images := [path for path in sources if not is_video(path)]:
-            run.predict_images(images)
-        for path in sources:
-            if is_video(path):
-                run.predict_video(path, every)
+        try:
+            if images := [path for path in sources if not is_video(path)]:
+                run.predict_images(images)
+            for path in sources:
+                if is_video(path):
+                    run.predict_video(path, every)
+        except KeyboardInterrupt:
+            run.summary.interrupted = True
     summary = run.summary
     summary.detections, summary.seconds = results.annotations, perf_counter() - started
     return summary
@@ -94,8 +99,7 @@ class _Run:
     def predict_video(self, path: Path, every: int) -> None:
         try:
             with VideoReader(path, every) as video:
-                self._predict_frames(video)
-                damage = video.damage
+                damage = self._predict_frames(video)
         except VideoError as error:
             self._skip(path, error)
             return
@@ -103,28 +107,42 @@ class _Run:
             self.summary.damaged.append(str(path))
             tqdm.write(f"damaged: {damage}", file=sys.stderr)
 
-    def _predict_frames(self, video: VideoReader) -> None:
-        picture, video_id = self._names[video.path], len(self._results.videos) + 1
-        entry = {"id": video_id, "file_name": video.path.as_posix(), "picture": picture}
+    def _predict_frames(self, video: VideoReader) -> str | None:
+        """Returns what is wrong with the video."""
+        entry = {"id": len(self._results.videos) + 1, "file_name": video.path.as_posix()}
+        entry["picture"] = self._names[video.path]
+        interrupt: KeyboardInterrupt | None = None
         with ExitStack() as stack:
-            writer: VideoWriter | None = None
-            bar = stack.enter_context(_frame_bar(video))
-            for batch in _batches(video, self._detector.batch_size):
-                if writer is None:
-                    height, width = batch[0].image.shape[:2]
-                    rate = video.rate / video.every
-                    writer = stack.enter_context(VideoWriter(self._out / picture, rate, (height, width)))
-                    entry |= {"width": width, "height": height, "frame_rate": video.rate}
-                for frame, found in zip(batch, self._detect([frame.image for frame in batch]), strict=True):
-                    where = {"video_id": video_id, "frame": frame.number, "timestamp": round(frame.timestamp, 3)}
-                    self._results.add_image(frame.image, found, file_name=video.path.as_posix(), **where)
-                    writer.write(draw_on(frame.image, found))
-                    self.summary.frames += 1
-                bar.update(len(batch))
-        self._results.videos.append(entry | {"frames": video.frames_read})
-        if video.damage:
-            self._results.videos[-1]["damage"] = video.damage
+            try:
+                self._write_frames(video, entry, stack)
+            except KeyboardInterrupt as error:
+                if "width" not in entry:
+                    raise
+                interrupt = error
+        entry["frames"] = video.frames_read
+        damage = f"{video.path}: interrupted after {video.frames_read} frames" if interrupt else video.damage
+        self._results.videos.append(entry | ({"damage": damage} if damage else {}))
         self.summary.videos += 1
+        if interrupt:
+            raise interrupt
+        return damage
+
+    def _write_frames(self, video: VideoReader, entry: dict[str, Any], stack: ExitStack) -> None:
+        writer: VideoWriter | None = None
+        bar = stack.enter_context(_frame_bar(video))
+        for batch in _batches(video, self._detector.batch_size):
+            results = self._detect([frame.image for frame in batch])
+            if writer is None:
+                height, width = batch[0].image.shape[:2]
+                path, rate = self._out / entry["picture"], video.rate / video.every
+                writer = stack.enter_context(VideoWriter(path, rate, (height, width)))
+                entry |= {"width": width, "height": height, "frame_rate": video.rate}
+            for frame, found in zip(batch, results, strict=True):
+                where = {"video_id": entry["id"], "frame": frame.number, "timestamp": round(frame.timestamp, 3)}
+                self._results.add_image(frame.image, found, file_name=entry["file_name"], **where)
+                writer.write(draw_on(frame.image, found))
+                self.summary.frames += 1
+            bar.update(len(batch))
 
     def _detect(self, images: list[Image]) -> list[Detections]:
         started = perf_counter()

@@ -77,13 +77,28 @@ def test_what_cannot_run_says_why(arguments: list[str], message: str, artefact, 
 
 
 @pytest.mark.parametrize(
-    "option", [["--score", "1.5"], ["--threads", "-1"], ["--batch", "0"], ["--score", "high"], ["--every", "0"]]
+    ("option", "value", "message"),
+    [
+        ("--score", "1.5", "1.5 is not between 0 and 1"),
+        ("--score", "nan", "nan is not between 0 and 1"),
+        ("--score", "high", "high is no number"),
+        ("--threads", "-1", "-1 is below 0"),
+        ("--batch", "0", "0 is below 1"),
+        ("--batch", "1.5", "1.5 is no whole number"),
+        ("--every", "0", "0 is below 1"),
+    ],
 )
-def test_numbers_out_of_range_are_refused(option: list[str], artefact: Path, photos: Path, capsys) -> None:
+def test_numbers_out_of_range_are_refused(option, value, message, artefact: Path, photos: Path, capsys) -> None:
     with pytest.raises(SystemExit) as caught:
-        main([str(artefact), str(photos), *option])
+        main([str(artefact), str(photos), option, value])
     assert caught.value.code == 2
-    assert option[0] in capsys.readouterr().err
+    assert f"argument {option}: {message}" in capsys.readouterr().err
+
+
+def test_options_may_stand_between_the_files(artefact: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main([str(artefact), "--threads", "1", str(photos / "a.png"), "--out", str(out), str(photos / "b.PNG")])
+    assert len(json.loads((out / "detections.json").read_text())["images"]) == 2
 
 
 def test_results_that_cannot_be_written_say_so(artefact: Path, photos: Path, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import deploy
+from deploy.backends import RawDetections
 from deploy.predict import main
 from deploy.prediction import predict
+from deploy.session import Detector
 from deploy.video import VideoReader
 from tests.deploy.clips import turned, write_clip
 
@@ -152,6 +154,35 @@ def test_a_run_that_fails_leaves_nothing_half_written(broken_at_run_time: Path, 
     with pytest.raises(Exception, match="Reshape"):
         predict(detector, [clip], tmp_path / "out", 0.3)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def interrupted_at(call: int, detector: Detector) -> Detector:
+    """A detector whose user presses Ctrl-C during a call, counted from 1."""
+    real, calls = detector.backend, iter(range(1, call + 1))
+
+    class Backend:
+        def run(self, images: np.ndarray) -> RawDetections:
+            if next(calls) == call:
+                raise KeyboardInterrupt
+            return real.run(images)
+
+    return Detector(detector.spec, Backend(), batch_size=2)
+
+
+@pytest.mark.parametrize(("call", "frames"), [(1, 0), (3, 4)])
+def test_an_interrupted_run_keeps_what_it_has(
+    call: int, frames: int, artefact: Path, clip: Path, tmp_path: Path
+) -> None:
+    detector = interrupted_at(call, deploy.load(artefact, "onnxruntime", threads=1))
+    summary = predict(detector, [clip, clip.with_name("never_reached.mp4")], tmp_path / "out", 0.06)
+    assert (summary.interrupted, summary.frames, summary.skipped) == (True, frames, [])
+    content = results_in(tmp_path / "out")
+    assert len(content["images"]) == len(content["annotations"]) == frames
+    assert (tmp_path / "out/clip.mp4").exists() == (frames > 0)
+    if frames:
+        with VideoReader(tmp_path / "out/clip.mp4") as video:
+            assert len(list(video)) == frames
+        assert content["videos"][0]["damage"] == f"{clip}: interrupted after 6 frames"
 
 
 def test_frames_go_straight_into_a_detector(artefact: Path, clip: Path) -> None:
