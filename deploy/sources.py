@@ -1,15 +1,21 @@
 """The files that a prediction runs on, and what their results are called."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 
-from deploy import images, video
 from deploy.errors import ImageError
+from deploy.images import SUFFIXES as IMAGES
+
+VIDEOS = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm"}
+    | {".wmv"}
+)
+"""File name suffixes that mean a video."""
 
 
 def is_video(path: Path) -> bool:
     """Whether a file is taken for a video: by its suffix."""
-    return path.suffix.lower() in video.SUFFIXES
+    return path.suffix.lower() in VIDEOS
 
 
 def find_sources(given: Iterable[Path], out: Path) -> list[Path]:
@@ -20,13 +26,12 @@ def find_sources(given: Iterable[Path], out: Path) -> list[Path]:
     Raises:
         ImageError: a folder holds no image and no video.
     """
-    found: list[Path] = []
-    for source in given:
-        if source.is_dir():
-            found += _inside(source, out)
-        else:
-            found.append(source)
-    return list(dict.fromkeys(found))
+    return _find(given, out, IMAGES | VIDEOS, "image or video")
+
+
+def find_images(given: Iterable[Path], out: Path) -> list[Path]:
+    """The same, where folders are searched for images alone."""
+    return _find(given, out, IMAGES, "image")
 
 
 def result_names(sources: Sequence[Path], out: Path) -> dict[Path, str]:
@@ -43,14 +48,21 @@ def result_names(sources: Sequence[Path], out: Path) -> dict[Path, str]:
     return names
 
 
-def _inside(folder: Path, out: Path) -> list[Path]:
-    suffixes = images.SUFFIXES | video.SUFFIXES
+def _find(given: Iterable[Path], out: Path, suffixes: Set[str], kind: str) -> list[Path]:
+    found: list[Path] = []
+    for source in given:
+        if source.is_dir():
+            found += _inside(source, out, suffixes, kind)
+        else:
+            found.append(source)
+    return list(dict.fromkeys(found))
+
+
+def _inside(folder: Path, out: Path, suffixes: Set[str], kind: str) -> list[Path]:
     files = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     visible = [path for path in files if not path.name.startswith(".")]
     found = sorted(path for path in visible if out.resolve() not in path.resolve().parents)
     if not found:
         aside = f"; the {len(visible)} files in {out} are taken for earlier results" if visible else ""
-        raise ImageError(
-            f"{folder}: no image and no video files in this folder (looked for {', '.join(sorted(suffixes))}{aside})"
-        )
+        raise ImageError(f"{folder}: no {kind} files in this folder (looked for {', '.join(sorted(suffixes))}{aside})")
     return found

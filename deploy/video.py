@@ -17,12 +17,6 @@ import numpy as np
 from deploy.errors import VideoError
 from deploy.images import Image
 
-SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm"}
-    | {".wmv"}
-)
-"""File name suffixes that mean a video."""
-
 _CODEC = "mp4v"
 _LONGEST_SIDE = 8190  # MPEG-4 Part 2 has 13 bits for a side, and the chroma planes take even sides only
 _USUAL_RATE = 30.0

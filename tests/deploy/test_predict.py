@@ -65,7 +65,7 @@ def test_bad_files_are_named_and_skipped_and_the_exit_status_says_so(artefact, p
     [
         (["gone.onnx", "IMAGES"], "gone.onnx: cannot be read"),
         (["ARTEFACT", "IMAGES", "--backend", "tensorboard"], "no such backend; known: "),
-        (["ARTEFACT", "EMPTY"], "no image and no video files in this folder"),
+        (["ARTEFACT", "EMPTY"], "no image or video files in this folder"),
     ],
 )
 def test_what_cannot_run_says_why(arguments: list[str], message: str, artefact, photos, tmp_path) -> None:

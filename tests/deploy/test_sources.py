@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import ImageError
-from deploy.sources import find_sources, is_video, result_names
+from deploy.sources import find_images, find_sources, is_video, result_names
 
 
 def touch(folder: Path, *names: str) -> list[Path]:
@@ -19,6 +19,13 @@ def test_folders_give_images_and_videos_in_depth_sorted_and_once(tmp_path: Path)
     found = find_sources([tmp_path, tmp_path / "a.jpg"], tmp_path / "out")
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.jpg", "b.PNG", "deeper/c.MOV"]
     assert [is_video(path) for path in found] == [False, False, True]
+
+
+def test_folders_are_searched_for_images_alone_where_that_is_asked(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.mp4", "videos/c.mp4")
+    assert find_images([tmp_path], tmp_path / "out") == [tmp_path / "a.jpg"]
+    with pytest.raises(ImageError, match=r"no image files in this folder \(looked for \.avif, .*\.webp\)"):
+        find_images([tmp_path / "videos"], tmp_path / "out")
 
 
 def test_a_named_file_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
@@ -42,7 +49,7 @@ def test_a_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_anything_to_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"no image and no video files in this folder \(looked for \.3gp, .*\.wmv\)"):
+    with pytest.raises(ImageError, match=r"no image or video files in this folder \(looked for \.3gp, .*\.wmv\)"):
         find_sources([tmp_path], tmp_path / "out")
 
 
