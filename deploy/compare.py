@@ -18,8 +18,8 @@ from deploy.backends import BACKENDS, resolve_threads
 from deploy.cpu_affinity import pin
 from deploy.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.images import Image, read_image
-from deploy.predict import find_images
 from deploy.session import Detector, open_detector
+from deploy.sources import find_images
 from deploy.turns import Ratio, take_turns, times_as_fast
 
 _WARM_UP = 2

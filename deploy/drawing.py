@@ -1,6 +1,7 @@
 """Draw detections on images."""
 
 import colorsys
+import math
 
 import cv2
 
@@ -15,8 +16,13 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def draw(image: Image, detections: Detections) -> Image:
     """Return a copy of a BGR image with boxes, class names and scores; strokes grow with the image."""
-    canvas = image.copy()
-    unit = max(image.shape[:2]) / 1000
+    return draw_on(image.copy(), detections)
+
+
+def draw_on(canvas: Image, detections: Detections) -> Image:
+    """Draw on a BGR image itself, which may be a gigabyte, and return it."""
+    # The mean side: by its long side alone, a panorama would get strokes as wide as it is high.
+    unit = math.sqrt(canvas.shape[0] * canvas.shape[1]) / 800
     thickness = max(1, round(2 * unit))
     boxes, scores = detections.boxes.round().astype(int).tolist(), detections.scores.tolist()
     rows = list(zip(boxes, scores, detections.labels.tolist(), detections.names, strict=True))

@@ -17,5 +17,9 @@ class ImageError(Exception):
     """An image cannot be read; the message names the file and the reason."""
 
 
+class VideoError(Exception):
+    """A video cannot be read; the message names the file and the reason."""
+
+
 class BackendUnavailable(Exception):
     """A backend cannot run on this machine; the message is the reason shown as ``not run: why``."""

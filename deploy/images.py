@@ -24,8 +24,8 @@ def read_image(path: Path | str) -> Image:
     """Decode an image file to uint8 ``[H, W, 3]``, BGR.
 
     Grey images get three equal channels, 16-bit images keep the upper 8 bits, CMYK is converted, EXIF rotation is
-    applied, an animation gives its first frame. An alpha channel is dropped: the stored colours are used as they are,
-    also where the picture is transparent.
+    applied (OpenCV knows no rotation of AVIF), an animation gives its first frame. An alpha channel is dropped: the
+    stored colours are used as they are, also where the picture is transparent; a TIFF's are multiplied with it.
 
     Raises:
         ImageError: the file is missing, empty, damaged, no image, or larger than OpenCV accepts (2^30 pixels; the
@@ -43,7 +43,9 @@ def decode_image(content: bytes, source: str) -> Image:
     except (cv2.error, MemoryError) as error:
         raise ImageError(f"{source}: {_reason(error)}") from error
     if image is None:
-        raise ImageError(f"{source}: not an image that can be decoded (damaged, cut off, or another kind of file)")
+        raise ImageError(
+            f"{source}: not an image that can be decoded (damaged, cut off, or of another kind); save it as PNG or JPEG"
+        )
     return checked_image(image, source)
 
 

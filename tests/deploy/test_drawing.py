@@ -26,5 +26,10 @@ def test_boxes_at_the_border_of_any_image_can_be_drawn(shape: tuple[int, int]) -
     assert picture.any()
 
 
+def test_strokes_of_a_panorama_leave_something_to_see() -> None:
+    picture = draw(np.zeros((600, 9600, 3), np.uint8), one((3000, 100, 6000, 500)))
+    assert 2 <= picture[300, 2900:3100].any(axis=-1).sum() <= 9
+
+
 def test_eighty_classes_have_eighty_colours() -> None:
     assert len({class_color(label) for label in range(80)}) == 80

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deploy.errors import ImageError
-from deploy.predict import find_images, main
+from deploy.predict import main
 
 
 @pytest.fixture
@@ -61,25 +60,12 @@ def test_bad_files_are_named_and_skipped_and_the_exit_status_says_so(artefact, p
     assert len(json.loads((tmp_path / "out/detections.json").read_text())["images"]) == 3
 
 
-def test_earlier_results_inside_the_folder_are_no_input(photos: Path) -> None:
-    out = photos / "out"
-    out.mkdir()
-    (out / "a.jpg").write_bytes(b"")
-    assert [path.name for path in find_images([photos, photos / "a.png"], out)] == ["a.png", "b.PNG", "a.jpg"]
-    assert find_images([photos], out)[-1].parent.name == "deeper"
-
-
-def test_folder_without_images_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no image files in this folder"):
-        find_images([tmp_path], tmp_path / "out")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["gone.onnx", "IMAGES"], "gone.onnx: cannot be read"),
         (["ARTEFACT", "IMAGES", "--backend", "tensorboard"], "no such backend; known: "),
-        (["ARTEFACT", "EMPTY"], "no image files in this folder"),
+        (["ARTEFACT", "EMPTY"], "no image or video files in this folder"),
     ],
 )
 def test_what_cannot_run_says_why(arguments: list[str], message: str, artefact, photos, tmp_path) -> None:
@@ -90,12 +76,29 @@ def test_what_cannot_run_says_why(arguments: list[str], message: str, artefact, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("option", [["--score", "1.5"], ["--threads", "-1"], ["--batch", "0"], ["--score", "high"]])
-def test_numbers_out_of_range_are_refused(option: list[str], artefact: Path, photos: Path, capsys) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--score", "1.5", "1.5 is not between 0 and 1"),
+        ("--score", "nan", "nan is not between 0 and 1"),
+        ("--score", "high", "high is no number"),
+        ("--threads", "-1", "-1 is below 0"),
+        ("--batch", "0", "0 is below 1"),
+        ("--batch", "1.5", "1.5 is no whole number"),
+        ("--every", "0", "0 is below 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(option, value, message, artefact: Path, photos: Path, capsys) -> None:
     with pytest.raises(SystemExit) as caught:
-        main([str(artefact), str(photos), *option])
+        main([str(artefact), str(photos), option, value])
     assert caught.value.code == 2
-    assert option[0] in capsys.readouterr().err
+    assert f"argument {option}: {message}" in capsys.readouterr().err
+
+
+def test_options_may_stand_between_the_files(artefact: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main([str(artefact), "--threads", "1", str(photos / "a.png"), "--out", str(out), str(photos / "b.PNG")])
+    assert len(json.loads((out / "detections.json").read_text())["images"]) == 2
 
 
 def test_results_that_cannot_be_written_say_so(artefact: Path, photos: Path, tmp_path: Path) -> None:
