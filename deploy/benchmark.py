@@ -130,7 +130,7 @@ def _sweep(detector: Detector, job: Job, entries: list[dict[str, Any]], monitor:
     start = perf_counter()
     for file in files:
         read_image(file)
-    decoding = 1e3 * (perf_counter() - start) / len(files)
+    decoding = 1e3 * (perf_counter() - start) / max(1, len(files))
 
     @contextmanager
     def progress(batch_size: int) -> Iterator[Callable[[], object]]:
