@@ -19,7 +19,7 @@ from deploy.backends.pytorch import PytorchBackend
 from deploy.detector import DeployableDetector
 from deploy.errors import BackendUnavailable
 from deploy.images import read_image
-from deploy.preprocess import letterbox
+from deploy.preprocess import graph_inputs
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.layout import find_split
 from pipeline.layout import DATASET, artefact_file, recipe_file, weights_file
@@ -61,14 +61,14 @@ def main() -> None:
     annotations, image_root = find_split(DATASET, "val")
     names = [Path(image["file_name"]) for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
     spec = read_spec(artefact_file(arguments.model))
-    images = [letterbox([read_image(image_root / name)], spec)[0] for name in names[: arguments.calls]]
+    images = [graph_inputs([read_image(image_root / name)], spec).values() for name in names[: arguments.calls]]
     medians: dict[str, list[float]] = {name: [] for name in backends}
     for _ in range(arguments.rounds):
         for name, backend in backends.items():
             times = []
             for image in [*images[:WARM_UP], *images]:
                 start = clock()
-                backend.run(image)
+                backend.run(*image)
                 times.append(1e3 * (clock() - start))
             medians[name].append(statistics.median(times[WARM_UP:]))
     eager = medians["pytorch eager fp32"]

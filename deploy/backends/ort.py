@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, ArtefactSpec
-from deploy.backends import RawDetections
+from deploy.artefact import OUTPUT_NAMES, ArtefactSpec
+from deploy.backends import RawDetections, named_inputs
 from deploy.errors import ArtefactError, BackendUnavailable
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -27,9 +27,9 @@ class OnnxRuntimeBackend:
         self.threads = session.get_session_options().intra_op_num_threads
         self._session = session
 
-    def run(self, images: NDArray[np.uint8]) -> RawDetections:
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.backends.Backend.run`."""
-        return RawDetections(*self._session.run(OUTPUT_NAMES, {INPUT_NAME: images}))
+        return RawDetections(*self._session.run(OUTPUT_NAMES, named_inputs(images, sizes)))
 
 
 def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OnnxRuntimeBackend:
@@ -64,7 +64,7 @@ def _open(artefact: Path, spec: ArtefactSpec, threads: int, name: str, provider:
         raise BackendUnavailable(
             f"{name}: asked for {provider}, ONNX Runtime fell back to {first}: no usable CUDA device"
         )
-    _check_names(artefact, session)
+    _check_names(artefact, spec, session)
     device = "cpu" if provider == _CPU else "cuda"
     return OnnxRuntimeBackend(session, name, ort.__version__, device, spec.precision)
 
@@ -96,11 +96,11 @@ def _session(ort: Any, artefact: Path, threads: int, name: str, provider: str) -
         raise BackendUnavailable(f"{name}: {provider} cannot start: {error}") from error
 
 
-def _check_names(artefact: Path, session: Any) -> None:
+def _check_names(artefact: Path, spec: ArtefactSpec, session: Any) -> None:
     inputs = [tensor.name for tensor in session.get_inputs()]
     outputs = [tensor.name for tensor in session.get_outputs()]
-    if inputs != [INPUT_NAME] or sorted(outputs) != sorted(OUTPUT_NAMES):
+    if inputs != list(spec.input_names) or sorted(outputs) != sorted(OUTPUT_NAMES):
         raise ArtefactError(
-            f"{artefact}: a graph from {[INPUT_NAME]} to {list(OUTPUT_NAMES)} is needed, got {inputs} to {outputs}; "
-            "export it again"
+            f"{artefact}: a graph from {list(spec.input_names)} to {list(OUTPUT_NAMES)} is needed, got {inputs} to "
+            f"{outputs}; export it again"
         )

@@ -32,6 +32,8 @@ SPEC = ArtefactSpec(
     dataset="none",
 )
 
+DYNAMIC_SPEC = replace(SPEC, resize_rule="keep_ratio", scale=(64, 40), size_divisor=16)
+
 # The one detection is the bounding box of the pixels that are above 127 in one channel: label 1, and as score the
 # channel's mean over the canvas divided by 255. `channel` is the index of red in the artefact's colour order.
 GRAPH = """
@@ -78,6 +80,16 @@ def write_artefact(path: Path, metadata: dict[str, str] | None = None, color_ord
     if metadata is None:
         metadata = replace(SPEC, color_order=color_order).to_metadata()
     onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    return path
+
+
+def write_dynamic_artefact(path: Path) -> Path:
+    """The graph above with the inputs of :data:`DYNAMIC_SPEC`."""
+    text = GRAPH.format(channel=2).replace("[N, 32, 48, 3] images", "[N, H, W, 3] images, int64[N, 2] sizes")
+    model = onnx.parser.parse_model(text)
+    onnx.helper.set_model_props(model, DYNAMIC_SPEC.to_metadata())
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
     return path
