@@ -67,7 +67,8 @@ def letterbox(images: list[Image], spec: ArtefactSpec) -> tuple[Image, list[Lett
     """
     canvas, placements = _place_all([(image.shape[0], image.shape[1]) for image in images], spec)
     reverse = spec.color_order == "rgb"
-    if len(images) == 1 and images[0].shape[:2] == canvas and images[0].flags.c_contiguous and not reverse:
+    fits = placements[0].original == placements[0].resized == canvas
+    if len(images) == 1 and fits and images[0].flags.c_contiguous and not reverse:
         return images[0][None], placements
     batch = np.empty((len(images), *canvas, 3), np.uint8)
     for target, image, placement in zip(batch, images, placements, strict=True):

@@ -1,6 +1,7 @@
 """The network without its post-processing, for those who bring their own: ``python -m deploy.raw_export``.
 
-uint8 images in (of any size with ``--dynamic-size``), normalisation inside, and out come the head's tensors as the network makes them: for each level l
+uint8 images in (of any size with ``--dynamic-size``), normalisation inside, and out come the head's tensors as the
+network makes them: for each level l
 ``cls_l`` (logits) and ``bbox_l``, for FCOS and ATSS ``quality_l`` (centre-ness logits). All are float32
 ``[N, channels, rows, columns]``. What they mean is in the metadata: the head's class, its strides, its classes.
 """

@@ -38,9 +38,7 @@ def test_fixed_size_leaves_no_trace_of_the_dynamic_one(spec: ArtefactSpec) -> No
 )
 def test_a_resize_rule_without_its_numbers_is_refused(change: dict) -> None:
     metadata = replace(DYNAMIC_SPEC, **change).to_metadata()
-    with pytest.raises(
-        ArtefactError, match=r"x\.onnx: damaged metadata: keep_ratio needs a scale .* and a size_"
-    ):
+    with pytest.raises(ArtefactError, match=r"x\.onnx: damaged metadata: keep_ratio needs a scale .* and a size_"):
         ArtefactSpec.from_metadata(metadata, "x.onnx")
 
 

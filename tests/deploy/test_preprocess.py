@@ -42,6 +42,8 @@ def test_within_gives_the_size_that_mmcv_gives(height: int, width: int, edges: t
         ([(128, 80)], (64, 48)),
         ([(40, 64), (64, 40)], (64, 64)),
         ([(1, 900)], (16, 64)),
+        # As large as its canvas, and yet to be made smaller.
+        ([(48, 64)], (48, 64)),
         ([(1, 1)], (48, 48)),
     ],
 )

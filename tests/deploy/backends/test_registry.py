@@ -74,9 +74,7 @@ def test_a_graph_that_is_not_of_dynamic_size_is_refused(name: str, artefact: Pat
 
 @pytest.mark.parametrize("name", ["tensorrt", "onnxruntime-tensorrt"])
 def test_a_backend_of_one_size_says_so(name: str, dynamic_artefact: Path) -> None:
-    with pytest.raises(
-        BackendUnavailable, match=rf"{name}: engines are built for one .*\.onnx has a dynamic size"
-    ):
+    with pytest.raises(BackendUnavailable, match=rf"{name}: engines are built for one .*\.onnx has a dynamic size"):
         open_backend(name, dynamic_artefact, DYNAMIC_SPEC)
 
 
