@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import onnx
 import torch
+from torch.export import Dim
 
 from deploy.artefact import INPUT_NAME, KEEP_RATIO, LETTERBOX, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
 from deploy.detector import DeployableDetector, padding_colour
@@ -19,7 +20,7 @@ from deploy.translations import STANDARD
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.layout import find_split, read_dataset
 from pipeline.deploy_settings import ExportSettings
-from pipeline.errors import DatasetError, GateError, SettingsError
+from pipeline.errors import DatasetError, GateError, RecipeError, SettingsError
 from pipeline.recipes import Recipe
 from pipeline.records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.settings import Gates
@@ -102,11 +103,12 @@ def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
 def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:
     images = example_images(detector)
     sizes = torch.tensor([images.shape[1:3]] * len(images), device=images.device)
+    inputs = (images, sizes)[: len(detector.spec.input_names)]
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            detector,
-            (images, sizes) if detector.spec.dynamic_size else (images,),
+            with_open_size(detector, inputs, detector.spec),
+            inputs,
             dynamo=True,
             verbose=False,
             opset_version=opset,
@@ -117,6 +119,29 @@ def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:
             external_data=False,
         )
     return without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+
+
+def with_open_size(
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], spec: ArtefactSpec
+) -> torch.nn.Module | torch.export.ExportedProgram:
+    """What is handed to ``torch.onnx.export``: the module, or for a dynamic size its trace.
+
+    Left to trace by itself, ``torch.onnx.export`` (torch 2.14) takes an axis for a constant without a word where the
+    module's code makes it one (mmdet's Swin Transformer does), and the graph is wrong at every other size.
+
+    Raises:
+        RecipeError: height, width or the number of images do not stay open.
+    """
+    if not spec.dynamic_size:
+        return module
+    shapes = tuple(dict.fromkeys(axes, Dim.DYNAMIC) for axes in open_axes(spec).values())
+    try:
+        return torch.export.export(module, inputs, dynamic_shapes=shapes[: len(inputs)], strict=False)
+    except Exception as error:  # whatever tracing a detector's code can end in
+        raise RecipeError(
+            "export.dynamic_size: the detector's code needs a fixed size; set it to false in params.yaml. torch.export "
+            f"says: {error}"
+        ) from error
 
 
 def example_images(detector: DeployableDetector) -> torch.Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from deploy.artefact import INPUT_NAME, ArtefactSpec
 from deploy.detector import DeployableDetector
-from deploy.export import describe, example_images, open_axes, without_notes
+from deploy.export import describe, example_images, open_axes, with_open_size, without_notes
 from pipeline.checkpoints import load_detector
 from pipeline.cli import stage_main
 from pipeline.errors import RecipeError
@@ -74,7 +74,7 @@ def export_raw(detector: DeployableDetector, path: Path, opset: int) -> None:
         warnings.simplefilter("ignore")
         kinds = KINDS[: len(raw(example)) // levels]
         program = torch.onnx.export(
-            raw,
+            with_open_size(raw, (example,), spec),
             (example,),
             dynamo=True,
             verbose=False,

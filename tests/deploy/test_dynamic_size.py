@@ -168,6 +168,27 @@ def test_proposals_without_a_limit_cannot_be_of_dynamic_size() -> None:
         DeployableDetector(detector, spec(10, **DYNAMIC))
 
 
+class Halved(torch.nn.Module):
+    """A backbone whose code makes a constant of the height, as a Swin Transformer's does of its windows."""
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.backbone(images[:, :, : int(images.shape[2] * 1.0)])
+
+
+def test_code_that_needs_a_fixed_size_is_no_graph_that_is_wrong(tmp_path: Path) -> None:
+    detector = stock("GFL")
+    detector.backbone = Halved(detector.backbone)
+    with pytest.raises(
+        RecipeError, match=r"export\.dynamic_size: the detector's code needs a fixed size; set it to false"
+    ):
+        export_onnx(DeployableDetector(detector, spec(10, **DYNAMIC)), tmp_path / "x.onnx", opset=18)
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_sizes_are_given_where_they_are_needed() -> None:
     images, given = (torch.tensor(values) for values in batch_of([(32, 32)]))
     with pytest.raises(ValueError, match="keep_ratio: the inputs are images, sizes"):
