@@ -202,7 +202,8 @@ def study(params: Params, students: list[str], seeds: int, jobs: int, out: Path)
     # Seed by seed, so that a study that is stopped has whole pairs.
     runs = [(name, seed) for seed in range(seeds) for name in students]
     missing = [run for run in runs if finished(params, *run, out) is None]
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(missing), desc="gain", unit="run") as bar:
+    # The pool ends first: the bar is there until the last run is.
+    with tqdm(total=len(missing), desc="gain", unit="run") as bar, ThreadPoolExecutor(jobs) as pool:
         for started in [pool.submit(_start, *run, out, jobs) for run in missing]:
             started.add_done_callback(lambda _: bar.update())
     records = {run: finished(params, *run, out) for run in runs}

@@ -8,10 +8,12 @@ of one, decoding of the file left out, their ratio to PyTorch's, and the spread 
 import argparse
 import json
 import statistics
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter, process_time
 
 import torch
+from numpy.typing import NDArray
 
 from deploy.artefact import read_spec
 from deploy.backends import BACKENDS, Backend, open_backend, resolve_threads
@@ -20,6 +22,7 @@ from deploy.detector import DeployableDetector
 from deploy.errors import BackendUnavailable
 from deploy.images import read_image
 from deploy.preprocess import graph_inputs
+from deploy.turns import take_turns, times_as_fast
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.layout import find_split
 from pipeline.layout import DATASET, artefact_file, recipe_file, weights_file
@@ -61,22 +64,26 @@ def main() -> None:
     annotations, image_root = find_split(DATASET, "val")
     names = [Path(image["file_name"]) for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
     spec = read_spec(artefact_file(arguments.model))
-    images = [graph_inputs([read_image(image_root / name)], spec).values() for name in names[: arguments.calls]]
-    medians: dict[str, list[float]] = {name: [] for name in backends}
-    for _ in range(arguments.rounds):
-        for name, backend in backends.items():
-            times = []
-            for image in [*images[:WARM_UP], *images]:
-                start = clock()
-                backend.run(*image)
-                times.append(1e3 * (clock() - start))
-            medians[name].append(statistics.median(times[WARM_UP:]))
+    inputs = [tuple(graph_inputs([read_image(image_root / name)], spec).values()) for name in names[: arguments.calls]]
+    runs = {name: _call(backend, inputs, clock) for name, backend in backends.items()}
+    medians = take_turns(runs, arguments.rounds, arguments.calls, WARM_UP)
     eager = medians["pytorch eager fp32"]
     print(f"{'':32}{'ms':>8}{'times as fast':>15}{'quartiles':>18}")
     for name, values in medians.items():
-        ratios = [base / value for base, value in zip(eager, values, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        print(f"{name:32}{statistics.median(values):8.2f}{middle:15.2f}{f'{low:.2f} to {high:.2f}':>18}")
+        ratio = times_as_fast(values, eager)
+        spread = f"{ratio.low:.2f} to {ratio.high:.2f}"
+        print(f"{name:32}{statistics.median(values):8.2f}{ratio.median:15.2f}{spread:>18}")
+
+
+def _call(
+    backend: Backend, inputs: Sequence[tuple[NDArray[Any], ...]], clock: Callable[[], float]
+) -> Callable[[int], float]:
+    def call(number: int) -> float:
+        start = clock()
+        backend.run(*inputs[number % len(inputs)])
+        return 1e3 * (clock() - start)
+
+    return call
 
 
 if __name__ == "__main__":

@@ -6,19 +6,26 @@ and go through the one evaluator (see :mod:`deploy.ladder`).
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any
 
 import cv2
 from tqdm import tqdm
 
+from deploy.backends import Backend, resolve_threads
+from deploy.cpu_affinity import pin
+from deploy.detections import category_ids
 from deploy.errors import ArtefactError, BackendUnavailable, ImageError
+from deploy.gpu_monitor import GpuMonitor
 from deploy.images import read_image
-from deploy.latency import measure
+from deploy.latency import Plan
 from deploy.memory import peak_memory
 from deploy.session import Detector, open_detector
+from deploy.sweep import End, Sweep, sweep
 
 # Distinct pictures for the latency: enough variety of content, little enough to keep decoded in memory.
 _LATENCY_IMAGES = 32
@@ -26,24 +33,30 @@ _LATENCY_IMAGES = 32
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker measures; ``image_root`` is the folder of the ``file_name`` entries in the COCO json."""
+    """What one worker measures; ``image_root`` is the folder of the ``file_name`` entries in the COCO json.
+
+    ``pin`` keeps the worker on as many cores as it has ``threads``.
+    """
 
     artefact: str
     backend: str
     annotations: str
     image_root: str
     batch_sizes: tuple[int, ...]
+    max_call_ms: float | None
+    plan: Plan
     threads: int
-    warmup: int
-    iterations: int
+    pin: bool
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What one worker measured; ``reason`` is set, and nothing else, when the backend cannot run here.
 
-    ``peak_memory_bytes`` is the largest resident memory of the whole worker process, from its start to its end:
-    interpreter, libraries, the artefact, up to 32 decoded images and every batch size.
+    ``cores`` are those that it was kept on, ``sweep_reason`` says why larger batches were not measured, and
+    ``gpu_unseen`` why NVML told nothing of the GPU. ``peak_memory_bytes`` is the largest resident memory of the whole
+    worker process, from its start to its end: interpreter, libraries, the artefact, up to 32 decoded images and every
+    batch size.
     ``load_ms`` is the time from the path of the artefact to a detector that is ready for its first image.
     """
 
@@ -52,8 +65,12 @@ class Outcome:
     device: str = ""
     precision: str = ""
     threads: int = 0
+    cores: tuple[int, ...] = ()
     load_ms: float | None = None
     latency: tuple[dict[str, Any], ...] = ()
+    sweep_end: End | None = None
+    sweep_reason: str = ""
+    gpu_unseen: str = ""
     detections: tuple[dict[str, Any], ...] = ()
     peak_memory_bytes: int | None = None
 
@@ -65,6 +82,8 @@ def run_job(job: Job) -> Outcome:
         ArtefactError: the artefact cannot be read, or its classes are not those of the data set.
         ImageError: an image of the split cannot be read.
     """
+    # Before the backend starts its threads, which stay where they are born.
+    cores = pin(resolve_threads(job.threads)) if job.pin else ()
     started = perf_counter()
     try:
         detector = open_detector(job.artefact, job.backend, job.threads)
@@ -76,49 +95,54 @@ def run_job(job: Job) -> Outcome:
     cv2.setNumThreads(backend.threads)
     split = json.loads(Path(job.annotations).read_text(encoding="utf-8"))
     ids = category_ids(detector.spec.classes, split["categories"], job.artefact)
-    latency = _latency(detector, job, split["images"])
+    monitor, gpu_unseen = _monitor(backend)
+    swept = _sweep(detector, job, split["images"], monitor)
     detections = _detect(detector, job, split["images"], ids)
     return Outcome(
         version=backend.version,
         device=backend.device,
         precision=backend.precision,
         threads=backend.threads,
+        cores=cores,
         load_ms=load_ms,
-        latency=latency,
+        latency=swept.latency,
+        sweep_end=swept.end,
+        sweep_reason=swept.reason,
+        gpu_unseen=gpu_unseen,
         detections=tuple(detections),
         peak_memory_bytes=peak_memory(),
     )
 
 
-def category_ids(classes: tuple[str, ...], categories: list[dict[str, Any]], artefact: str) -> list[int]:
-    """Return the COCO category id of every class, matched by name.
-
-    Raises:
-        ArtefactError: a class of the artefact is no category of the data set, or the other way round.
-    """
-    ids = {category["name"]: int(category["id"]) for category in categories}
-    if set(ids) != set(classes):
-        raise ArtefactError(
-            f"{artefact}: its classes are not the data set's: only in the artefact {sorted(set(classes) - set(ids))}, "
-            f"only in the data {sorted(set(ids) - set(classes))}; export a model that was trained on this data set"
-        )
-    return [ids[name] for name in classes]
+def _monitor(backend: Backend) -> tuple[GpuMonitor | None, str]:
+    if backend.device == "cpu":
+        return None, ""
+    try:
+        return GpuMonitor.open(), ""
+    except BackendUnavailable as error:
+        return None, str(error)
 
 
-def _latency(detector: Detector, job: Job, entries: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    count = max(_LATENCY_IMAGES, *job.batch_sizes)
-    images = [read_image(Path(job.image_root) / entry["file_name"]) for entry in entries[:count]]
-    summaries = []
-    for batch_size in job.batch_sizes:
-        with _progress(job, f"batch {batch_size}", job.warmup + job.iterations, "call") as bar:
-            summary = measure(detector, images, batch_size, job.warmup, job.iterations, bar.update)
-        summaries.append(asdict(summary))
-    return tuple(summaries)
+def _sweep(detector: Detector, job: Job, entries: list[dict[str, Any]], monitor: GpuMonitor | None) -> Sweep:
+    files = [Path(job.image_root) / entry["file_name"] for entry in entries[:_LATENCY_IMAGES]]
+    images = [read_image(file) for file in files]
+    # A second time, from the system's file cache: how long decoding takes, and not how fast the disk is.
+    start = perf_counter()
+    for file in files:
+        read_image(file)
+    decoding = 1e3 * (perf_counter() - start) / len(files)
+
+    @contextmanager
+    def progress(batch_size: int) -> Iterator[Callable[[], object]]:
+        with tqdm(desc=f"{job.backend} batch {batch_size}", unit="call", mininterval=0.5, leave=False) as bar:
+            yield bar.update
+
+    return sweep(detector, images, job.batch_sizes, job.plan, job.max_call_ms, decoding, progress, monitor)
 
 
 def _detect(detector: Detector, job: Job, entries: list[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
-    with _progress(job, "detections", len(entries), "image") as bar:
+    with tqdm(total=len(entries), desc=f"{job.backend} detections", unit="image", mininterval=0.5, leave=False) as bar:
         for entry in entries:
             found = detector(Path(job.image_root) / entry["file_name"])
             results += found.to_coco(entry["id"], ids)
@@ -126,14 +150,11 @@ def _detect(detector: Detector, job: Job, entries: list[dict[str, Any]], ids: li
     return results
 
 
-def _progress(job: Job, title: str, total: int, unit: str) -> "tqdm[NoReturn]":
-    return tqdm(total=total, desc=f"{job.backend} {title}", unit=unit, mininterval=0.5, leave=False)
-
-
 def main() -> None:
     """Read a :class:`Job` from the first path, write its :class:`Outcome` to the second."""
     job_file, outcome_file = map(Path, sys.argv[1:])
-    job = Job(**json.loads(job_file.read_text(encoding="utf-8")))
+    content = json.loads(job_file.read_text(encoding="utf-8"))
+    job = Job(**{**content, "plan": Plan(**content["plan"])})
     try:
         outcome = run_job(job)
     except (ArtefactError, ImageError) as error:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy.errors import ArtefactError
+
 
 @dataclass(frozen=True, eq=False)
 class Detections:
@@ -66,3 +68,18 @@ class Detections:
             }
             for (x1, y1, x2, y2), score, label in rows
         ]
+
+
+def category_ids(classes: tuple[str, ...], categories: list[dict[str, Any]], artefact: str) -> list[int]:
+    """Return the COCO category id of every class, matched by name.
+
+    Raises:
+        ArtefactError: a class of the artefact is no category of the data set, or the other way round.
+    """
+    ids = {category["name"]: int(category["id"]) for category in categories}
+    if set(ids) != set(classes):
+        raise ArtefactError(
+            f"{artefact}: its classes are not the data set's: only in the artefact {sorted(set(classes) - set(ids))}, "
+            f"only in the data {sorted(set(ids) - set(classes))}; export a model that was trained on this data set"
+        )
+    return [ids[name] for name in classes]

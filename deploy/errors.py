@@ -9,6 +9,10 @@ class NoPortableForm(ArtefactError):
     """An artefact is sound, and no TensorRT engine can be built from it; other backends run it."""
 
 
+class BatchOutsideProfiles(ArtefactError):
+    """An engine was not built for a batch of this size."""
+
+
 class ImageError(Exception):
     """An image cannot be read; the message names the file and the reason."""
 

@@ -4,7 +4,7 @@ The backends run in processes of their own (:mod:`deploy.worker`); their detecti
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from deploy.backends import check_name
 from deploy.benchmark import Job, Outcome
 from deploy.differences import box_differences, worst_class
 from deploy.errors import ArtefactError, BackendUnavailable
+from deploy.latency import Plan
 from deploy.worker import run_isolated
 from pipeline.datasets.layout import find_split
 from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, Latency
@@ -67,9 +68,10 @@ def benchmark(
             annotations=str(annotations),
             image_root=str(image_root),
             batch_sizes=tuple(settings.batch_sizes),
+            max_call_ms=settings.max_call_ms,
+            plan=plan_of(settings),
             threads=settings.threads,
-            warmup=settings.warmup,
-            iterations=settings.iterations,
+            pin=settings.pin,
         )
         runs.append(measure_rung(precision, backend, run_isolated(job), annotations, torch, settings.compare_score))
     return BenchmarkRecord(
@@ -78,6 +80,11 @@ def benchmark(
         artefacts=[_describe(precision, artefacts[precision]) for precision in settings.precisions],
         runs=runs,
     )
+
+
+def plan_of(settings: BenchmarkSettings) -> Plan:
+    """How long every batch size is measured."""
+    return Plan(**{item.name: getattr(settings, item.name) for item in fields(Plan)})
 
 
 def rungs(settings: BenchmarkSettings) -> Iterator[tuple[str, str]]:
@@ -113,12 +120,16 @@ def measure_rung(
         status="not run" if outcome.reason else "ok",
         reason=outcome.reason,
         threads=outcome.threads,
+        cores=list(outcome.cores),
         accuracy=_without_draws(accuracy) if accuracy else None,
         map_drop=None if ap is None or torch_ap is None else torch_ap - ap,
         map_drop_interval=interval,
         worst_class=worst_class(reference, accuracy) if accuracy else None,
         boxes=box_differences(torch.detections, outcome.detections, compare_score) if accuracy else None,
         latency=[Latency(**summary) for summary in outcome.latency],
+        sweep_end=outcome.sweep_end,
+        sweep_reason=outcome.sweep_reason,
+        gpu_unseen=outcome.gpu_unseen,
         load_ms=outcome.load_ms,
         peak_memory_bytes=outcome.peak_memory_bytes,
     )

@@ -1,10 +1,11 @@
-"""Peak memory of this process."""
+"""Memory: the peak of this process, and what the machine has left."""
 
 import resource
 import sys
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+_MACHINE = Path("/proc/meminfo")
 
 
 def peak_memory() -> int:
@@ -14,7 +15,17 @@ def peak_memory() -> int:
     started this one (it survives ``exec``: getrusage(2), ``setmax_mm_hiwater_rss`` in the kernel's fs/exec.c).
     """
     if _STATUS.exists():
-        fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines() if ":" in line)
-        return int(fields["VmHWM"].split()[0]) * 1024
+        return _field(_STATUS, "VmHWM")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_memory() -> int | None:
+    """Bytes that can still be taken without swapping (``MemAvailable``); None where the system does not say."""
+    return _field(_MACHINE, "MemAvailable") if _MACHINE.exists() else None
+
+
+def _field(path: Path, name: str) -> int:
+    """A line ``name:  123 kB`` of a file of the kernel, in bytes."""
+    fields = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+    return int(fields[name].split()[0]) * 1024

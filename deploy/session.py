@@ -10,7 +10,7 @@ from typing import Self, overload
 import numpy as np
 
 from deploy.artefact import ArtefactSpec, read_spec
-from deploy.backends import Backend, RawDetections, open_backend
+from deploy.backends import Backend, DeviceTimes, RawDetections, open_backend
 from deploy.detections import Detections
 from deploy.engine_file import SUFFIX as ENGINE
 from deploy.engine_file import read_header
@@ -22,21 +22,31 @@ Source = Image | Path | str
 
 @dataclass(frozen=True)
 class PhaseTimes:
-    """Milliseconds of one call. Decoding of the image file is none of them."""
+    """Milliseconds of one call. Decoding of the image file is none of them.
+
+    ``inference`` is what the backend took besides its copies to and from the device (none on a CPU), so that the phases
+    add up to the call.
+    """
 
     preprocessing: float
     inference: float
     postprocessing: float
+    host_to_device: float = 0.0
+    device_to_host: float = 0.0
 
     @classmethod
-    def between(cls, start: float, prepared: float, inferred: float, end: float) -> Self:
-        """From four readings of a clock in seconds."""
-        return cls(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (end - inferred))
+    def between(
+        cls, start: float, prepared: float, inferred: float, end: float, device: DeviceTimes | None = None
+    ) -> Self:
+        """From four readings of a clock in seconds, and the backend's own of its copies."""
+        sent, back = (device.host_to_device, device.device_to_host) if device else (0.0, 0.0)
+        run = 1e3 * (inferred - prepared) - sent - back
+        return cls(1e3 * (prepared - start), run, 1e3 * (end - inferred), sent, back)
 
     @property
     def total(self) -> float:
-        """End to end: from decoded images to detections in original pixels."""
-        return self.preprocessing + self.inference + self.postprocessing
+        """The whole call: from decoded images to detections in original pixels."""
+        return self.preprocessing + self.host_to_device + self.inference + self.device_to_host + self.postprocessing
 
 
 class Detector:
@@ -92,7 +102,7 @@ class Detector:
         raw = self.backend.run(batch, *([sizes_of(placements)] if self.spec.dynamic_size else []))
         inferred = perf_counter()
         found = [self._detections(raw, index, placement) for index, placement in enumerate(placements)]
-        return found, PhaseTimes.between(start, prepared, inferred, perf_counter())
+        return found, PhaseTimes.between(start, prepared, inferred, perf_counter(), self.backend.device_times)
 
     def _detections(self, raw: RawDetections, index: int, placement: Letterbox) -> Detections:
         count = int(raw.num_dets[index])

@@ -11,7 +11,7 @@ import onnx
 from deploy.artefact import ArtefactSpec
 from deploy.backends import resolve_threads
 from deploy.backends.ort import open_cpu
-from deploy.benchmark import category_ids
+from deploy.detections import category_ids
 from deploy.images import Image, read_image
 from deploy.session import Detector
 from pipeline.datasets.layout import find_split

@@ -60,19 +60,47 @@ class PrecisionRecord(Record):
     artefacts: list[PrecisionArtefact]
 
 
+class GpuUse(Record):
+    """The whole GPU while one batch size was measured, by NVML; null what the device does not tell."""
+
+    memory_bytes: int
+    sm_clock_mhz: float | None
+    memory_clock_mhz: float | None
+    power_w: float | None
+    energy_per_image_j: float | None
+
+
 class Latency(Record):
-    """Latency of one call with ``batch_size`` images, in milliseconds; throughput is end to end."""
+    """Latency of one call with ``batch_size`` decoded images, in milliseconds.
+
+    ``p50`` to ``mean`` and the throughput are of the whole call, whose phases (means) add up to ``mean``. ``decoding``
+    of the image files comes on top. ``spread`` is the distance of the quartiles over the median; ``noisy``: it was
+    larger than ``benchmark.noise_limit``.
+    """
 
     batch_size: int
+    warmup_calls: int
     calls: int
     p50: float
     p90: float
+    p95: float
     p99: float
     mean: float
+    spread: float
+    noisy: bool
+    decoding: float
     preprocessing: float
+    host_to_device: float
     inference: float
+    device_to_host: float
     postprocessing: float
     images_per_second: float
+    gpu: GpuUse | None
+
+    @property
+    def from_files(self) -> float:
+        """End to end: from image files to detections, the mean."""
+        return self.decoding + self.mean
 
 
 class ClassDrop(Record):
@@ -102,7 +130,9 @@ class BackendRun(Record):
     """One rung of the ladder, an artefact under a backend: either measured, or ``not run`` with the reason.
 
     ``artefact`` is the precision of the file, ``precision`` what the backend computes in. ``map_drop`` is PyTorch's mAP
-    minus the artefact's; its interval is paired over resamples of the images.
+    minus the artefact's; its interval is paired over resamples of the images. ``cores`` are those that it was kept on
+    (none: wherever the system liked). ``sweep_end`` and ``sweep_reason`` say why larger batches are missing from
+    ``latency``, ``gpu_unseen`` why NVML told nothing of the GPU.
     """
 
     artefact: str
@@ -113,12 +143,16 @@ class BackendRun(Record):
     status: Literal["ok", "not run"]
     reason: str
     threads: int
+    cores: list[int]
     accuracy: AccuracyRecord | None
     map_drop: float | None
     map_drop_interval: Interval | None
     worst_class: ClassDrop | None
     boxes: BoxDifferences | None
     latency: list[Latency]
+    sweep_end: Literal["complete", "time", "memory", "profiles"] | None
+    sweep_reason: str
+    gpu_unseen: str
     load_ms: float | None
     peak_memory_bytes: int | None
 
@@ -126,6 +160,10 @@ class BackendRun(Record):
     def rung(self) -> str:
         """The precision that the rung stands for: the file's, unless the backend takes an fp32 file further down."""
         return self.precision if self.artefact == "fp32" and self.precision else self.artefact
+
+    def latency_at(self, batch_size: int) -> Latency | None:
+        """The measurement at ``batch_size``, where it was made."""
+        return next((item for item in self.latency if item.batch_size == batch_size), None)
 
 
 class ArtefactFile(Record):
@@ -144,6 +182,38 @@ class BenchmarkRecord(Record):
     torch_ap: float | None
     artefacts: list[ArtefactFile]
     runs: list[BackendRun]
+
+    def fastest(self, batch_size: int) -> BackendRun | None:
+        """The rung with the lowest median latency at ``batch_size``."""
+        measured = [(latency.p50, run) for run in self.runs if (latency := run.latency_at(batch_size))]
+        return min(measured, key=lambda item: item[0])[1] if measured else None
+
+
+class ComparedModel(Record):
+    """The fastest rung of a model at the smallest batch size, while all models took turns in one run.
+
+    ``artefact`` is the precision of the file, ``precision`` that of the rung (:attr:`BackendRun.rung`).
+    ``milliseconds`` is the median call; ``times_as_fast`` the median over the rounds of the reference's time over it,
+    ``low`` and ``high`` their quartiles.
+    """
+
+    model: str
+    artefact: str
+    backend: str
+    precision: str
+    milliseconds: float
+    times_as_fast: float
+    low: float
+    high: float
+
+
+class ComparisonRecord(Record):
+    """Speeds from one run; the first model is the reference. Empty where fewer than two models have an artefact."""
+
+    batch_size: int
+    rounds: int
+    calls: int
+    models: list[ComparedModel]
 
 
 class EngineTarget(Record):

@@ -82,16 +82,31 @@ class PrecisionSettings(Settings):
     reduce_range: bool = False
 
 
-class BenchmarkSettings(Settings):
-    """Which artefacts run under which backends and how long. ``threads`` 0 means every core of the machine.
+class CompareSettings(Settings):
+    """How long the fastest artefacts of all models take turns: ``calls`` in each of ``rounds``."""
 
-    Boxes are compared with PyTorch's detections scored ``compare_score`` or more.
+    rounds: PositiveInt = 15
+    calls: PositiveInt = 8
+
+
+class BenchmarkSettings(Settings):
+    """Which artefacts run under which backends and how long (:class:`deploy.latency.Plan`).
+
+    ``threads`` 0 means every core of the machine; with fewer, ``pin`` keeps the worker on as many cores. Batch sizes
+    are measured from the smallest up, until the median call takes longer than ``max_call_ms`` or memory is short. Boxes
+    are compared with PyTorch's detections scored ``compare_score`` or more.
     """
 
     precisions: Annotated[list[ArtefactPrecision], Field(min_length=1)] = ["fp32", "fp16", "int8", "int8_symmetric"]
     backends: Annotated[list[str], Field(min_length=1)]
     compare_score: Fraction = 0.3
-    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1, 8]
+    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1, 2, 4, 8, 16, 32]
+    max_call_ms: Annotated[float, Field(gt=0)] | None = 1000
     threads: Annotated[int, Field(ge=0)] = 0
-    warmup: PositiveInt = 10
-    iterations: PositiveInt = 100
+    pin: bool = True
+    warmup: PositiveInt = 5
+    warmup_limit: PositiveInt = 100
+    stable_within: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    iterations: PositiveInt = 200
+    seconds: Annotated[float, Field(gt=0)] = 2
+    noise_limit: Annotated[float, Field(gt=0)] = 0.2

@@ -10,6 +10,7 @@ MODELS = Path("models")
 ARTEFACTS = Path("artefacts")
 REPORTS = Path("reports")
 WORK_DIRS = Path("work_dirs")
+COMPARISON = REPORTS / "comparison.json"
 TIMING_CACHES = Path(".cache/tensorrt")
 
 TEACHER = "teacher"

@@ -7,7 +7,13 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline.deploy_settings import BenchmarkSettings, EngineSettings, ExportSettings, PrecisionSettings
+from pipeline.deploy_settings import (
+    BenchmarkSettings,
+    CompareSettings,
+    EngineSettings,
+    ExportSettings,
+    PrecisionSettings,
+)
 from pipeline.errors import SettingsError
 from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, Sha256, Sha256Prefix
 
@@ -201,6 +207,7 @@ class Params(Settings):
     precision: PrecisionSettings = PrecisionSettings()
     engine: EngineSettings = EngineSettings()
     benchmark: BenchmarkSettings
+    compare: CompareSettings = CompareSettings()
     gates: Gates = Gates()
     report: ReportSettings = ReportSettings()
 

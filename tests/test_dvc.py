@@ -63,22 +63,19 @@ NOT_USED_BY = {
         "deploy.export_check": "compares artefacts",
         "deploy.matching": "the same",
         "deploy.translations": "translates operators for ONNX",
-        "deploy.latency": "benchmarks only",
-        "deploy.memory": "benchmarks only",
     },
     "export": {"pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet"},
     "precision": {
         "pipeline.mmcv_ops": "the artefact runs without mmdet",
         "pipeline.evaluation": "without a bootstrap only accuracy and inputs, which are dependencies",
         "deploy.backends": "artefacts are scored under ONNX Runtime, which is a dependency",
-        "deploy.latency": "benchmarks only",
-        "deploy.memory": "benchmarks only",
     },
     "engine": {
         "pipeline.mmcv_ops": "no detector",
         "deploy.backends": "an engine is built, not run; what finds the GPU and TensorRT is a dependency",
     },
     "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
+    "compare": {"pipeline.mmcv_ops": "the artefacts run without mmdet"},
     "report": {"pipeline.mmcv_ops": "no detector"},
 }
 NOT_USED_BY["evaluate_teacher"] = NOT_USED_BY["evaluate"]
@@ -338,6 +335,7 @@ def written(stage: Stage) -> set[Path]:
         },
         "engine": {layout.engine_dir(model), layout.report_file("engine", model)},
         "benchmark": {layout.report_file("benchmark", model)},
+        "compare": {layout.COMPARISON},
         "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures")},
     }[stage.name]
 
@@ -351,7 +349,16 @@ def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
 def test_no_path_of_the_layout_is_forgotten_here() -> None:
     # Folders that hold several stages' results, and scratch that belongs to none.
     shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
-    outs = {"DATASET", "DATASET_RECORD", "RECIPES", "recipe_file", "weights_file", "training_file", "losses_file"}
+    outs = {
+        "COMPARISON",
+        "DATASET",
+        "DATASET_RECORD",
+        "RECIPES",
+        "recipe_file",
+        "weights_file",
+        "training_file",
+        "losses_file",
+    }
     outs |= {"validation_file", "accepted_file", "artefact_file", "engine_dir", "report_file"}
     public = {
         name

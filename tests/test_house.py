@@ -21,6 +21,7 @@ TORCH_HALF = {
     "deploy.differences",
     "deploy.engine",
     "deploy.export",
+    "deploy.fastest",
     "deploy.export_check",
     "deploy.ladder",
     "deploy.layer_search",
@@ -50,7 +51,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda"}
+OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda", "pynvml"}
 
 
 def module_name(path: Path) -> str:

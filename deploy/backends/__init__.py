@@ -24,14 +24,27 @@ class RawDetections:
     num_dets: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class DeviceTimes:
+    """Milliseconds of one run on a device that has memory of its own."""
+
+    host_to_device: float
+    inference: float
+    device_to_host: float
+
+
 class Backend(Protocol):
-    """Runs one artefact. ``precision`` is what it computes in, ``threads`` its CPU threads."""
+    """Runs one artefact. ``precision`` is what it computes in, ``threads`` its CPU threads.
+
+    ``device_times`` are those of the last :meth:`run`; None where they are not told apart, as on a CPU.
+    """
 
     name: str
     version: str
     device: str
     precision: str
     threads: int
+    device_times: DeviceTimes | None
 
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """Run uint8 ``[N, H, W, 3]``; returns when the results are in host memory.

@@ -7,7 +7,7 @@ import numpy as np
 
 from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
 from deploy.engine_file import Profile
-from deploy.errors import ArtefactError
+from deploy.errors import ArtefactError, BatchOutsideProfiles
 
 ANY = -1
 """A dimension that is fixed when the model runs: the batch, and height and width where the size is dynamic."""
@@ -72,12 +72,12 @@ def choose_profile(profiles: Sequence[Profile], batch: int, source: str) -> int:
     """Index of the profile for ``batch`` images: of those that take it, the one that is tuned for the nearest size.
 
     Raises:
-        ArtefactError: the batch is empty or no profile takes it.
+        BatchOutsideProfiles: the batch is empty or no profile takes it.
     """
     fitting = [index for index, profile in enumerate(profiles) if profile.least <= batch <= profile.most]
     if not fitting:
         ranges = ", ".join(f"{profile.least} to {profile.most}" for profile in profiles)
-        raise ArtefactError(
+        raise BatchOutsideProfiles(
             f"{source}: a batch of {batch} images is outside the engine's profiles ({ranges}); send fewer or more at "
             "once, or change engine.profiles in params.yaml and build it again"
         )

@@ -12,6 +12,7 @@ _DRIVER_VERSION = Path("/sys/module/nvidia/version")
 # cuda.h: CUdevice_attribute and the length that its own samples give to names.
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76
 _NAME_BYTES = 256
+_BUS_ID_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,20 @@ def find_device() -> CudaDevice:
     except OSError as error:
         raise BackendUnavailable(f"no CUDA device: the NVIDIA driver is not installed ({error})") from error
     return describe_device(driver, _read(_DRIVER_VERSION))
+
+
+def pci_bus_id() -> str:
+    """PCI bus id of the first CUDA device that this process may use, as ``0000:65:00.0``.
+
+    Raises:
+        BackendUnavailable: there is no driver or no device.
+    """
+    find_device()
+    driver = ctypes.CDLL(_LIBRARY)
+    text, device = ctypes.create_string_buffer(_BUS_ID_BYTES), ctypes.c_int()
+    _check(driver, driver.cuDeviceGet(ctypes.byref(device), 0))
+    _check(driver, driver.cuDeviceGetPCIBusId(text, _BUS_ID_BYTES, device))
+    return text.value.decode()
 
 
 def describe_device(driver: Any, version: str) -> CudaDevice:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.artefact import OUTPUT_NAMES, ArtefactSpec
-from deploy.backends import RawDetections, named_inputs
+from deploy.backends import DeviceTimes, RawDetections, named_inputs
 from deploy.errors import ArtefactError, BackendUnavailable
 
 _DEVICE = "CPU"
@@ -19,6 +19,7 @@ class OpenVinoBackend:
     """One compiled model and its inference request."""
 
     device = "cpu"
+    device_times: DeviceTimes | None = None
 
     def __init__(self, compiled: Any, name: str, version: str, precision: str) -> None:
         self.name = name

@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deploy.artefact import OUTPUT_NAMES, ArtefactSpec
-from deploy.backends import RawDetections, named_inputs
+from deploy.backends import DeviceTimes, RawDetections, named_inputs
 from deploy.errors import ArtefactError, BackendUnavailable
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -17,7 +18,9 @@ _BEHIND = {_CPU: (), _CUDA: (), _TENSORRT: (_CUDA,)}
 
 
 class OnnxRuntimeBackend:
-    """One ONNX Runtime session."""
+    """One ONNX Runtime session on the CPU."""
+
+    device_times: DeviceTimes | None = None
 
     def __init__(self, session: Any, name: str, version: str, device: str, precision: str) -> None:
         self.name = name
@@ -30,6 +33,30 @@ class OnnxRuntimeBackend:
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.backends.Backend.run`."""
         return RawDetections(*self._session.run(OUTPUT_NAMES, named_inputs(images, sizes)))
+
+
+class OnnxRuntimeDeviceBackend(OnnxRuntimeBackend):
+    """One ONNX Runtime session on a device: its copies are made here, so that they can be timed."""
+
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
+        """See :meth:`deploy.backends.Backend.run`."""
+        import onnxruntime
+
+        start = perf_counter()
+        binding = self._session.io_binding()
+        for name, values in named_inputs(images, sizes).items():
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(values, self.device, 0))
+        for name in OUTPUT_NAMES:
+            binding.bind_output(name, self.device)
+        binding.synchronize_inputs()
+        sent = perf_counter()
+        self._session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        ran = perf_counter()
+        raw = RawDetections(*(value.numpy() for value in binding.get_outputs()))
+        end = perf_counter()
+        self.device_times = DeviceTimes(1e3 * (sent - start), 1e3 * (ran - sent), 1e3 * (end - ran))
+        return raw
 
 
 def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OnnxRuntimeBackend:
@@ -65,8 +92,9 @@ def _open(artefact: Path, spec: ArtefactSpec, threads: int, name: str, provider:
             f"{name}: asked for {provider}, ONNX Runtime fell back to {first}: no usable CUDA device"
         )
     _check_names(artefact, spec, session)
-    device = "cpu" if provider == _CPU else "cuda"
-    return OnnxRuntimeBackend(session, name, ort.__version__, device, spec.precision)
+    if provider == _CPU:
+        return OnnxRuntimeBackend(session, name, ort.__version__, "cpu", spec.precision)
+    return OnnxRuntimeDeviceBackend(session, name, ort.__version__, "cuda", spec.precision)
 
 
 def _import(name: str) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deploy.backends import RawDetections
+from deploy.backends import DeviceTimes, RawDetections
 from deploy.detector import DeployableDetector
 
 
@@ -12,6 +12,7 @@ class PytorchBackend:
     """Runs the module that is exported, eagerly, on the device that it is on."""
 
     name = "pytorch"
+    device_times: DeviceTimes | None = None
 
     def __init__(self, detector: DeployableDetector) -> None:
         self.version = str(torch.__version__).split("+")[0]

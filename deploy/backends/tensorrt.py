@@ -1,6 +1,5 @@
 """TensorRT on the first CUDA device. An engine runs only where it was built (:mod:`deploy.engine_file`)."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.artefact import ArtefactSpec
-from deploy.backends import RawDetections
+from deploy.backends import DeviceTimes, RawDetections
 from deploy.backends.bindings import ANY, Binding, check_bindings, choose_profile
 from deploy.backends.cuda_device import find_device
 from deploy.backends.cuda_memory import Cuda, CudaError, Transfer, import_cuda
@@ -33,19 +32,10 @@ NAME = "tensorrt"
 _MARKS = 4
 
 
-@dataclass(frozen=True)
-class DeviceTimes:
-    """Milliseconds of one run on the device, by CUDA events."""
-
-    host_to_device: float
-    inference: float
-    device_to_host: float
-
-
 class TensorRtBackend:
     """One engine with a context per profile, buffers for its largest batch, and one stream.
 
-    ``device_times`` are those of the last :meth:`run`. Not for several threads at once.
+    ``device_times`` are measured by CUDA events. Not for several threads at once.
     """
 
     name = NAME
@@ -69,13 +59,14 @@ class TensorRtBackend:
         largest = max(profile.most for profile in self._profiles)
         self._memory = {binding.name: Transfer(cuda, binding.nbytes(largest)) for binding in self._bindings}
 
-    def run(self, images: NDArray[np.uint8]) -> RawDetections:
-        """See :meth:`deploy.backends.Backend.run`.
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
+        """See :meth:`deploy.backends.Backend.run`; engines have one height and width, and no ``sizes``.
 
         Raises:
             ArtefactError: the batch is empty or beyond the engine's profiles, or the images have another size.
             CudaError: CUDA failed.
         """
+        del sizes
         batch = len(images)
         context = self._context(choose_profile(self._profiles, batch, self._source))
         given, *outputs = self._bindings

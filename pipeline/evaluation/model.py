@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from deploy.backends.pytorch import PytorchBackend
-from deploy.benchmark import category_ids
+from deploy.detections import category_ids
 from deploy.detector import DeployableDetector
 from deploy.export import describe
 from deploy.session import Detector

@@ -6,7 +6,7 @@ from pipeline.deploy_records import BackendRun, PrecisionArtefact
 from pipeline.report import formats
 from pipeline.report.accuracy import COCO
 from pipeline.report.collect import Results
-from pipeline.report.comparison import latency_at, reference_batch
+from pipeline.report.comparison import reference_batch
 from pipeline.report.names import precision_title, run_title
 from pipeline.report.tables import Row, Table, number, row, text
 
@@ -37,7 +37,7 @@ def ladder_table(results: Results) -> Table:
 
 def _ladder_row(model: str, run: BackendRun, results: Results) -> Row:
     interval, worst, boxes = run.map_drop_interval, run.worst_class, run.boxes
-    latency = latency_at(run, reference_batch(results))
+    latency = run.latency_at(reference_batch(results))
     return row(
         model,
         run_title(run),
@@ -147,30 +147,6 @@ def _precision_row(model: str, item: PrecisionArtefact, calibration_images: int)
 
 def _lost(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else before - after
-
-
-def latency_table(results: Results) -> Table:
-    """Model × backend × batch size: percentiles of one call, where its time goes, and throughput."""
-    columns = (
-        text("Model"),
-        text("Rung"),
-        number("batch"),
-        number("p50"),
-        number("p90"),
-        number("p99"),
-        number("pre"),
-        number("inference"),
-        number("post"),
-        number("images/s"),
-    )
-    rows = []
-    for model, run in _runs(results):
-        for item in run.latency if run.status == "ok" else []:
-            split = (item.p50, item.p90, item.p99, item.preprocessing, item.inference, item.postprocessing)
-            times = (formats.milliseconds(value) for value in split)
-            batch = formats.count(item.batch_size)
-            rows.append(row(model, run_title(run), batch, *times, formats.rate(item.images_per_second)))
-    return Table(columns, tuple(rows))
 
 
 def export_table(results: Results) -> Table:

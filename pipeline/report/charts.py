@@ -12,7 +12,7 @@ from pipeline.records import PrecisionRecallCurve, TrainingRecord
 from pipeline.report import formats
 from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
 from pipeline.report.collect import Results
-from pipeline.report.comparison import latency_at, reference_batch
+from pipeline.report.comparison import reference_batch
 from pipeline.report.labels import place_labels
 from pipeline.report.names import run_title
 
@@ -37,7 +37,7 @@ def trade_off_points(results: Results) -> list[TradeOffPoint]:
     points = []
     for model in results.models:
         for run in model.benchmark.runs if model.benchmark else []:
-            latency = latency_at(run, batch)
+            latency = run.latency_at(batch)
             ap = run.accuracy.numbers.ap if run.accuracy else None
             if latency is None or ap is None or run.accuracy is None:
                 continue

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.deploy_records import BenchmarkRecord, PrecisionRecord
+from pipeline.deploy_records import BenchmarkRecord, ComparisonRecord, PrecisionRecord
 from pipeline.errors import PipelineError
-from pipeline.layout import DATASET_RECORD, REPORTS, TEACHER, report_file, training_file
+from pipeline.layout import COMPARISON, DATASET_RECORD, REPORTS, TEACHER, report_file, training_file
 from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, ExportRecord, SplitRecord, TrainingRecord
 from pipeline.settings import Params
 
@@ -43,6 +43,7 @@ class Results:
     device: DeviceRecord
     dataset: DatasetRecord
     models: tuple[ModelResults, ...]
+    comparison: ComparisonRecord
 
     @property
     def teacher(self) -> ModelResults:
@@ -81,7 +82,8 @@ def collect(params: Params, root: Path = Path()) -> Results:
     models = tuple(_model(params, root, name) for name in (TEACHER, *names))
     dataset = DatasetRecord.read(root / DATASET_RECORD)
     _same_ground(models, dataset, root)
-    return Results(params, DeviceRecord.read(root / REPORTS / "device.json"), dataset, models)
+    device = DeviceRecord.read(root / REPORTS / "device.json")
+    return Results(params, device, dataset, models, ComparisonRecord.read(root / COMPARISON))
 
 
 def _model(params: Params, root: Path, name: str) -> ModelResults:

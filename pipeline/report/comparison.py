@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.deploy_records import BackendRun, BenchmarkRecord, Latency
+from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparedModel, Latency
 from pipeline.evaluation import paired_difference
 from pipeline.report.collect import ModelResults, Results
 
@@ -68,19 +68,22 @@ def reference_batch(results: Results) -> int:
     return min(results.params.benchmark.batch_sizes)
 
 
-def latency_at(run: BackendRun, batch_size: int) -> Latency | None:
-    """The measurement of ``run`` at ``batch_size``, where it ran."""
-    return next((item for item in run.latency if run.status == "ok" and item.batch_size == batch_size), None)
-
-
 def fastest(benchmark: BenchmarkRecord | None, batch_size: int) -> Measured | None:
     """The backend with the lowest median latency at ``batch_size``."""
-    measured = [item for item in _measured(benchmark) if item.latency.batch_size == batch_size]
-    return min(measured, key=lambda item: item.latency.p50, default=None)
+    run = benchmark.fastest(batch_size) if benchmark else None
+    latency = run.latency_at(batch_size) if run else None
+    return Measured(run, latency) if run and latency else None
+
+
+def compared(results: Results, name: str) -> ComparedModel | None:
+    """How fast a model's artefact is beside the teacher's, from the run in which they took turns."""
+    shipped = {model.name for model in results.models if model.benchmark}
+    models = {item.model: item for item in results.comparison.models if item.model in shipped}
+    return models.get(name) if results.teacher.name in models else None
 
 
 def best_throughput(benchmark: BenchmarkRecord | None) -> Measured | None:
-    """The backend and batch size with the most images per second, end to end."""
+    """The backend and batch size with the most images per second."""
     return max(_measured(benchmark), key=lambda item: item.latency.images_per_second, default=None)
 
 

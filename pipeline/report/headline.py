@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from pipeline.deploy_records import ComparedModel
 from pipeline.report import formats
 from pipeline.report.collect import ModelResults, Results
-from pipeline.report.comparison import Gain, Measured, fastest, gain, ratio, reference_batch, share
-from pipeline.report.names import run_title
+from pipeline.report.comparison import Gain, Measured, compared, fastest, gain, ratio, reference_batch, share
+from pipeline.report.names import run_title, rung_title
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,10 @@ def key_figures(results: Results) -> list[Figure]:
     theirs, ours = teacher.evaluation.complexity, main.evaluation.complexity
     parameters = _compared(ratio(theirs.parameters, ours.parameters), "fewer parameters", "more parameters")
     figures.append(_ratio_figure(ratio(theirs.flops, ours.flops), "fewer FLOPs", "more FLOPs", parameters))
-    student, reference = _fastest_pair(results)
+    student, reference = compared(results, main.name), compared(results, teacher.name)
     if student and reference:
-        speed = ratio(reference.latency.p50, student.latency.p50)
         context = f"{_ms(student)} against {_ms(reference)}"
-        figures.append(_ratio_figure(speed, "faster artefact", "slower artefact", context))
+        figures.append(_ratio_figure(student.times_as_fast, "faster artefact", "slower artefact", context))
     return figures
 
 
@@ -130,26 +130,32 @@ def _size_sentence(results: Results) -> str:
 
 
 def _speed_sentence(results: Results) -> str:
-    ours, theirs = _fastest_pair(results)
-    if ours is None:
-        return ""
-    batch = reference_batch(results)
-    shown = f"{_ms(ours)} at the median (batch {batch}, {run_title(ours.run)})"
-    if theirs is None:
-        return f"Its artefact takes {shown}; the teacher has no measured artefact to compare with."
-    speed = _compared(ratio(theirs.latency.p50, ours.latency.p50), "faster", "slower")
-    backend = run_title(theirs.run)
-    other = "same backend" if backend == run_title(ours.run) else backend
-    return f"Its artefact is {speed} than the teacher’s: {shown} against {_ms(theirs)} ({other})."
+    ours, theirs = compared(results, results.main.name), compared(results, results.teacher.name)
+    if ours is None or theirs is None:
+        alone = fastest(results.main.benchmark, reference_batch(results))
+        return f"{_alone_sentence(alone)}; there is no artefact of the teacher to compare with." if alone else ""
+    speed = _compared(ours.times_as_fast, "faster", "slower")
+    mine, other = (rung_title(each.backend, each.precision) for each in (ours, theirs))
+    unclear = " The spread includes 1: this run does not show which is faster." if ours.low < 1 < ours.high else ""
+    ends = (ours.low, ours.high) if ours.times_as_fast >= 1 else (1 / ours.high, 1 / ours.low)
+    return (
+        f"Its fastest artefact is {speed} than the teacher’s (quartiles over {results.comparison.rounds} rounds of "
+        f"taking turns: {formats.span(*ends, formats.times)}): {_ms(ours)} at the median (batch "
+        f"{results.comparison.batch_size}, {mine}) against {_ms(theirs)} "
+        f"({'same backend' if other == mine else other}).{unclear}"
+    )
 
 
-def _fastest_pair(results: Results) -> tuple[Measured | None, Measured | None]:
-    batch = reference_batch(results)
-    return fastest(results.main.benchmark, batch), fastest(results.teacher.benchmark, batch)
+def _alone_sentence(measured: Measured) -> str:
+    latency = measured.latency
+    return (
+        f"Its fastest artefact takes {formats.milliseconds(latency.p50)}\u00a0ms at the median (batch "
+        f"{latency.batch_size}, {run_title(measured.run)})"
+    )
 
 
-def _ms(measured: Measured) -> str:
-    return f"{formats.milliseconds(measured.latency.p50)}\u00a0ms"
+def _ms(each: ComparedModel) -> str:
+    return f"{formats.milliseconds(each.milliseconds)}\u00a0ms"
 
 
 def _compared(value: float | None, more: str, less: str) -> str:

@@ -138,7 +138,7 @@ def definitions(results: Results) -> dict[str, str]:
     params, evaluate, benchmark = results.params, results.params.evaluate, results.params.benchmark
     confidence = formats.percent(evaluate.confidence)
     backends = ", ".join(backend_title(name) for name in benchmark.backends)
-    sizes = " and ".join(str(size) for size in sorted(benchmark.batch_sizes))
+    sizes = ", ".join(str(size) for size in sorted(benchmark.batch_sizes))
     threads = f"{benchmark.threads} threads" if benchmark.threads else "every core"
     return {
         "AP": (
@@ -156,8 +156,16 @@ def definitions(results: Results) -> dict[str, str]:
         ),
         "FLOPs": "For one image of the model’s input size; a multiply-add counts as two.",
         "Latency": (
-            f"One call from decoded image to detections in original pixels: {benchmark.iterations} calls after "
-            f"{benchmark.warmup} for warming up, batch {sizes}, {threads}. Backends asked for: {backends}."
+            "One call from decoded image to detections in original pixels. Calls warm up in windows of "
+            f"{benchmark.warmup} until one is no longer faster than the one before (at most {benchmark.warmup_limit} "
+            f"calls). Measured are {benchmark.iterations} calls, or those of {benchmark.seconds:g} s where that is "
+            f"fewer, but not below ten. Batch {sizes}, {threads}. Backends asked for: {backends}."
+        ),
+        "Times as fast": (
+            f"The fastest artefact of each model, batch {results.comparison.batch_size}: in one process they take "
+            f"turns of {results.comparison.calls} calls, {results.comparison.rounds} rounds, every other one "
+            "backwards. The ratio is that of the medians of a round; its median and quartiles over the rounds are "
+            "reported."
         ),
         "Drop": (
             "AP of the PyTorch model minus mAP of the artefact: the same images, pre-processing, post-processing and "

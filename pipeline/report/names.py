@@ -30,11 +30,15 @@ def precision_title(precision: str) -> str:
     return precision.replace("_", " ")
 
 
+def rung_title(backend: str, precision: str) -> str:
+    """Backend and precision: ``OpenVINO bf16``; a precision that is part of the backend's name is said once."""
+    title = backend_title(backend)
+    return title if precision in title.split() else f"{title} {precision_title(precision)}"
+
+
 def run_title(run: BackendRun) -> str:
     """Backend, precision and device of a rung that ran: ``OpenVINO bf16``; the device is named unless it is the CPU."""
-    title = backend_title(run.backend)
-    if run.status == "ok" and run.rung not in title.split():
-        title = f"{title} {precision_title(run.rung)}"
+    title = rung_title(run.backend, run.rung) if run.status == "ok" else backend_title(run.backend)
     if run.device and run.device.lower() != "cpu" and run.device.lower() not in title.lower():
         title = f"{title} ({run.device})"
     return title

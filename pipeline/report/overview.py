@@ -6,9 +6,8 @@ from pipeline.report import formats
 from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import (
     best_throughput,
-    fastest,
+    compared,
     gain,
-    latency_at,
     ratio,
     reference_batch,
     share,
@@ -99,24 +98,25 @@ def _latency_rows(results: Results) -> list[Row]:
         found = next((run for run in runs if run_title(run) == title), None)
         if found is None:
             return NOT_RUN if any(run.backend == backend and run.status != "ok" for run in runs) else formats.MISSING
-        measured = latency_at(found, batch_size)
+        measured = found.latency_at(batch_size)
         if measured is None:
             return NOT_RUN if found.status != "ok" else formats.MISSING
-        return formats.percentiles(measured.p50, measured.p90, measured.p99)
+        shown = formats.percentiles(measured.p50, measured.p95, measured.p99)
+        return f"{shown} (noisy)" if measured.noisy else shown
 
     def speed_up(model: ModelResults) -> str:
-        ours, theirs = fastest(model.benchmark, batch_size), fastest(results.teacher.benchmark, batch_size)
-        if model is results.teacher or ours is None or theirs is None:
+        found = compared(results, model.name)
+        if model is results.teacher or found is None:
             return formats.MISSING
-        return formats.times(ratio(theirs.latency.p50, ours.latency.p50))
+        return f"{formats.times(found.times_as_fast)} ({formats.span(found.low, found.high, formats.times)})"
 
     return [
-        heading(f"Latency of the artefact: batch {batch_size}, p50 / p90 / p99 in ms, end to end"),
+        heading(f"Latency of the artefact: decoded image to detections, batch {batch_size}, p50 / p95 / p99 in ms"),
         *(
             row(title, *(latency(model, title, backend) for model in results.models))
             for title, backend in _backends(results).items()
         ),
-        _row(results, "Times faster than the teacher, fastest backend of each", speed_up),
+        _row(results, "Times as fast as the teacher, taking turns (quartiles)", speed_up),
     ]
 
 
@@ -137,7 +137,7 @@ def _throughput_rows(results: Results) -> list[Row]:
         return f"{run_title(found.run)}, batch {found.latency.batch_size}" if found else formats.MISSING
 
     return [
-        heading("Throughput of the artefact, end to end"),
+        heading("Throughput of the artefact, decoded images to detections"),
         _row(results, "Best, images/s", best),
         _row(results, "Reached by", where),
     ]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL.Image import Image
 
 from pipeline.layout import REPORTS
-from pipeline.report import accuracy, artefacts, charts, headline, markdown, method, overview
+from pipeline.report import accuracy, artefacts, charts, headline, latency, markdown, method, overview
 from pipeline.report.chart_style import DARK, LIGHT, Look, to_png, to_svg
 from pipeline.report.collect import Results, collect
 from pipeline.report.drawing import COLORS, sheet, to_jpeg
@@ -23,6 +23,7 @@ DrawChart = Callable[[Results, Look], Figure]
 
 _CHARTS: dict[str, DrawChart] = {
     "trade_off": charts.trade_off_chart,
+    "batch": latency.batch_chart,
     "precision_recall": charts.precision_recall_chart,
     "training": charts.training_chart,
 }
@@ -71,7 +72,9 @@ def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, 
             "not_run": artefacts.not_run_table(results),
             "precisions": artefacts.precision_table(results),
             "rungs": artefacts.rung_table(results),
-            "latency": artefacts.latency_table(results),
+            "latency": latency.latency_table(results),
+            "unmeasured": latency.unmeasured_table(results),
+            "gpu": latency.gpu_table(results),
             "export": artefacts.export_table(results),
             "coco": accuracy.coco_table(results),
             "classes": accuracy.class_table(results),
@@ -84,6 +87,8 @@ def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, 
         "definitions": method.definitions(results),
         "has_training": any(model.training for model in results.models),
         "trade_off_alt": charts.trade_off_alt(results),
+        "batch_alt": latency.batch_alt(results),
+        "latency_notes": [latency.noise_sentence(results), latency.sweep_sentence(results)],
         "has_intervals": any(point.interval for point in charts.trade_off_points(results)),
         "gallery": rows,
         "colors": COLORS,

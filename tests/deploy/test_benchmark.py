@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.benchmark import Job, category_ids, run_job
-from deploy.errors import ArtefactError, ImageError
+from deploy.benchmark import Job, run_job
+from deploy.errors import ImageError
+from deploy.latency import Plan
 
 
 def job(artefact: Path, dataset: Path, backend: str = "onnxruntime", **changes: object) -> Job:
@@ -14,9 +15,10 @@ def job(artefact: Path, dataset: Path, backend: str = "onnxruntime", **changes: 
         "annotations": str(dataset / "test.json"),
         "image_root": str(dataset / "images/test"),
         "batch_sizes": (1, 8),
+        "max_call_ms": None,
+        "plan": Plan(warmup=1, warmup_limit=2, stable_within=0.05, iterations=4, seconds=10, noise_limit=0.2),
         "threads": 1,
-        "warmup": 1,
-        "iterations": 4,
+        "pin": False,  # the tests' own process
     }
     return Job(**{**values, **changes})
 
@@ -30,8 +32,9 @@ def test_outcome_holds_every_detection_and_every_batch_size(backend: str, artefa
         assert found["bbox"] == truth[found["image_id"]]["bbox"]
         assert found["category_id"] == 7
     assert [(entry["batch_size"], entry["calls"]) for entry in outcome.latency] == [(1, 4), (8, 4)]
-    assert outcome.reason == ""
-    assert outcome.threads == 1
+    assert all(entry["decoding"] > 0 for entry in outcome.latency)
+    assert (outcome.reason, outcome.sweep_end, outcome.sweep_reason, outcome.gpu_unseen) == ("", "complete", "", "")
+    assert (outcome.threads, outcome.cores) == (1, ())
     assert outcome.load_ms > 0
     assert outcome.peak_memory_bytes > 10 << 20
 
@@ -40,17 +43,6 @@ def test_backend_that_cannot_run_gives_the_reason(artefact: Path, dataset_dir: P
     outcome = run_job(job(artefact, dataset_dir, "onnxruntime-cuda"))
     assert "CUDA" in outcome.reason
     assert (outcome.latency, outcome.detections, outcome.peak_memory_bytes) == ((), (), None)
-
-
-def test_classes_are_matched_by_name_not_by_order() -> None:
-    categories = [{"id": 5, "name": "blob"}, {"id": 2, "name": "crown"}]
-    assert category_ids(("crown", "blob"), categories, "x.onnx") == [2, 5]
-    assert category_ids(("blob", "crown"), categories, "x.onnx") == [5, 2]
-
-
-def test_artefact_of_another_data_set_is_refused() -> None:
-    with pytest.raises(ArtefactError, match=r"x\.onnx: .*only in the artefact \['dog'\], only in the data \['blob'\]"):
-        category_ids(("crown", "dog"), [{"id": 1, "name": "crown"}, {"id": 2, "name": "blob"}], "x.onnx")
 
 
 def test_unreadable_image_stops_the_run_by_name(artefact: Path, dataset_dir: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from deploy.detections import Detections
+from deploy.detections import Detections, category_ids
+from deploy.errors import ArtefactError
 
 CLASSES = ("crown", "blob", "rock")
 
@@ -48,3 +49,14 @@ def test_labels_outside_the_classes_are_refused(label: int) -> None:
 def test_category_ids_must_match_the_classes() -> None:
     with pytest.raises(ValueError, match="3 classes need as many category ids, got 2"):
         make([0]).to_coco(1, [1, 2])
+
+
+def test_classes_are_matched_by_name_not_by_order() -> None:
+    categories = [{"id": 5, "name": "blob"}, {"id": 2, "name": "crown"}]
+    assert category_ids(("crown", "blob"), categories, "x.onnx") == [2, 5]
+    assert category_ids(("blob", "crown"), categories, "x.onnx") == [5, 2]
+
+
+def test_artefact_of_another_data_set_is_refused() -> None:
+    with pytest.raises(ArtefactError, match=r"x\.onnx: .*only in the artefact \['dog'\], only in the data \['blob'\]"):
+        category_ids(("crown", "dog"), [{"id": 1, "name": "crown"}, {"id": 2, "name": "blob"}], "x.onnx")

@@ -51,6 +51,7 @@ def test_batches_change_nothing_and_stay_within_their_size(artefact: Path, red_b
     class Counting:
         def __init__(self, backend) -> None:
             self._backend = backend
+            self.device_times = None
 
         def run(self, images: np.ndarray) -> RawDetections:
             sizes.append(len(images))
@@ -73,6 +74,8 @@ def test_timed_gives_the_phases_of_one_batch(detector: Detector, red_box) -> Non
 
 def test_any_opened_backend_serves(spec) -> None:
     class Fixed:
+        device_times = None
+
         def run(self, images: np.ndarray) -> RawDetections:
             boxes = np.array([[[0, 0, 24, 32], [30, 0, 40, 10], [0, 0, 0, 0]]], np.float32)
             scores, labels = np.array([[0.9, 0.8, 0.0]], np.float32), np.array([[1, 0, 0]], np.int32)

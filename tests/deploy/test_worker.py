@@ -7,13 +7,16 @@ import pytest
 
 from deploy.benchmark import Job
 from deploy.errors import ArtefactError
+from deploy.latency import Plan
 from deploy.worker import _run, run_isolated
 
 
 @pytest.fixture
 def job(artefact: Path, dataset_dir: Path) -> Job:
     root = str(dataset_dir / "images/test")
-    return Job(str(artefact), "onnxruntime", str(dataset_dir / "test.json"), root, (1, 2), 1, 1, 3)
+    plan = Plan(warmup=1, warmup_limit=2, stable_within=0.05, iterations=3, seconds=10, noise_limit=0.2)
+    annotations = str(dataset_dir / "test.json")
+    return Job(str(artefact), "onnxruntime", annotations, root, (1, 2), None, plan, threads=1, pin=True)
 
 
 def test_outcome_comes_back_from_the_other_process(job: Job, capfd: pytest.CaptureFixture[str]) -> None:
@@ -23,6 +26,7 @@ def test_outcome_comes_back_from_the_other_process(job: Job, capfd: pytest.Captu
     assert [entry["batch_size"] for entry in outcome.latency] == [1, 2]
     # What this process holds does not count: the peak is the worker's own.
     assert 20 << 20 < outcome.peak_memory_bytes < ballast.nbytes
+    assert len(outcome.cores) == 1
     assert "onnxruntime batch 2" in capfd.readouterr().err
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, Latency
+from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, GpuUse, Latency
 from pipeline.errors import PipelineError
 from pipeline.records import CocoNumbers, Complexity, Interval
 
@@ -39,15 +39,25 @@ def test_a_number_that_does_not_exist_is_null(tmp_path: Path) -> None:
 def test_nested_records_survive_the_file(tmp_path: Path) -> None:
     latency = Latency(
         batch_size=8,
+        warmup_calls=10,
         calls=100,
         p50=3.5,
         p90=4.0,
+        p95=4.5,
         p99=9.25,
         mean=3.75,
+        spread=0.1,
+        noisy=False,
+        decoding=2.0,
         preprocessing=1.0,
+        host_to_device=0.1,
         inference=2.0,
+        device_to_host=0.15,
         postprocessing=0.5,
         images_per_second=2133.3,
+        gpu=GpuUse(
+            memory_bytes=1 << 30, sm_clock_mhz=1980, memory_clock_mhz=None, power_w=70.5, energy_per_image_j=0.1
+        ),
     )
     run = BackendRun(
         artefact="fp32",
@@ -58,12 +68,16 @@ def test_nested_records_survive_the_file(tmp_path: Path) -> None:
         status="not run",
         reason="",
         threads=2,
+        cores=[0, 1],
         accuracy=None,
         map_drop=-0.01,
         map_drop_interval=None,
         worst_class=None,
         boxes=None,
         latency=[latency],
+        sweep_end="time",
+        sweep_reason="batch 8 took long",
+        gpu_unseen="",
         load_ms=12.0,
         peak_memory_bytes=1 << 33,
     )

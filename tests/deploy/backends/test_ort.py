@@ -1,12 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
 from deploy.artefact import ArtefactSpec
 from deploy.backends import Factory
-from deploy.backends.ort import open_cpu, open_cuda, open_tensorrt
+from deploy.backends.ort import OnnxRuntimeDeviceBackend, open_cpu, open_cuda, open_tensorrt
 from deploy.errors import ArtefactError, BackendUnavailable
 
 GPU_BACKENDS = [
@@ -62,3 +63,18 @@ def test_graph_of_another_shape_is_refused(tmp_path: Path, spec: ArtefactSpec) -
     onnx.save(model, tmp_path / "abs.onnx")
     with pytest.raises(ArtefactError, match=r"abs\.onnx: a graph from \['images'\] .* got \['x'\] to \['y'\]"):
         open_cpu(tmp_path / "abs.onnx", spec, 1)
+
+
+def test_on_a_device_the_copies_are_timed_and_the_results_are_the_same(artefact: Path, spec: ArtefactSpec) -> None:
+    # The host stands in for the device: the calls are the same, and so must be what comes back.
+    pictures = np.full((2, 32, 48, 3), 255, np.uint8)
+    plain = open_cpu(artefact, spec, 1)
+    wanted = plain.run(pictures)
+    assert plain.device_times is None
+    backend = OnnxRuntimeDeviceBackend(plain._session, "onnxruntime-cuda", "1", "cpu", "fp32")
+    found = backend.run(pictures)
+    for name in ("boxes", "scores", "labels", "num_dets"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    assert backend.device_times is not None
+    times = backend.device_times
+    assert min(times.host_to_device, times.inference, times.device_to_host) > 0

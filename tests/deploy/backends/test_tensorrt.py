@@ -11,10 +11,10 @@ import pytest
 
 import deploy
 from deploy.artefact import ArtefactSpec
-from deploy.backends import open_backend, tensorrt, tensorrt_module
+from deploy.backends import DeviceTimes, open_backend, tensorrt, tensorrt_module
 from deploy.backends.cuda_device import CudaDevice, find_device
 from deploy.backends.cuda_memory import Cuda, CudaError, import_cuda
-from deploy.backends.tensorrt import DeviceTimes, TensorRtBackend, open_engine
+from deploy.backends.tensorrt import TensorRtBackend, open_engine
 from deploy.detector import DeployableDetector
 from deploy.engine import build_engines
 from deploy.engine_file import EngineHeader, Profile, Target, pack

@@ -16,6 +16,8 @@ from pipeline.deploy_records import (
     BoxDifferences,
     CalibrationRecord,
     ClassDrop,
+    ComparedModel,
+    ComparisonRecord,
     KeptLayer,
     Latency,
     LayerSearch,
@@ -24,6 +26,7 @@ from pipeline.deploy_records import (
 )
 from pipeline.evaluation import evaluate_detections
 from pipeline.layout import (
+    COMPARISON,
     DATASET,
     DATASET_RECORD,
     REPORTS,
@@ -111,6 +114,7 @@ def write_run(
             _export(model).write(root / report_file("export", model.name))
             _precision(model).write(root / report_file("precision", model.name))
             _benchmark(model, accuracy).write(root / report_file("benchmark", model.name))
+    _comparison(models, params).write(root / COMPARISON)
 
 
 def _write_dataset(root: Path, images: int, classes: Sequence[str]) -> DatasetRecord:
@@ -306,6 +310,28 @@ def _benchmark(model: Model, accuracy: AccuracyRecord) -> BenchmarkRecord:
     )
 
 
+def _comparison(models: Sequence[Model], params: Params) -> ComparisonRecord:
+    shipped = [model for model in models if model.name in params.export.models]
+    return ComparisonRecord(
+        batch_size=1,
+        rounds=15,
+        calls=8,
+        models=[
+            ComparedModel(
+                model=model.name,
+                artefact="fp32",
+                backend="openvino",
+                precision="fp32",
+                milliseconds=0.7 * model.milliseconds,
+                times_as_fast=shipped[0].milliseconds / model.milliseconds,
+                low=0.98 * shipped[0].milliseconds / model.milliseconds,
+                high=1.02 * shipped[0].milliseconds / model.milliseconds,
+            )
+            for model in shipped
+        ],
+    )
+
+
 def _precision(model: Model) -> PrecisionRecord:
     search = LayerSearch(
         split="val",
@@ -352,6 +378,7 @@ def _run(artefact: str, backend: str, version: str, milliseconds: float, accurac
         status="ok",
         reason="",
         threads=2,
+        cores=[0, 1],
         accuracy=_without_draws(accuracy),
         map_drop=0.003 if is_exact else 0.42,
         map_drop_interval=Interval(low=-0.01, high=0.02, confidence=0.95) if is_exact else None,
@@ -366,6 +393,9 @@ def _run(artefact: str, backend: str, version: str, milliseconds: float, accurac
             max_score_difference=0.2,
         ),
         latency=[_latency(1, milliseconds), _latency(8, 6.6 * milliseconds)],
+        sweep_end="complete",
+        sweep_reason="",
+        gpu_unseen="",
         load_ms=112.4,
         peak_memory_bytes=311_000_000,
     )
@@ -374,15 +404,23 @@ def _run(artefact: str, backend: str, version: str, milliseconds: float, accurac
 def _latency(batch_size: int, milliseconds: float) -> Latency:
     return Latency(
         batch_size=batch_size,
+        warmup_calls=10,
         calls=100,
         p50=milliseconds,
         p90=1.12 * milliseconds,
+        p95=1.2 * milliseconds,
         p99=1.41 * milliseconds,
         mean=1.04 * milliseconds,
+        spread=0.05,
+        noisy=False,
+        decoding=0.5 * batch_size,
         preprocessing=0.06 * milliseconds,
+        host_to_device=0.0,
         inference=0.92 * milliseconds,
+        device_to_host=0.0,
         postprocessing=0.06 * milliseconds,
         images_per_second=1000 * batch_size / (1.04 * milliseconds),
+        gpu=None,
     )
 
 
@@ -396,12 +434,16 @@ def _not_run(backend: str, reason: str) -> BackendRun:
         status="not run",
         reason=reason,
         threads=0,
+        cores=[],
         accuracy=None,
         map_drop=None,
         map_drop_interval=None,
         worst_class=None,
         boxes=None,
         latency=[],
+        sweep_end=None,
+        sweep_reason="",
+        gpu_unseen="",
         load_ms=None,
         peak_memory_bytes=None,
     )

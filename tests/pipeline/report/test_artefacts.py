@@ -2,7 +2,6 @@ from pipeline.report.artefacts import (
     cost_table,
     export_table,
     ladder_table,
-    latency_table,
     not_run_table,
     precision_table,
     rung_table,
@@ -56,14 +55,6 @@ def test_how_the_precisions_were_made(results):
     assert cells(table, "twin", "int8") == expected
 
 
-def test_latency_is_split_by_batch_size(results):
-    table = latency_table(results)
-    assert len(table.rows) == 3 * 3 * 2
-    found = cells(table, "crosskd", "ONNX Runtime fp32", "1")
-    assert found[3:] == ["6.20", "6.94", "8.74", "0.37", "5.70", "0.37", "155"]
-    assert cells(table, "crosskd", "ONNX Runtime fp32", "8")[3] == "40.9"
-
-
 def test_export_check(results):
     expected = ["crosskd", "artefacts/crosskd.onnx", "6.13", "18", "32", "131", "100.00 %", "3.1e-05", "4.2e-07"]
     assert cells(export_table(results), "crosskd") == expected
@@ -71,5 +62,5 @@ def test_export_check(results):
 
 def test_models_without_artefact_are_not_listed(run):
     results = collect(example_params(export={"models": ["crosskd"]}), run)
-    for make in (ladder_table, rung_table, cost_table, precision_table, latency_table, export_table):
+    for make in (ladder_table, rung_table, cost_table, precision_table, export_table):
         assert {row.cells[0] for row in make(results).rows} == {"crosskd"}

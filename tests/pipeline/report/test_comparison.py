@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.report.comparison import Gain, best_throughput, fastest, gain, latency_at, ratio, reference_batch, share
+from pipeline.report.comparison import Gain, best_throughput, compared, fastest, gain, ratio, reference_batch, share
 from tests.pipeline.report.variants import model_of, with_draws, with_numbers
 
 
@@ -79,7 +81,15 @@ def test_best_throughput_is_over_all_batch_sizes(results):
 
 
 def test_a_backend_that_did_not_run_has_no_latency(results):
-    assert latency_at(model_of(results, "crosskd").benchmark.runs[2], 1) is None
+    assert model_of(results, "crosskd").benchmark.runs[2].latency_at(1) is None
+
+
+def test_a_speed_is_compared_with_the_teachers_or_with_none(results):
+    assert compared(results, "crosskd").times_as_fast == pytest.approx(21.4 / 6.2)
+    assert compared(results, "nobody") is None
+    students = [each for each in results.comparison.models if each.model != "teacher"]
+    without = replace(results, comparison=results.comparison.model_copy(update={"models": students}))
+    assert compared(without, "crosskd") is None
 
 
 def test_reference_batch_is_the_smallest(results):

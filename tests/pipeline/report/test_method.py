@@ -67,5 +67,8 @@ def test_gates_without_a_measurement(run):
 def test_definitions_state_the_settings(results):
     texts = definitions(results)
     assert "60 resamples with replacement (seed 0)" in texts["Interval"]
-    assert "100 calls after 10 for warming up, batch 1 and 8, every core" in texts["Latency"]
+    assert "warm up in windows of 5 until" in texts["Latency"]
+    assert "200 calls, or those of 2 s where that is fewer" in texts["Latency"]
+    assert "Batch 1, 2, 4, 8, 16, 32, every core" in texts["Latency"]
+    assert "turns of 8 calls, 15 rounds" in texts["Times as fast"]
     assert "a multiply-add counts as two" in texts["FLOPs"]

@@ -16,7 +16,7 @@ from tests.pipeline.report.example_run import CROSSKD, TEACHER_MODEL, TWIN, exam
 VOID = {"meta", "img", "source", "br", "hr", "link", "input"}
 
 # Charts have tests of their own, and drawing them is what takes the time.
-NO_CHARTS = dict.fromkeys(("trade_off", "precision_recall", "training"), ChartImages("#", "#", "#", "#"))
+NO_CHARTS = dict.fromkeys(("trade_off", "batch", "precision_recall", "training"), ChartImages("#", "#", "#", "#"))
 
 
 class Page(HTMLParser):
@@ -91,7 +91,7 @@ def test_structure(page):
     assert "composed data" in page.words["span"]
     assert all(found.get("alt") for tag, found in page.elements if tag == "img")
     names = [name for name, _ in page.elements]
-    assert names.count("picture") == 3
+    assert names.count("picture") == 4
     assert {"html", "head", "body", "header", "main", "nav"} <= set(names)
     assert ("html", {"lang": "en"}) in page.elements
 
@@ -112,7 +112,7 @@ def test_pictures_can_be_decoded(page):
         image = Image.open(io.BytesIO(base64.b64decode(link.split(",", 1)[1])))
         assert image.size == (480, 480)
     charts = [link for link in page.values("srcset", "src") if link.startswith("data:image/svg+xml")]
-    assert len(charts) == len(set(charts)) == 3 * 4  # charts × (wide, narrow) × (light, dark)
+    assert len(charts) == len(set(charts)) == 4 * 4  # charts × (wide, narrow) × (light, dark)
     assert all(b"<svg" in base64.b64decode(link.split(",", 1)[1]) for link in charts)
 
 
@@ -120,7 +120,8 @@ def test_the_markdown_refers_to_its_figures(hostile):
     content = (hostile / "report.md").read_text(encoding="utf-8")
     figures = re.findall(r"!\[[^\]]*\]\((figures/[^)]+)\)", content)
     assert sorted(figures) == [
-        "figures/gallery.jpg", "figures/precision_recall.png", "figures/trade_off.png", "figures/training.png",
+        "figures/batch.png", "figures/gallery.jpg", "figures/precision_recall.png", "figures/trade_off.png",
+        "figures/training.png",
     ]  # fmt: skip
     for name in figures:
         assert Image.open(hostile / name).size[0] > 600

@@ -1,0 +1,176 @@
+"""Latency of the artefacts: percentiles and phases by batch size, what the GPU used, and the curve over batch sizes."""
+
+from collections.abc import Iterator
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+from pipeline.deploy_records import BackendRun, Latency
+from pipeline.report import formats
+from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
+from pipeline.report.collect import Results
+from pipeline.report.comparison import reference_batch
+from pipeline.report.names import run_title
+from pipeline.report.tables import Table, number, row, text
+
+
+def latency_table(results: Results) -> Table:
+    """Model × backend × batch size: percentiles of one call, their spread, where its time goes, and throughput."""
+    measured = list(_measured(results))
+    # Copies to and from a device are columns only where there is one.
+    copies = any(item.host_to_device or item.device_to_host for _, _, item in measured)
+    columns = (
+        text("Model"),
+        text("Rung"),
+        number("batch"),
+        *(number(title) for title in ("p50", "p90", "p95", "p99", "spread", "pre")),
+        *([number("to device")] if copies else []),
+        number("inference"),
+        *([number("from device")] if copies else []),
+        *(number(title) for title in ("post", "decoding", "from files", "images/s")),
+    )
+    return Table(
+        columns, tuple(row(name, run_title(run), *_latency_cells(item, copies)) for name, run, item in measured)
+    )
+
+
+def _latency_cells(item: Latency, copies: bool) -> list[str]:
+    phases = [item.preprocessing, item.inference, item.postprocessing]
+    if copies:
+        phases = [
+            item.preprocessing,
+            item.host_to_device,
+            item.inference,
+            item.device_to_host,
+            item.postprocessing,
+        ]
+    spread = f"{formats.percent(item.spread)}{' noisy' if item.noisy else ''}"
+    return [
+        formats.count(item.batch_size),
+        *map(formats.milliseconds, (item.p50, item.p90, item.p95, item.p99)),
+        spread,
+        *map(formats.milliseconds, (*phases, item.decoding, item.from_files)),
+        formats.rate(item.images_per_second),
+    ]
+
+
+def noise_sentence(results: Results) -> str:
+    """How many measurements moved too much to be trusted to the last digit."""
+    measured = [item for _, _, item in _measured(results)]
+    noisy = sum(item.noisy for item in measured)
+    limit = formats.percent(results.params.benchmark.noise_limit)
+    if not noisy:
+        return f"No measurement is noisy: the quartiles of each are within {limit} of its median."
+    return (
+        f"{noisy} of {len(measured)} measurements are noisy (quartiles more than {limit} of the median apart): other "
+        "work ran on this machine, or its clock moved; measure them again before a decision hangs on them."
+    )
+
+
+def sweep_sentence(results: Results) -> str:
+    """Which limit ended the sweep over batch sizes, where the time of a call did; empty where it never did."""
+    limit = results.params.benchmark.max_call_ms
+    if limit is None or not any(run.sweep_end == "time" for _, run in _runs(results)):
+        return ""
+    return f"Once a call takes longer than {formats.milliseconds(limit)} ms, no larger batch is measured."
+
+
+def unmeasured_table(results: Results) -> Table:
+    """Batch sizes that had no room, and GPUs that could not be watched."""
+    found = []
+    for name, run in _runs(results):
+        if run.sweep_end in ("memory", "profiles"):
+            found.append(row(name, run_title(run), run.sweep_reason))
+        if run.gpu_unseen:
+            found.append(row(name, run_title(run), f"GPU not watched: {run.gpu_unseen}"))
+    return Table((text("Model"), text("Rung"), text("not measured")), tuple(found))
+
+
+def gpu_table(results: Results) -> Table:
+    """Model × backend × batch size: what the GPU used, by NVML; without rows where no GPU was watched."""
+    columns = (
+        text("Model"),
+        text("Rung"),
+        *(number(title) for title in ("batch", "memory, MB", "SM clock, MHz", "memory clock, MHz", "power, W")),
+        number("energy, J/image"),
+    )
+    rows = tuple(
+        row(
+            name,
+            run_title(run),
+            formats.count(item.batch_size),
+            formats.megabytes(item.gpu.memory_bytes),
+            formats.count(item.gpu.sm_clock_mhz),
+            formats.count(item.gpu.memory_clock_mhz),
+            formats.count(item.gpu.power_w),
+            formats.small(item.gpu.energy_per_image_j),
+        )
+        for name, run, item in _measured(results)
+        if item.gpu
+    )
+    return Table(columns, rows)
+
+
+def batch_chart(results: Results, look: Look) -> Figure:
+    """Throughput and latency over the batch size, of the rung of each model that is fastest at the smallest batch."""
+    with styled(look):
+        figure, (throughput, latency) = panels(look, 2, 2, 3.0)
+        styles = lines(results, look.theme)
+        sizes = sorted({item.batch_size for run in _fastest(results).values() for item in run.latency})
+        for name, run in _fastest(results).items():
+            _curve(throughput, run, styles[name], name, [item.images_per_second for item in run.latency])
+            _curve(latency, run, styles[name], name, [item.p50 for item in run.latency])
+        for axes, title in ((throughput, "throughput, images/s"), (latency, "p50 of a call, ms")):
+            axes.set_title(title)
+            axes.set_xlabel("batch size")
+            _batch_axis(axes, sizes)
+            axes.set_ylim(bottom=0)
+        if not sizes:
+            throughput.text(0.5, 0.5, "no artefact was measured", ha="center", transform=throughput.transAxes)
+        legend_below(figure, [throughput], 3 if look.narrow else 6)
+    return figure
+
+
+def _curve(axes: Axes, run: BackendRun, style: Line, name: str, values: list[float]) -> None:
+    sizes = [item.batch_size for item in run.latency]
+    axes.plot(sizes, values, label=name, marker=style.marker, markersize=4.5, **style.plot_options())
+
+
+def _batch_axis(axes: Axes, sizes: list[int]) -> None:
+    if sizes:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_locator(FixedLocator(sizes))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+
+
+def batch_alt(results: Results) -> str:
+    """The batch chart in words, and which rung each model is drawn with."""
+    described = []
+    for name, run in _fastest(results).items():
+        first, last = run.latency[0], run.latency[-1]
+        rates = [
+            f"{formats.rate(item.images_per_second)} images/s at batch {item.batch_size}" for item in (first, last)
+        ]
+        described.append(f"{name} under {run_title(run)}: {' and '.join(dict.fromkeys(rates))}")
+    return f"{'; '.join(described) or 'No artefact was measured'}."
+
+
+def _fastest(results: Results) -> dict[str, BackendRun]:
+    batch = reference_batch(results)
+    found = {model.name: model.benchmark.fastest(batch) for model in results.models if model.benchmark}
+    return {name: run for name, run in found.items() if run}
+
+
+def _runs(results: Results) -> Iterator[tuple[str, BackendRun]]:
+    for model in results.models:
+        for run in model.benchmark.runs if model.benchmark else []:
+            if run.status == "ok":
+                yield model.name, run
+
+
+def _measured(results: Results) -> Iterator[tuple[str, BackendRun, Latency]]:
+    for name, run in _runs(results):
+        for item in run.latency:
+            yield name, run, item

@@ -1,0 +1,24 @@
+"""Let the fastest artefact of every model take turns in one run: how many times as fast as the teacher's each is."""
+
+import argparse
+from collections.abc import Sequence
+
+from deploy.fastest import compare_models
+from pipeline.cli import stage_main
+from pipeline.deploy_records import BenchmarkRecord
+from pipeline.layout import COMPARISON, DATASET, report_file
+from pipeline.settings import load_params
+
+
+@stage_main
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``reports/comparison.json``."""
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    params = load_params()
+    records = [BenchmarkRecord.read(report_file("benchmark", model)) for model in params.export.models]
+    comparison = compare_models(records, DATASET, params.evaluate.split, params.benchmark, params.compare)
+    comparison.write(COMPARISON)
+
+
+if __name__ == "__main__":
+    main()
