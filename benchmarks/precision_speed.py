@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
 import torch
 from numpy.typing import NDArray

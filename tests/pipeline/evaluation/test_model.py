@@ -307,6 +307,7 @@ class Corner:
     """A backend that finds one box in every image: the left upper quarter of the canvas."""
 
     name, version, device, precision, threads = "corner", "1", "cpu", "fp32", 1
+    device_times = None
 
     def run(self, images: NDArray[np.uint8]) -> RawDetections:
         count = len(images)
