@@ -135,13 +135,16 @@ def with_open_size(
     if not spec.dynamic_size:
         return module
     shapes = tuple(dict.fromkeys(axes, Dim.DYNAMIC) for axes in open_axes(spec).values())
-    try:
-        return torch.export.export(module, inputs, dynamic_shapes=shapes[: len(inputs)], strict=False)
-    except Exception as error:  # whatever tracing a detector's code can end in
-        raise RecipeError(
-            "export.dynamic_size: the detector's code needs a fixed size; set it to false in params.yaml. torch.export "
-            f"says: {error}"
-        ) from error
+    # Two ways to trace, in the order of torch.onnx.export: len(tensor) is a constant to the first one alone.
+    for strict in (False, True):
+        try:
+            return torch.export.export(module, inputs, dynamic_shapes=shapes[: len(inputs)], strict=strict)
+        except Exception as error:  # whatever tracing a detector's code can end in
+            reason = error
+    raise RecipeError(
+        "export.dynamic_size: the detector's code needs a fixed size; set it to false in params.yaml. torch.export "
+        f"says: {reason}"
+    ) from reason
 
 
 def example_images(detector: DeployableDetector) -> torch.Tensor:
