@@ -8,11 +8,11 @@ of one, decoding of the file left out, their ratio to PyTorch's, and the spread 
 import argparse
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -22,7 +22,7 @@ from deploy.backends.pytorch import PytorchBackend
 from deploy.detector import DeployableDetector
 from deploy.errors import BackendUnavailable
 from deploy.images import read_image
-from deploy.preprocess import letterbox
+from deploy.preprocess import graph_inputs
 from deploy.turns import take_turns, times_as_fast
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.layout import find_split
@@ -65,8 +65,8 @@ def main() -> None:
     annotations, image_root = find_split(DATASET, "val")
     names = [Path(image["file_name"]) for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
     spec = read_spec(artefact_file(arguments.model))
-    images = [letterbox([read_image(image_root / name)], spec)[0] for name in names[: arguments.calls]]
-    runs = {name: _call(backend, images, clock) for name, backend in backends.items()}
+    inputs = [tuple(graph_inputs([read_image(image_root / name)], spec).values()) for name in names[: arguments.calls]]
+    runs = {name: _call(backend, inputs, clock) for name, backend in backends.items()}
     medians = take_turns(runs, arguments.rounds, arguments.calls, WARM_UP)
     eager = medians["pytorch eager fp32"]
     print(f"{'':32}{'ms':>8}{'times as fast':>15}{'quartiles':>18}")
@@ -76,10 +76,12 @@ def main() -> None:
         print(f"{name:32}{statistics.median(values):8.2f}{ratio.median:15.2f}{spread:>18}")
 
 
-def _call(backend: Backend, images: list[NDArray[np.uint8]], clock: Callable[[], float]) -> Callable[[int], float]:
+def _call(
+    backend: Backend, inputs: Sequence[tuple[NDArray[Any], ...]], clock: Callable[[], float]
+) -> Callable[[int], float]:
     def call(number: int) -> float:
         start = clock()
-        backend.run(images[number % len(images)])
+        backend.run(*inputs[number % len(inputs)])
         return 1e3 * (clock() - start)
 
     return call

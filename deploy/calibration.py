@@ -13,9 +13,9 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
 
-from deploy.artefact import INPUT_NAME, ArtefactSpec
+from deploy.artefact import ArtefactSpec
 from deploy.images import read_image
-from deploy.preprocess import letterbox
+from deploy.preprocess import graph_inputs
 from pipeline.datasets.layout import find_split
 from pipeline.deploy_records import CalibrationRecord
 from pipeline.deploy_settings import CalibrationSettings
@@ -91,14 +91,13 @@ def activation_ranges(
 
 
 class _Reader(CalibrationDataReader):
-    def __init__(self, inputs: Iterator[NDArray[np.uint8]]) -> None:
+    def __init__(self, inputs: Iterator[dict[str, NDArray[Any]]]) -> None:
         self._inputs = inputs
 
     def get_next(self) -> dict[str, Any] | None:
-        images = next(self._inputs, None)
-        return None if images is None else {INPUT_NAME: images}
+        return next(self._inputs, None)
 
 
-def _inputs(spec: ArtefactSpec, files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+def _inputs(spec: ArtefactSpec, files: Sequence[Path]) -> Iterator[dict[str, NDArray[Any]]]:
     for file in files:
-        yield letterbox([read_image(file)], spec)[0]
+        yield graph_inputs([read_image(file)], spec)

@@ -1,4 +1,4 @@
-"""Predictions of dense detectors for a fixed input size: one small decoding function per head family.
+"""Predictions of dense detectors: one small decoding function per head family.
 
 Sources: ``mmdet/models/dense_heads/base_dense_head.py`` and ``gfl_head.py`` of mmdet 3.3 define what each family
 predicts; the formulas are those of the papers named at the functions.
@@ -14,7 +14,7 @@ from pipeline.errors import RecipeError
 
 
 class Priors(NamedTuple):
-    """Where the L predictions of one image sit on the canvas, level by level: constants of the input size."""
+    """Where the L predictions of one image sit on the canvas, level by level: they depend on its size alone."""
 
     boxes: Tensor
     """Anchors [L, 4] (x1, y1, x2, y2) or points [L, 2] (x, y) in pixels, from the head's own prior generator."""
@@ -101,39 +101,52 @@ class DensePredictor(nn.Module):
 
     Args:
         head: in eval mode; shared, not copied.
-        feature_sizes: height and width of each feature level.
-        device: where the priors are kept.
+        features: maps of each level for the one size of the input, whose priors are then constants. None leaves the
+            size open: priors are computed from the maps of every call.
 
     Raises:
         RecipeError: see :func:`box_decoder`.
     """
 
     head: Head
-    boxes: Tensor
-    strides: Tensor
+    boxes: Tensor | None
+    strides: Tensor | None
 
-    def __init__(self, head: Head, feature_sizes: Sequence[tuple[int, int]], device: torch.device) -> None:
+    def __init__(self, head: Head, features: Sequence[Tensor] | None) -> None:
         super().__init__()
         self._decoder = box_decoder(head)
         self.head = head
-        priors = build_priors(head, feature_sizes, device)
-        self.register_buffer("boxes", priors.boxes, persistent=False)
-        self.register_buffer("strides", priors.strides, persistent=False)
+        priors = build_priors(head, features) if features else None
+        self.register_buffer("boxes", priors and priors.boxes, persistent=False)
+        self.register_buffer("strides", priors and priors.strides, persistent=False)
 
-    def forward(self, features: Sequence[Tensor]) -> Predictions:
-        """Predictions at every prior for feature maps [N, C, h, w], one a level."""
+    def forward(self, features: Sequence[Tensor], limits: Tensor) -> Predictions:
+        """Predictions at every prior for feature maps [N, C, h, w], one a level; ``limits`` is for two stages."""
+        del limits
         return self.decode(self.head(features))
 
     def decode(self, outputs: tuple[Sequence[Tensor], ...]) -> Predictions:
         """Predictions from the head's raw outputs, see :func:`decode`."""
-        return decode(self.head, self._decoder, outputs, Priors(self.boxes, self.strides))
+        if self.boxes is None or self.strides is None:
+            priors = build_priors(self.head, outputs[0])
+        else:
+            priors = Priors(self.boxes, self.strides)
+        return decode(self.head, self._decoder, outputs, priors)
 
 
-def build_priors(head: Head, feature_sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
-    """Priors of all levels for the (height, width) of each feature map."""
-    levels = head.prior_generator.grid_priors(feature_sizes, dtype=torch.float32, device=device)
+def grid_priors(head: Head, levels: Sequence[Tensor]) -> list[Tensor]:
+    """Anchors or points of each level for maps of these sizes, from the head's own prior generator."""
+    sizes = [level.shape[-2:] for level in levels]
+    priors: list[Tensor] = head.prior_generator.grid_priors(sizes, dtype=torch.float32, device=levels[0].device)
+    return priors
+
+
+def build_priors(head: Head, features: Sequence[Tensor]) -> Priors:
+    """Priors of all levels for maps [N, C, h, w] of these sizes."""
+    levels = grid_priors(head, features)
     strides = [stride[0] for stride in head.prior_generator.strides]
-    columns = [level.new_full((len(level), 1), stride) for level, stride in zip(levels, strides, strict=True)]
+    # len(level) would become a constant of an exported graph.
+    columns = [torch.full_like(level[:, :1], stride) for level, stride in zip(levels, strides, strict=True)]
     return Priors(torch.cat(levels), torch.cat(columns))
 
 

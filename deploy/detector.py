@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from deploy.artefact import ArtefactSpec
 from deploy.decoding import DensePredictor, Predictions
-from deploy.nms import nms_keep, take_boxes, top_candidates
+from deploy.nms import best_candidates, nms_keep, take_boxes, top_candidates
 from deploy.two_stage import TwoStagePredictor
 from pipeline.errors import RecipeError
 
@@ -37,7 +37,7 @@ class DeployableDetector(nn.Module):
 
     Args:
         detector: put into eval mode and used as it is; its weights are shared, not copied.
-        spec: input size and thresholds that the graph is built for.
+        spec: input size, or that it is dynamic, and thresholds that the graph is built for.
 
     Raises:
         RecipeError: the detector's family or its configuration cannot be exported faithfully.
@@ -60,16 +60,31 @@ class DeployableDetector(nn.Module):
         self._register_normalisation(self.detector.data_preprocessor)
         canvas = [spec.input_width, spec.input_height] * 2
         self.register_buffer("canvas", self.mean.new_tensor(canvas), persistent=False)
-        sizes = self._feature_sizes()
+        features = None if spec.dynamic_size else self._features()
         self.predictor = (
-            TwoStagePredictor(detector, sizes, self.canvas)
+            TwoStagePredictor(detector, features)
             if _is_two_stage(detector)
-            else DensePredictor(self.detector.bbox_head, sizes, self.canvas.device)
+            else DensePredictor(self.detector.bbox_head, features)
         )
 
-    def forward(self, images: Tensor) -> Outputs:
-        """``images`` uint8 [N, H, W, 3] in the artefact's colour order; see :class:`ArtefactSpec` for the outputs."""
-        return self.postprocess(self.predictor(self.detector.extract_feat(self.normalise(images))))
+    def forward(self, images: Tensor, sizes: Tensor | None = None) -> Outputs:
+        """Detect objects; see :class:`ArtefactSpec` for the outputs.
+
+        Args:
+            images: uint8 [N, H, W, 3] in the artefact's colour order.
+            sizes: int64 [N, 2], height and width of each image on its canvas; for a dynamic size alone.
+
+        Raises:
+            ValueError: there are no sizes although the size is dynamic, or the other way round.
+        """
+        if (sizes is not None) != self.spec.dynamic_size:
+            raise ValueError(f"{self.spec.resize_rule}: the inputs are {', '.join(self.spec.input_names)}")
+        pixels = self.normalise(images)
+        if sizes is not None:
+            pixels = _without_padding(pixels, sizes)
+        features = self.detector.extract_feat(pixels)
+        limits = self.canvas if sizes is None else sizes.flip(1).repeat(1, 2)[:, None].to(self.canvas.dtype)
+        return self.postprocess(self.predictor(features, limits), limits)
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 [N, H, W, 3] to the network's input, float32 [N, 3, H, W]."""
@@ -77,12 +92,13 @@ class DeployableDetector(nn.Module):
         pixels = images.float().permute(0, 3, 1, 2).index_select(1, self.channels)
         return (pixels - self.mean) / self.std
 
-    def postprocess(self, predictions: Predictions) -> Outputs:
+    def postprocess(self, predictions: Predictions, limits: Tensor) -> Outputs:
         """Threshold, candidate selection, NMS and the fixed-size outputs; K = ``spec.max_detections``.
 
-        Boxes are clipped to the canvas; those without area are dropped, as by mmdet's ``min_bbox_size=0``.
+        Boxes are clipped to ``limits``: largest x, y, x, y in pixels, [4], or [N, 1, 4] where images have their own.
+        Those without area are dropped, as by mmdet's ``min_bbox_size=0``.
         """
-        scores, boxes, labels = self._candidates(predictions)
+        scores, boxes, labels = self._candidates(predictions, limits)
         keep = nms_keep(boxes, scores, labels, len(self.spec.classes), self.spec.nms_iou_threshold)
         limit = self.spec.max_detections
         scores, order = top_candidates(scores * keep, min(limit, scores.shape[1]))
@@ -98,15 +114,14 @@ class DeployableDetector(nn.Module):
             )
         return Outputs(boxes, scores, labels, num_dets)
 
-    def _candidates(self, predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
+    def _candidates(self, predictions: Predictions, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores [N, M], clipped boxes [N, M, 4], labels [N, M], by falling class score; score 0 marks no candidate."""
-        count = min(self.spec.max_candidates, predictions.scores[0].numel())
         passed = torch.where(predictions.scores > self.spec.score_threshold, predictions.scores, 0.0)
-        scores, pairs = top_candidates(passed.flatten(1), count)
+        scores, pairs = best_candidates(passed.flatten(1), self.spec.max_candidates, self.spec.dynamic_size)
         classes = len(self.spec.classes)
         places, labels = pairs // classes, pairs % classes
         boxes_of = places if predictions.boxes.shape[2] == 1 else pairs
-        boxes = torch.minimum(take_boxes(predictions.boxes.flatten(1, 2), boxes_of).clamp(min=0), self.canvas)
+        boxes = torch.minimum(take_boxes(predictions.boxes.flatten(1, 2), boxes_of).clamp(min=0), limits)
         if predictions.quality is not None:
             scores = scores * predictions.quality.gather(1, places)
         has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
@@ -129,9 +144,17 @@ class DeployableDetector(nn.Module):
         self.register_buffer("channels", torch.tensor(order, device=mean.device), persistent=False)
 
     @torch.no_grad()
-    def _feature_sizes(self) -> list[tuple[int, int]]:
+    def _features(self) -> list[Tensor]:
         images = self.mean.new_zeros((1, 3, self.spec.input_height, self.spec.input_width))
-        return [tuple(level.shape[-2:]) for level in self.detector.extract_feat(images)]
+        return list(self.detector.extract_feat(images))
+
+
+def _without_padding(pixels: Tensor, sizes: Tensor) -> Tensor:
+    """``pixels`` [N, 3, H, W], zero outside of the ``sizes`` [N, 2] of the images."""
+    rows, columns = (
+        torch.arange(pixels.shape[axis], device=pixels.device) < sizes[:, axis - 2, None] for axis in (2, 3)
+    )
+    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], pixels, 0.0)
 
 
 def _is_two_stage(detector: Any) -> bool:

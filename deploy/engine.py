@@ -39,7 +39,8 @@ def build_engines(
         timing_caches: where kernel timings are kept from build to build, one file a GPU, driver and TensorRT version.
 
     Returns:
-        What was built, or why nothing was: no CUDA device, no TensorRT, or a detector that has no portable form.
+        What was built, or why nothing was: no CUDA device, no TensorRT, a dynamic size, or a detector that has no
+        portable form.
 
     Raises:
         ArtefactError: a file is no artefact of this project, or TensorRT does not build one of its operators.
@@ -79,6 +80,11 @@ def build_engines(
 
 
 def _build(trt: Any, graph: Path, settings: EngineSettings, here: Target, cache: Path) -> bytes:
+    if read_spec(graph).dynamic_size:
+        raise NoPortableForm(
+            f"{graph}: its size is dynamic, and engines are built for one height and width; run it with ONNX Runtime "
+            "or OpenVINO, or set export.dynamic_size: false in params.yaml and export it again"
+        )
     portable = read_portable(graph, settings.nms_passes)
     options = BuildOptions(
         profiles=profiles_of(settings),

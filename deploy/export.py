@@ -4,13 +4,15 @@ import io
 import json
 import warnings
 from contextlib import redirect_stdout
+from math import lcm
 from pathlib import Path
 from typing import Any, cast
 
 import onnx
 import torch
+from torch.export import Dim
 
-from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, ArtefactSpec
+from deploy.artefact import INPUT_NAME, KEEP_RATIO, LETTERBOX, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
 from deploy.detector import DeployableDetector, padding_colour
 from deploy.export_check import check_export
 from deploy.images import read_image
@@ -18,13 +20,11 @@ from deploy.translations import STANDARD
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.layout import find_split, read_dataset
 from pipeline.deploy_settings import ExportSettings
-from pipeline.errors import DatasetError, GateError, SettingsError
+from pipeline.errors import DatasetError, GateError, RecipeError, SettingsError
 from pipeline.recipes import Recipe
 from pipeline.records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.settings import Gates
 from pipeline.storage import replace_atomic, sha256_of
-
-BATCH_AXIS = "batch"
 
 
 def export_model(
@@ -41,25 +41,31 @@ def export_model(
     """
     images = [read_image(path) for path in check_images(dataset_dir, split, settings.check_images)]
     stock = load_detector(recipe, weights)
-    spec = describe(recipe, padding_colour(stock.data_preprocessor), weights, read_dataset(dataset_dir).name, settings)
+    spec = describe(recipe, stock.data_preprocessor, weights, read_dataset(dataset_dir).name, settings)
     detector = DeployableDetector(stock, spec)
     export_onnx(detector, artefact, settings.opset)
     return record_of(recipe.name, artefact, settings.opset, check_export(detector, artefact, images))
 
 
-def describe(
-    recipe: Recipe, pad_value: tuple[int, int, int], weights: Path, dataset: str, settings: ExportSettings
-) -> ArtefactSpec:
-    """What the artefact of a recipe and its weights will say about itself."""
+def describe(recipe: Recipe, preprocessor: Any, weights: Path, dataset: str, settings: ExportSettings) -> ArtefactSpec:
+    """What the artefact of a recipe and its weights will say about itself.
+
+    Args:
+        preprocessor: the stock detector's; it pads, with the colour that it subtracts, to multiples of a divisor.
+
+    Raises:
+        RecipeError: the size is dynamic, and the recipe's test pipeline has no scale to resize to.
+    """
     height, width = recipe.input_size
+    is_dynamic = settings.dynamic_size
     return ArtefactSpec(
         model=recipe.name,
         classes=tuple(recipe.classes),
         input_height=height,
         input_width=width,
         color_order="bgr",
-        resize_rule="letterbox",
-        pad_value=pad_value,
+        resize_rule=KEEP_RATIO if is_dynamic else LETTERBOX,
+        pad_value=padding_colour(preprocessor),
         score_threshold=settings.score_threshold,
         nms_iou_threshold=settings.nms_iou_threshold,
         nms_passes=0,
@@ -70,11 +76,15 @@ def describe(
         recipe_sha256=recipe.sha256,
         weights_sha256=sha256_of(weights),
         dataset=dataset,
+        scale=recipe.test_scale if is_dynamic else None,
+        size_divisor=preprocessor.pad_size_divisor if is_dynamic else None,
     )
 
 
 def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
     """Write one ONNX file with dynamic batch size, the specification in its metadata, in one atomic step.
+
+    Height and width are dynamic too if the specification says so.
 
     Equal weights and equal library versions give an equal file: what the exporter notes beside each node (source
     files and lines of this machine) is removed.
@@ -91,24 +101,73 @@ def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
 
 
 def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:
-    spec = detector.spec
-    # Two images: the exporter would take a batch of one for a constant.
-    example = torch.zeros((2, spec.input_height, spec.input_width, 3), dtype=torch.uint8, device=detector.canvas.device)
+    images = example_images(detector)
+    sizes = torch.tensor([images.shape[1:3]] * len(images), device=images.device)
+    inputs = (images, sizes)[: len(detector.spec.input_names)]
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            detector,
-            (example,),
+            with_open_size(detector, inputs, detector.spec),
+            inputs,
             dynamo=True,
             verbose=False,
             opset_version=opset,
-            input_names=[INPUT_NAME],
+            input_names=list(detector.spec.input_names),
             output_names=list(OUTPUT_NAMES),
-            dynamic_shapes=({0: BATCH_AXIS},),
+            dynamic_shapes=tuple(open_axes(detector.spec).values()),
             custom_translation_table=STANDARD,
             external_data=False,
         )
     return without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+
+
+def with_open_size(
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], spec: ArtefactSpec
+) -> torch.nn.Module | torch.export.ExportedProgram:
+    """What is handed to ``torch.onnx.export``: the module, or for a dynamic size its trace.
+
+    Left to trace by itself, ``torch.onnx.export`` (torch 2.14) takes an axis for a constant without a word where the
+    module's code makes it one (mmdet's Swin Transformer does), and the graph is wrong at every other size.
+
+    Raises:
+        RecipeError: height, width or the number of images do not stay open.
+    """
+    if not spec.dynamic_size:
+        return module
+    shapes = tuple(dict.fromkeys(axes, Dim.DYNAMIC) for axes in open_axes(spec).values())
+    # Two ways to trace, in the order of torch.onnx.export: len(tensor) is a constant to the first one alone.
+    for strict in (False, True):
+        try:
+            return torch.export.export(module, inputs, dynamic_shapes=shapes[: len(inputs)], strict=strict)
+        except Exception as error:  # whatever tracing a detector's code can end in
+            reason = error
+    raise RecipeError(
+        "export.dynamic_size: the detector's code needs a fixed size; set it to false in params.yaml. torch.export "
+        f"says: {reason}"
+    ) from reason
+
+
+def example_images(detector: DeployableDetector) -> torch.Tensor:
+    """What the exporter traces a detector with: two images, because it takes every side of one for a constant.
+
+    For the same reason, no map of a dynamic size may have one row or column, and none may be square.
+    """
+    spec = detector.spec
+    height, width = spec.input_height, spec.input_width
+    if spec.dynamic_size:
+        stock = detector.detector
+        first_head = stock.rpn_head if hasattr(stock, "rpn_head") else stock.bbox_head
+        strides = [stride[0] for stride in first_head.prior_generator.strides]
+        step = lcm(spec.size_divisor or 1, *strides)
+        height, width = 3 * step, 4 * step
+    return torch.zeros((2, height, width, 3), dtype=torch.uint8, device=detector.canvas.device)
+
+
+def open_axes(spec: ArtefactSpec) -> dict[str, dict[int, str]]:
+    """Of each input the axes that are open in the graph, and their names."""
+    if not spec.dynamic_size:
+        return {INPUT_NAME: {0: "batch"}}
+    return {INPUT_NAME: {0: "batch", 1: "height", 2: "width"}, SIZES_NAME: {0: "batch"}}
 
 
 def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -5,18 +5,19 @@ the layers are ranked by how far the head's outputs move. Then the worst 1, 2, 4
 within the limit; if it never is, the best of the tried sets is taken.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from deploy.artefact import INPUT_NAME, ArtefactSpec
+from deploy.artefact import ArtefactSpec
 from deploy.graph_editing import copy_of, replace_content
 from deploy.network import network_outputs
-from deploy.preprocess import letterbox
+from deploy.preprocess import graph_inputs
 from deploy.quantisation import Quantiser
 from deploy.validation_slice import ValidationSlice
 from pipeline.deploy_records import KeptLayer, LayerSearch
@@ -73,7 +74,7 @@ def _sets_to_keep(
     most = min(settings.max_layers, len(quantiser.layers))
     if not most:
         return
-    ranked = rank_layers(quantiser, letterbox(list(validation.images[: settings.layer_images]), spec)[0])
+    ranked = rank_layers(quantiser, graph_inputs(list(validation.images[: settings.layer_images]), spec))
     count = 1
     while count < most:
         yield ranked[:count]
@@ -81,22 +82,22 @@ def _sets_to_keep(
     yield ranked[:most]
 
 
-def rank_layers(quantiser: Quantiser, images: NDArray[np.uint8]) -> tuple[KeptLayer, ...]:
+def rank_layers(quantiser: Quantiser, inputs: Mapping[str, NDArray[Any]]) -> tuple[KeptLayer, ...]:
     """Layers by falling error: relative squared distance of the head's outputs when only that layer is quantised.
 
     Args:
-        images: uint8 [N, H, W, 3], the artefact's input.
+        inputs: of the artefact's graph, by name.
     """
     names = network_outputs(quantiser.model)
-    reference = _run(quantiser.model, names, images)
+    reference = _run(quantiser.model, names, inputs)
     errors = [
-        KeptLayer(layer=layer, error=_distance(reference, _run(quantiser.alone(layer), names, images)))
+        KeptLayer(layer=layer, error=_distance(reference, _run(quantiser.alone(layer), names, inputs)))
         for layer in quantiser.layers
     ]
     return tuple(sorted(errors, key=lambda item: -item.error))
 
 
-def _run(model: onnx.ModelProto, names: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+def _run(model: onnx.ModelProto, names: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
     graph = copy_of(model)
     ends = [_end_of_pair(graph, name) for name in names]
     infos = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ends]
@@ -104,7 +105,7 @@ def _run(model: onnx.ModelProto, names: Sequence[str], images: NDArray[np.uint8]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return list(session.run(ends, {INPUT_NAME: images}))
+    return list(session.run(ends, dict(inputs)))
 
 
 def _end_of_pair(model: onnx.ModelProto, name: str) -> str:

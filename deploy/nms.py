@@ -12,6 +12,7 @@ which TensorRT-RTX does not build in float32 for compute capability 7.5.
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.ops import nms
 
 
@@ -40,6 +41,17 @@ def _stable_top(row: Tensor, count: int) -> tuple[Tensor, Tensor]:
     indices = torch.cat([above, level])
     values, order = row[indices].sort(descending=True, stable=True)
     return values, indices[order]
+
+
+def best_candidates(scores: Tensor, limit: int, is_open: bool) -> tuple[Tensor, Tensor]:
+    """The ``limit`` highest of ``scores`` [N, P] and their indices, or all P of them where there are fewer.
+
+    Where P is open, as in a graph of dynamic size, the number is not: what is missing has score 0 and index 0.
+    """
+    if not is_open:
+        return top_candidates(scores, min(limit, scores.shape[1]))
+    values, indices = top_candidates(F.pad(scores, (0, limit)), limit)
+    return values, torch.where(values > 0, indices, 0)
 
 
 @torch.library.custom_op("deploy::nms_keep", mutates_args=())

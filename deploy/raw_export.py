@@ -1,6 +1,7 @@
 """The network without its post-processing, for those who bring their own: ``python -m deploy.raw_export``.
 
-uint8 images in, normalisation inside, and out come the head's tensors as the network makes them: for each level l
+uint8 images in (of any size with ``--dynamic-size``), normalisation inside, and out come the head's tensors as the
+network makes them: for each level l
 ``cls_l`` (logits) and ``bbox_l``, for FCOS and ATSS ``quality_l`` (centre-ness logits). All are float32
 ``[N, channels, rows, columns]``. What they mean is in the metadata: the head's class, its strides, its classes.
 """
@@ -19,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from deploy.artefact import INPUT_NAME, ArtefactSpec
-from deploy.detector import DeployableDetector, padding_colour
-from deploy.export import BATCH_AXIS, describe, without_notes
+from deploy.detector import DeployableDetector
+from deploy.export import describe, example_images, open_axes, with_open_size, without_notes
 from pipeline.checkpoints import load_detector
 from pipeline.cli import stage_main
 from pipeline.errors import RecipeError
@@ -34,7 +35,7 @@ KINDS = ("cls", "bbox", "quality")
 
 _SPEC_FIELDS = (
     "model", "classes", "input_height", "input_width", "color_order", "resize_rule", "pad_value", "precision",
-    "recipe", "recipe_sha256", "weights_sha256",
+    "recipe", "recipe_sha256", "weights_sha256", "scale", "size_divisor",
 )  # fmt: skip
 
 
@@ -52,11 +53,10 @@ class RawDetector(nn.Module):
         return tuple(level.float() for levels in outputs for level in levels)
 
 
-def export_raw(detector: DeployableDetector, path: Path, opset: int, dynamic_size: bool = False) -> None:
-    """Write the raw form of a detector to one ONNX file with dynamic batch size, in one atomic step.
+def export_raw(detector: DeployableDetector, path: Path, opset: int) -> None:
+    """Write the raw form of a detector to one ONNX file, in one atomic step.
 
-    ``dynamic_size`` leaves height and width open too; they must be multiples of the data preprocessor's
-    ``pad_size_divisor``.
+    Its batch size is dynamic, and height and width are if the detector's specification says so.
 
     Raises:
         RecipeError: the detector has no dense head.
@@ -67,23 +67,21 @@ def export_raw(detector: DeployableDetector, path: Path, opset: int, dynamic_siz
             "detector needs the post-processing of the first: export it with `python -m stages.export`"
         )
     spec, head = detector.spec, detector.detector.bbox_head
-    # Two images: the exporter would take a batch of one for a constant.
-    example = torch.zeros((2, spec.input_height, spec.input_width, 3), dtype=torch.uint8, device=detector.canvas.device)
+    example = example_images(detector)
     raw = RawDetector(detector).eval()
     levels = len(head.prior_generator.strides)
-    axes = {0: BATCH_AXIS, 1: "height", 2: "width"} if dynamic_size else {0: BATCH_AXIS}
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
         kinds = KINDS[: len(raw(example)) // levels]
         program = torch.onnx.export(
-            raw,
+            with_open_size(raw, (example,), spec),
             (example,),
             dynamo=True,
             verbose=False,
             opset_version=opset,
             input_names=[INPUT_NAME],
             output_names=[f"{kind}_{level}" for kind in kinds for level in range(levels)],
-            dynamic_shapes=(axes,),
+            dynamic_shapes=(open_axes(spec)[INPUT_NAME],),
             external_data=False,
         )
     model = without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
@@ -96,7 +94,7 @@ def _metadata(spec: ArtefactSpec, head: Any) -> dict[str, str]:
     """What is true of the raw form too; thresholds and NMS are the user's own."""
     whole = spec.to_metadata()
     return {
-        **{name: whole[name] for name in _SPEC_FIELDS},
+        **{name: whole[name] for name in _SPEC_FIELDS if name in whole},
         "head": json.dumps(type(head).__name__),
         "strides": json.dumps([stride[0] for stride in head.prior_generator.strides]),
         "priors_per_cell": json.dumps(head.num_base_priors),
@@ -109,14 +107,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.raw_export", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
     parser.add_argument("--out", type=Path, help="the file to write (artefacts/MODEL.raw.onnx)")
-    parser.add_argument("--dynamic-size", action="store_true", help="leave height and width open")
+    parser.add_argument("--dynamic-size", action="store_true", help="as export.dynamic_size")
     arguments = parser.parse_args(argv)
     settings = load_params().export
+    if arguments.dynamic_size:
+        settings = settings.model_copy(update={"dynamic_size": True})
     recipe, weights = load_resolved(recipe_file(arguments.model)), weights_file(arguments.model)
     stock = load_detector(recipe, weights)
-    spec = describe(recipe, padding_colour(stock.data_preprocessor), weights, "", settings)
+    spec = describe(recipe, stock.data_preprocessor, weights, "", settings)
     path = arguments.out or ARTEFACTS / f"{arguments.model}.raw.onnx"
-    export_raw(DeployableDetector(stock, spec), path, settings.opset, arguments.dynamic_size)
+    export_raw(DeployableDetector(stock, spec), path, settings.opset)
 
 
 if __name__ == "__main__":

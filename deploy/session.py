@@ -15,7 +15,7 @@ from deploy.detections import Detections
 from deploy.engine_file import SUFFIX as ENGINE
 from deploy.engine_file import read_header
 from deploy.images import Image, checked_image, read_image
-from deploy.preprocess import Letterbox, letterbox
+from deploy.preprocess import Letterbox, letterbox, sizes_of
 
 Source = Image | Path | str
 
@@ -99,7 +99,7 @@ class Detector:
         start = perf_counter()
         batch, placements = letterbox([checked_image(image) for image in images], self.spec)
         prepared = perf_counter()
-        raw = self.backend.run(batch)
+        raw = self.backend.run(batch, *([sizes_of(placements)] if self.spec.dynamic_size else []))
         inferred = perf_counter()
         found = [self._detections(raw, index, placement) for index, placement in enumerate(placements)]
         return found, PhaseTimes.between(start, prepared, inferred, perf_counter(), self.backend.device_times)

@@ -1,4 +1,4 @@
-"""Predictions of Faster R-CNN for a fixed input size: proposals of the first stage, judged by the second.
+"""Predictions of Faster R-CNN: proposals of the first stage, judged by the second.
 
 It equals ``RPNHead.predict_by_feat`` and ``StandardRoIHead.predict_bbox`` of mmdet 3.3. The number of proposals is
 fixed, ``model.test_cfg.rpn.max_per_img``; where an image has fewer, the rest are marked and score 0 for every class.
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deploy.decoding import Predictions, flatten_level
-from deploy.nms import nms_keep, take_boxes, top_candidates
+from deploy.decoding import Predictions, flatten_level, grid_priors
+from deploy.nms import best_candidates, nms_keep, take_boxes, top_candidates
 from deploy.roi_align import pyramid_roi_align
 from pipeline.errors import RecipeError
 
@@ -27,8 +27,8 @@ class TwoStagePredictor(nn.Module):
 
     Args:
         detector: in eval mode; its heads are shared, not copied.
-        feature_sizes: height and width of each feature level.
-        canvas: [4], width, height, width, height of the input in pixels.
+        features: maps of each level for the one size of the input, whose anchors are then constants. None leaves the
+            size open: anchors are computed from the maps of every call.
 
     Raises:
         RecipeError: a part of the detector is not reproduced here.
@@ -37,27 +37,34 @@ class TwoStagePredictor(nn.Module):
     # mmdet's classes have no type stubs, and nn.Module gives every attribute the type "Tensor or Module".
     rpn_head: Any
     roi_head: Any
-    canvas: Tensor
     level_areas: Tensor
 
-    def __init__(self, detector: Any, feature_sizes: Sequence[tuple[int, int]], canvas: Tensor) -> None:
+    def __init__(self, detector: Any, features: Sequence[Tensor] | None) -> None:
         super().__init__()
         check_two_stage(detector)
         self.rpn_head = detector.rpn_head
         self.roi_head = detector.roi_head
-        self.register_buffer("canvas", canvas, persistent=False)
-        anchors = detector.rpn_head.prior_generator.grid_priors(feature_sizes, torch.float32, canvas.device)
-        for level, boxes in enumerate(anchors):
+        self._is_open = features is None
+        if self._is_open and detector.rpn_head.test_cfg.get("nms_pre", -1) <= 0:
+            raise RecipeError(
+                f"{type(detector).__name__} cannot be exported with a dynamic size: model.test_cfg.rpn.nms_pre is not "
+                "set, and the number of anchors to choose from is open; set it, or export.dynamic_size: false"
+            )
+        for level, boxes in enumerate(grid_priors(detector.rpn_head, features) if features else ()):
             self.register_buffer(f"anchors{level}", boxes, persistent=False)
         extractor = detector.roi_head.bbox_roi_extractor
         steps = range(1, extractor.num_inputs)
         # floor(log2(sqrt(area) / finest + 1e-6)) >= k, solved for the area.
         areas = [((2**step - 1e-6) * extractor.finest_scale) ** 2 for step in steps]
-        self.register_buffer("level_areas", canvas.new_tensor(areas), persistent=False)
+        device = detector.rpn_head.rpn_cls.weight.device
+        self.register_buffer("level_areas", torch.tensor(areas, device=device), persistent=False)
 
-    def forward(self, features: Sequence[Tensor]) -> Predictions:
-        """Scores of every class for each proposal, and one box for each class (or one for all, as the head has it)."""
-        boxes, present = self.propose(features)
+    def forward(self, features: Sequence[Tensor], limits: Tensor) -> Predictions:
+        """Scores of every class for each proposal, and one box for each class (or one for all, as the head has it).
+
+        ``limits`` are the largest x, y, x, y of a proposal in pixels, [4] or [N, 1, 4].
+        """
+        boxes, present = self.propose(features, limits)
         images, count = boxes.shape[:2]
         index = torch.arange(images, device=boxes.device, dtype=boxes.dtype)
         rois = torch.cat([index[:, None, None].expand(-1, count, -1), boxes], dim=-1).flatten(0, 1)
@@ -73,12 +80,13 @@ class TwoStagePredictor(nn.Module):
             quality=None,
         )
 
-    def propose(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Boxes [N, P, 4] by falling objectness, clipped to the canvas, and whether there is one [N, P]; else zeros."""
+    def propose(self, features: Sequence[Tensor], limits: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes [N, P, 4] by falling objectness, clipped to ``limits``, and whether there is one [N, P]; else zeros."""
         rpn = self.rpn_head
+        outputs = rpn(features)
         levels = [
-            self._propose_level(logits, deltas, getattr(self, f"anchors{level}"))
-            for level, (logits, deltas) in enumerate(zip(*rpn(features), strict=True))
+            self._propose_level(logits, deltas, anchors, limits)
+            for logits, deltas, anchors in zip(*outputs, self._anchors(outputs[0]), strict=True)
         ]
         boxes, scores = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
         limit = rpn.test_cfg.max_per_img
@@ -86,16 +94,22 @@ class TwoStagePredictor(nn.Module):
         present = scores > 0
         return torch.where(present[..., None], take_boxes(boxes, order), 0.0), present
 
-    def _propose_level(self, logits: Tensor, deltas: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        if self._is_open:
+            return grid_priors(self.rpn_head, levels)
+        return [getattr(self, f"anchors{level}") for level in range(len(levels))]
+
+    def _propose_level(self, logits: Tensor, deltas: Tensor, anchors: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
         rpn, config = self.rpn_head, self.rpn_head.test_cfg
         scores = flatten_level(logits, rpn.num_base_priors).squeeze(-1).sigmoid()
-        count, limit = scores.shape[1], config.get("nms_pre", -1)
+        limit = config.get("nms_pre", -1)
         # A score that is no number is none.
-        scores, order = top_candidates(torch.where(scores > 0, scores, 0.0), min(limit, count) if limit > 0 else count)
+        scores = torch.where(scores > 0, scores, 0.0)
+        scores, order = best_candidates(scores, limit if limit > 0 else scores.shape[1], self._is_open)
         deltas = take_boxes(flatten_level(deltas, rpn.num_base_priors), order)
         priors = anchors[order.flatten()]
         boxes = rpn.bbox_coder.decode(priors, deltas.flatten(0, 1)).view_as(deltas)
-        boxes = torch.minimum(boxes.clamp(min=0), self.canvas)
+        boxes = torch.minimum(boxes.clamp(min=0), limits)
         scores = scores * _larger_than(boxes, config.get("min_bbox_size", -1))
         keep = nms_keep(boxes, scores, torch.zeros_like(order), 1, config.nms.iou_threshold)
         return boxes, scores * keep

@@ -8,10 +8,15 @@ from pipeline.setting_types import ArtefactPrecision, Fraction, Name, PositiveIn
 
 
 class ExportSettings(Settings):
-    """What goes into the ONNX file. ``check_images`` are compared with PyTorch after the export."""
+    """What goes into the ONNX file. ``check_images`` are compared with PyTorch after the export.
+
+    ``dynamic_size``: height and width of the input are open, and images are resized as the recipe's test pipeline
+    resizes them, whichever way up they are, instead of to the recipe's one canvas.
+    """
 
     models: Annotated[list[Name], Field(min_length=1)]
     opset: Annotated[int, Field(ge=18)] = 18
+    dynamic_size: bool = False
     score_threshold: Fraction = 0.05
     nms_iou_threshold: Annotated[float, Field(gt=0, le=1)] = 0.6
     max_candidates: PositiveInt = 1000

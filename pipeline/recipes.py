@@ -60,6 +60,24 @@ class Recipe:
         height, width = self.config.input_size
         return int(height), int(width)
 
+    @property
+    def test_scale(self) -> tuple[int, int]:
+        """Pixels that the longer and the shorter side of an image may have, by the test pipeline's ``Resize``.
+
+        Raises:
+            RecipeError: ``val_dataloader.dataset.pipeline`` has not one ``Resize`` with ``keep_ratio`` and a scale.
+        """
+        steps = self.config.val_dataloader.dataset.get("pipeline", [])
+        resizing = [step for step in steps if step["type"] == "Resize" and step.get("keep_ratio")]
+        scale = resizing[0].get("scale") if len(resizing) == 1 else None
+        if scale is None:
+            raise RecipeError(
+                f"{self.path}: val_dataloader.dataset.pipeline needs one Resize with keep_ratio=True and a scale, got "
+                f"{[dict(step) for step in steps]}; export.dynamic_size resizes images by it"
+            )
+        sides = (scale, scale) if isinstance(scale, int) else scale
+        return max(sides), min(sides)
+
 
 def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> dict[str, Any]:
     """Read a recipe with everything it inherits and fill in the data set's classes.

@@ -1,8 +1,8 @@
 # COCO as the published recipes train on it: what mmdet's own configurations lack, and the parts that its 1x files do
 # not have. A recipe takes them as `_base_.<name>`; names of mmdet's files (train_pipeline, ...) cannot be given twice.
 
-# mmdet resizes to at most 1333 x 800 and pads to multiples of 32. The artefact's canvas is fixed: a photo that is
-# higher than wide is made to fit 800 rows here.
+# mmdet resizes to at most 1333 x 800 and pads to multiples of 32. The artefact's canvas is fixed, unless
+# export.dynamic_size is set: a photo that is higher than wide is made to fit 800 rows here.
 input_size = (800, 1344)
 
 _before = [

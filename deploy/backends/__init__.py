@@ -5,12 +5,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.artefact import ArtefactSpec
+from deploy.artefact import INPUT_NAME, SIZES_NAME, ArtefactSpec
 from deploy.errors import BackendUnavailable
 
 
@@ -46,9 +46,17 @@ class Backend(Protocol):
     threads: int
     device_times: DeviceTimes | None
 
-    def run(self, images: NDArray[np.uint8]) -> RawDetections:
-        """Run uint8 ``[N, input_height, input_width, 3]``; returns when the results are in host memory."""
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
+        """Run uint8 ``[N, H, W, 3]``; returns when the results are in host memory.
+
+        An artefact of dynamic size needs the ``sizes`` of the images as well, others take none.
+        """
         ...
+
+
+def named_inputs(images: NDArray[np.uint8], sizes: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    """The inputs of a graph by name: see :class:`deploy.artefact.ArtefactSpec`."""
+    return {INPUT_NAME: images} if sizes is None else {INPUT_NAME: images, SIZES_NAME: sizes}
 
 
 Factory = Callable[[Path, ArtefactSpec, int], Backend]
@@ -56,12 +64,16 @@ Factory = Callable[[Path, ArtefactSpec, int], Backend]
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a backend's factory is, and which artefacts it takes: file name suffixes, and precisions (None: all)."""
+    """Where a backend's factory is, and which artefacts it takes.
+
+    File name suffixes, precisions (None: all), and whether those of dynamic size.
+    """
 
     module: str
     factory: str
     suffixes: tuple[str, ...]
     precisions: tuple[str, ...] | None = None
+    dynamic_size: bool = True
 
     def takes(self, precision: str) -> bool:
         """Whether an artefact of this precision is meant for the backend."""
@@ -75,15 +87,23 @@ class Entry:
 
 BACKENDS: dict[str, Entry] = {
     "tensorrt": Entry(
-        "deploy.backends.tensorrt", "open_engine", (".engine", ".onnx"), precisions=("fp32", "fp16", "int8_symmetric")
+        "deploy.backends.tensorrt",
+        "open_engine",
+        (".engine", ".onnx"),
+        precisions=("fp32", "fp16", "int8_symmetric"),
+        dynamic_size=False,
     ),
     "onnxruntime-cuda": Entry("deploy.backends.ort", "open_cuda", (".onnx",)),
     "onnxruntime": Entry("deploy.backends.ort", "open_cpu", (".onnx",)),
     "openvino": Entry("deploy.backends.openvino_cpu", "open_cpu", (".onnx",)),
     "openvino-bf16": Entry("deploy.backends.openvino_cpu", "open_bf16", (".onnx",), precisions=("fp32",)),
-    # Last: it builds an engine of its own whenever it opens a file.
+    # Last: it builds an engine of its own whenever it opens a file, and would for every new height and width.
     "onnxruntime-tensorrt": Entry(
-        "deploy.backends.ort", "open_tensorrt", (".onnx",), precisions=("fp32", "fp16", "int8_symmetric")
+        "deploy.backends.ort",
+        "open_tensorrt",
+        (".onnx",),
+        precisions=("fp32", "fp16", "int8_symmetric"),
+        dynamic_size=False,
     ),
 }
 """Backends by name, in the order in which they are tried when none is named."""
@@ -130,5 +150,10 @@ def _open(name: str, artefact: Path, spec: ArtefactSpec, threads: int) -> Backen
     if not entry.takes(spec.precision):
         raise BackendUnavailable(
             f"{name}: takes {' or '.join(entry.precisions or ())} artefacts, {artefact} is {spec.precision}"
+        )
+    if spec.dynamic_size and not entry.dynamic_size:
+        raise BackendUnavailable(
+            f"{name}: engines are built for one height and width, {artefact} has a dynamic size; use ONNX Runtime or "
+            "OpenVINO, or set export.dynamic_size: false in params.yaml and export it again"
         )
     return entry.load()(artefact, spec, resolve_threads(threads))

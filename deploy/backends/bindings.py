@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, ArtefactSpec
+from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
 from deploy.engine_file import Profile
 from deploy.errors import ArtefactError, BatchOutsideProfiles
 
 ANY = -1
-"""A dimension that is fixed when the engine runs: the batch."""
+"""A dimension that is fixed when the model runs: the batch, and height and width where the size is dynamic."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,16 @@ class Binding:
 
 
 def expected_bindings(spec: ArtefactSpec) -> tuple[Binding, ...]:
-    """What an engine with this specification must offer: see :class:`deploy.artefact.ArtefactSpec`."""
+    """What an engine or graph with this specification must offer: see :class:`deploy.artefact.ArtefactSpec`."""
     count = spec.max_detections
     shapes = ((ANY, count, 4), (ANY, count), (ANY, count), (ANY,))
     dtypes = (np.float32, np.float32, np.int64, np.int64)
     outputs = zip(OUTPUT_NAMES, dtypes, shapes, strict=True)
+    canvas = (ANY, ANY) if spec.dynamic_size else (spec.input_height, spec.input_width)
+    sizes = [Binding(SIZES_NAME, np.dtype(np.int64), (ANY, 2), True)] if spec.dynamic_size else []
     return (
-        Binding(INPUT_NAME, np.dtype(np.uint8), (ANY, spec.input_height, spec.input_width, 3), True),
+        Binding(INPUT_NAME, np.dtype(np.uint8), (ANY, *canvas, 3), True),
+        *sizes,
         *(Binding(name, np.dtype(dtype), shape, False) for name, dtype, shape in outputs),
     )
 
@@ -82,5 +85,6 @@ def choose_profile(profiles: Sequence[Profile], batch: int, source: str) -> int:
 
 
 def _described(binding: Binding) -> str:
-    shape = ", ".join("batch" if size == ANY else str(size) for size in binding.shape)
+    batch, *rest = ("any" if size == ANY else str(size) for size in binding.shape)
+    shape = ", ".join(["batch" if batch == "any" else batch, *rest])
     return f"{'input' if binding.is_input else 'output'} {binding.dtype} [{shape}]"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, ArtefactSpec
-from deploy.backends import DeviceTimes, RawDetections
+from deploy.artefact import OUTPUT_NAMES, ArtefactSpec
+from deploy.backends import DeviceTimes, RawDetections, named_inputs
 from deploy.errors import ArtefactError, BackendUnavailable
 
 _DEVICE = "CPU"
@@ -29,9 +29,9 @@ class OpenVinoBackend:
         self._request = compiled.create_infer_request()
         self._outputs = [compiled.output(name) for name in OUTPUT_NAMES]
 
-    def run(self, images: NDArray[np.uint8]) -> RawDetections:
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.backends.Backend.run`."""
-        results = self._request.infer({INPUT_NAME: images}, share_inputs=True)
+        results = self._request.infer(named_inputs(images, sizes), share_inputs=True)
         return RawDetections(*(results[output] for output in self._outputs))
 
 
@@ -42,7 +42,7 @@ def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBacken
     """
     openvino = _import("openvino")
     # Left alone, OpenVINO computes in bf16 where the CPU has it: another precision than the artefact's.
-    compiled = _compile(openvino, artefact, threads, "f32")
+    compiled = _compile(openvino, artefact, spec, threads, "f32")
     precision = "fp32" if spec.precision == "fp16" else spec.precision
     return OpenVinoBackend(compiled, "openvino", _version(openvino), precision)
 
@@ -54,11 +54,10 @@ def open_bf16(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBacke
         BackendUnavailable: the CPU has no bf16, or OpenVINO runs no node in bf16 all the same.
     """
     openvino = _import(_BF16)
-    del spec  # the registry takes fp32 artefacts alone
     capabilities = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     if "BF16" not in capabilities:
         raise BackendUnavailable(f"{_BF16}: this CPU does not compute in bf16 (it has {', '.join(capabilities)})")
-    compiled = _compile(openvino, artefact, threads, "bf16")
+    compiled = _compile(openvino, artefact, spec, threads, "bf16")
     # The hint is a wish: what became of it stands in the compiled graph alone.
     used = {str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in compiled.get_runtime_model().get_ops()}
     if "bf16" not in used:
@@ -66,7 +65,7 @@ def open_bf16(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBacke
     return OpenVinoBackend(compiled, _BF16, _version(openvino), "bf16")
 
 
-def _compile(openvino: Any, artefact: Path, threads: int, precision: str) -> Any:
+def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, precision: str) -> Any:
     config = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
@@ -75,7 +74,7 @@ def _compile(openvino: Any, artefact: Path, threads: int, precision: str) -> Any
     try:
         core = openvino.Core()
         model = core.read_model(os.fspath(artefact))
-        _check_names(artefact, model)
+        _check_names(artefact, spec, model)
         return core.compile_model(model, _DEVICE, config)
     except RuntimeError as error:
         raise ArtefactError(f"{artefact}: OpenVINO cannot run it: {error}; export it again") from error
@@ -95,11 +94,11 @@ def _version(openvino: Any) -> str:
     return str(openvino.__version__).split("-")[0]
 
 
-def _check_names(artefact: Path, model: Any) -> None:
+def _check_names(artefact: Path, spec: ArtefactSpec, model: Any) -> None:
     inputs = [tensor.any_name for tensor in model.inputs]
     outputs = {name for tensor in model.outputs for name in tensor.names}
-    if inputs != [INPUT_NAME] or not set(OUTPUT_NAMES) <= outputs:
+    if inputs != list(spec.input_names) or not set(OUTPUT_NAMES) <= outputs:
         raise ArtefactError(
-            f"{artefact}: a graph from {[INPUT_NAME]} to {list(OUTPUT_NAMES)} is needed, got {inputs} to "
+            f"{artefact}: a graph from {list(spec.input_names)} to {list(OUTPUT_NAMES)} is needed, got {inputs} to "
             f"{sorted(outputs)}; export it again"
         )

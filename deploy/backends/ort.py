@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.artefact import INPUT_NAME, OUTPUT_NAMES, ArtefactSpec
-from deploy.backends import DeviceTimes, RawDetections
+from deploy.artefact import OUTPUT_NAMES, ArtefactSpec
+from deploy.backends import DeviceTimes, RawDetections, named_inputs
 from deploy.errors import ArtefactError, BackendUnavailable
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -30,21 +30,22 @@ class OnnxRuntimeBackend:
         self.threads = session.get_session_options().intra_op_num_threads
         self._session = session
 
-    def run(self, images: NDArray[np.uint8]) -> RawDetections:
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.backends.Backend.run`."""
-        return RawDetections(*self._session.run(OUTPUT_NAMES, {INPUT_NAME: images}))
+        return RawDetections(*self._session.run(OUTPUT_NAMES, named_inputs(images, sizes)))
 
 
 class OnnxRuntimeDeviceBackend(OnnxRuntimeBackend):
     """One ONNX Runtime session on a device: its copies are made here, so that they can be timed."""
 
-    def run(self, images: NDArray[np.uint8]) -> RawDetections:
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.backends.Backend.run`."""
         import onnxruntime
 
         start = perf_counter()
         binding = self._session.io_binding()
-        binding.bind_ortvalue_input(INPUT_NAME, onnxruntime.OrtValue.ortvalue_from_numpy(images, self.device, 0))
+        for name, values in named_inputs(images, sizes).items():
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(values, self.device, 0))
         for name in OUTPUT_NAMES:
             binding.bind_output(name, self.device)
         binding.synchronize_inputs()
@@ -90,7 +91,7 @@ def _open(artefact: Path, spec: ArtefactSpec, threads: int, name: str, provider:
         raise BackendUnavailable(
             f"{name}: asked for {provider}, ONNX Runtime fell back to {first}: no usable CUDA device"
         )
-    _check_names(artefact, session)
+    _check_names(artefact, spec, session)
     if provider == _CPU:
         return OnnxRuntimeBackend(session, name, ort.__version__, "cpu", spec.precision)
     return OnnxRuntimeDeviceBackend(session, name, ort.__version__, "cuda", spec.precision)
@@ -123,11 +124,11 @@ def _session(ort: Any, artefact: Path, threads: int, name: str, provider: str) -
         raise BackendUnavailable(f"{name}: {provider} cannot start: {error}") from error
 
 
-def _check_names(artefact: Path, session: Any) -> None:
+def _check_names(artefact: Path, spec: ArtefactSpec, session: Any) -> None:
     inputs = [tensor.name for tensor in session.get_inputs()]
     outputs = [tensor.name for tensor in session.get_outputs()]
-    if inputs != [INPUT_NAME] or sorted(outputs) != sorted(OUTPUT_NAMES):
+    if inputs != list(spec.input_names) or sorted(outputs) != sorted(OUTPUT_NAMES):
         raise ArtefactError(
-            f"{artefact}: a graph from {[INPUT_NAME]} to {list(OUTPUT_NAMES)} is needed, got {inputs} to {outputs}; "
-            "export it again"
+            f"{artefact}: a graph from {list(spec.input_names)} to {list(OUTPUT_NAMES)} is needed, got {inputs} to "
+            f"{outputs}; export it again"
         )

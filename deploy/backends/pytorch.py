@@ -22,7 +22,9 @@ class PytorchBackend:
         self._detector = detector.eval()
 
     @torch.inference_mode()
-    def run(self, images: NDArray[np.uint8]) -> RawDetections:
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.backends.Backend.run`."""
-        outputs = self._detector(torch.tensor(images, device=self._detector.canvas.device))
+        device = self._detector.canvas.device
+        given = None if sizes is None else torch.tensor(sizes, device=device)
+        outputs = self._detector(torch.tensor(images, device=device), given)
         return RawDetections(*(output.cpu().numpy() for output in outputs))

@@ -59,13 +59,14 @@ class TensorRtBackend:
         largest = max(profile.most for profile in self._profiles)
         self._memory = {binding.name: Transfer(cuda, binding.nbytes(largest)) for binding in self._bindings}
 
-    def run(self, images: NDArray[np.uint8]) -> RawDetections:
-        """See :meth:`deploy.backends.Backend.run`.
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
+        """See :meth:`deploy.backends.Backend.run`; engines have one height and width, and no ``sizes``.
 
         Raises:
             ArtefactError: the batch is empty or beyond the engine's profiles, or the images have another size.
             CudaError: CUDA failed.
         """
+        del sizes
         batch = len(images)
         context = self._context(choose_profile(self._profiles, batch, self._source))
         given, *outputs = self._bindings

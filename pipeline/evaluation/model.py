@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from deploy.backends.pytorch import PytorchBackend
 from deploy.detections import category_ids
-from deploy.detector import DeployableDetector, padding_colour
+from deploy.detector import DeployableDetector
 from deploy.export import describe
 from deploy.session import Detector
 from pipeline.checkpoints import load_detector
@@ -55,8 +55,10 @@ def evaluate_model(
     dataset = read_dataset(dataset_dir)
     annotations, image_root = find_split(dataset_dir, params.evaluate.split)
     stock = load_detector(recipe, weights).to(choose_device(params.train.device))
-    spec = describe(recipe, padding_colour(stock.data_preprocessor), weights, dataset.name, params.export)
-    detector = Detector(spec, PytorchBackend(DeployableDetector(stock, spec)), params.evaluate.batch_size)
+    spec = describe(recipe, stock.data_preprocessor, weights, dataset.name, params.export)
+    # The canvas of a dynamic size depends on the batch, and artefacts are measured image by image.
+    batch_size = 1 if spec.dynamic_size else params.evaluate.batch_size
+    detector = Detector(spec, PytorchBackend(DeployableDetector(stock, spec)), batch_size)
     results = detect(detector, annotations, image_root)
     write_atomic(detections, json.dumps(results, separators=(",", ":")) + "\n")
     record = EvaluationRecord(

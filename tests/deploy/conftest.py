@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deploy.artefact import ArtefactSpec
-from tests.deploy.tiny import SPEC, write_artefact, write_broken_artefact, write_dataset
+from tests.deploy.tiny import SPEC, write_artefact, write_broken_artefact, write_dataset, write_dynamic_artefact
 
 Write = Callable[..., Path]
 
@@ -20,6 +20,11 @@ def spec() -> ArtefactSpec:
 @pytest.fixture(scope="session")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_artefact(tmp_path_factory.mktemp("artefacts") / "tiny.onnx")
+
+
+@pytest.fixture(scope="session")
+def dynamic_artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dynamic_artefact(tmp_path_factory.mktemp("artefacts") / "dynamic.onnx")
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,47 @@ import pytest
 
 from deploy.artefact import ArtefactSpec, read_spec
 from deploy.errors import ArtefactError
+from tests.deploy.tiny import DYNAMIC_SPEC
 
 
 def test_specification_survives_the_file(artefact: Path, spec: ArtefactSpec) -> None:
     assert read_spec(artefact) == spec
+
+
+def test_dynamic_size_survives_the_file(dynamic_artefact: Path) -> None:
+    spec = read_spec(dynamic_artefact)
+    assert spec == DYNAMIC_SPEC
+    assert (spec.dynamic_size, spec.scale, spec.input_names) == (True, (64, 40), ("images", "sizes"))
+
+
+def test_fixed_size_leaves_no_trace_of_the_dynamic_one(spec: ArtefactSpec) -> None:
+    """Files that were written before it existed are read, and are written as they were."""
+    assert not spec.dynamic_size
+    assert spec.to_metadata().keys().isdisjoint({"scale", "size_divisor"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": None},
+        {"size_divisor": None},
+        {"size_divisor": 0},
+        {"scale": (40, 64)},
+        {"scale": (64, 0)},
+        {"resize_rule": "letterbox"},
+    ],
+    ids=str,
+)
+def test_a_resize_rule_without_its_numbers_is_refused(change: dict) -> None:
+    metadata = replace(DYNAMIC_SPEC, **change).to_metadata()
+    with pytest.raises(ArtefactError, match=r"x\.onnx: damaged metadata: keep_ratio needs a scale .* and a size_"):
+        ArtefactSpec.from_metadata(metadata, "x.onnx")
+
+
+@pytest.mark.parametrize("scale", ["[64]", "[64, 40, 8]", '"64"', "64", '["a", "b"]'])
+def test_a_scale_that_is_no_pair_of_numbers_is_refused(scale: str) -> None:
+    with pytest.raises(ArtefactError, match=r"x\.onnx: damaged metadata"):
+        ArtefactSpec.from_metadata({**DYNAMIC_SPEC.to_metadata(), "scale": scale}, "x.onnx")
 
 
 def test_foreign_onnx_file_is_named_with_what_it_lacks(tmp_path: Path, write) -> None:
@@ -28,7 +65,7 @@ def test_other_format_version_is_refused(spec: ArtefactSpec) -> None:
     ("change", "message"),
     [
         ({"color_order": "grb"}, "color_order must be bgr or rgb, got 'grb'"),
-        ({"resize_rule": "stretch"}, "resize_rule must be letterbox, got 'stretch'"),
+        ({"resize_rule": "stretch"}, "resize_rule must be letterbox or keep_ratio, got 'stretch'"),
         ({"input_width": 0}, "input size must be positive, got 32 x 0"),
         ({"classes": ()}, "classes must be names"),
         ({"pad_value": (0, 0, 256)}, "pad_value must be three numbers from 0 to 255"),

@@ -156,7 +156,7 @@ def test_outputs_keep_their_size_when_there_are_fewer_pairs() -> None:
 def test_no_score_is_no_detection() -> None:
     detector = DeployableDetector(stock_detector(), spec(10))
     logits, boxes = raw(1, 10, lambda noise: torch.full_like(noise, float("nan")))
-    outputs = detector.postprocess(detector.predictor.decode((logits, boxes)))
+    outputs = detector.postprocess(detector.predictor.decode((logits, boxes)), detector.canvas)
     assert outputs.num_dets.tolist() == [0]
     assert not outputs.boxes.any()
 
@@ -212,7 +212,7 @@ def check_raw(detector: Any, artefact: ArtefactSpec, predictions: Raw, prefix: b
     deployable = DeployableDetector(detector, artefact)
     head = detector.bbox_head
     expected = head.predict_by_feat(*predictions, batch_img_metas=[meta()] * len(predictions[0][0]))
-    outputs = deployable.postprocess(deployable.predictor.decode(predictions))
+    outputs = deployable.postprocess(deployable.predictor.decode(predictions), deployable.canvas)
     if prefix:
         assert all(count < len(instances) for count, instances in zip(outputs.num_dets, expected, strict=True))
         expected = [instances[:count] for count, instances in zip(outputs.num_dets, expected, strict=True)]

@@ -102,6 +102,18 @@ def test_a_two_stage_detector_is_recorded_as_not_built(
     assert list((tmp_path / "engines").iterdir()) == []
 
 
+def test_a_dynamic_size_is_recorded_as_not_built(
+    dynamic_artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
+    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
+    record = build_engines("tiny", [dynamic_artefact], SETTINGS, tmp_path / "engines", tmp_path / "timing")
+    (build,) = record.engines
+    assert (record.target, build.status, build.file) == (None, "not built", None)
+    assert "its size is dynamic" in build.reason
+    assert "export.dynamic_size: false" in build.reason
+
+
 def test_nodes_that_the_messages_name() -> None:
     graph = onnx.parser.parse_graph("agraph (float[1] x) => (float[1] y) { a = Abs(x) b = Neg(a) y = Abs(b) }")
     for node, name in zip(graph.node, ("node_1", "node_12", ""), strict=True):

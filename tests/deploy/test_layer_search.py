@@ -49,7 +49,7 @@ def test_the_layer_that_costs_accuracy_is_kept(quantiser: Quantiser, validation:
 def test_ranking_says_how_far_the_outputs_move(quantiser: Quantiser) -> None:
     images = np.zeros((1, 32, 48, 3), np.uint8)
     images[0, 4:20, 5:30, 2] = 255
-    worst, best = rank_layers(quantiser, images)
+    worst, best = rank_layers(quantiser, {"images": images})
     # Rounded to 0 the output is all gone: the distance is the output itself.
     assert (worst.layer, worst.error) == ("second", pytest.approx(1))
     assert (best.layer, best.error) == ("first", pytest.approx(0, abs=1e-4))

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -50,6 +51,18 @@ def test_every_precision_is_a_file_that_says_what_it_is(root: Path, record: Prec
         else:
             assert CalibrationRecord.model_validate_json(metadata["calibration"]) == record.calibration
             assert LayerSearch.model_validate_json(metadata["layer_search"]) == item.search
+
+
+def test_precisions_of_a_dynamic_size_take_every_size(tmp_path: Path, red_box) -> None:
+    write_dataset(tmp_path / "prepared", BOXES, splits=("train", "val"))
+    write_network_artefact(tmp_path / "tiny.onnx", dynamic_size=True)
+    make_precisions(tmp_path / "tiny.onnx", tmp_path / "prepared", SETTINGS, tmp_path)
+    for precision in ("int8", "int8_symmetric"):
+        detector = deploy.load(tmp_path / f"artefacts/tiny.{precision}.onnx", "onnxruntime", threads=1)
+        assert detector.spec.dynamic_size
+        landscape, portrait = detector([red_box(64, 96, (30, 10, 50, 20)), red_box(96, 64, (30, 10, 50, 30))])
+        np.testing.assert_allclose(landscape.boxes, [[30, 10, 50, 20]], atol=2)
+        np.testing.assert_allclose(portrait.boxes, [[30, 10, 50, 30]], atol=2)
 
 
 # The layers of this network differ by a factor of 100,000, which is beyond float16: fp16 is tested on real detectors.

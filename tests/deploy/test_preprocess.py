@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.artefact import ArtefactSpec
-from deploy.preprocess import Letterbox, letterbox
+from deploy.preprocess import Letterbox, graph_inputs, letterbox
+from tests.deploy.tiny import DYNAMIC_SPEC
 
 side = st.integers(1, 20_000)
 canvas_side = st.integers(1, 1_344)
@@ -22,6 +23,46 @@ def test_fit_stays_inside_the_canvas_and_touches_a_side(height: int, width: int,
     assert 1 <= resized[0] <= canvas[0]
     assert 1 <= resized[1] <= canvas[1]
     assert resized[0] == canvas[0] or resized[1] == canvas[1]
+
+
+@given(height=side, width=side, edges=st.tuples(canvas_side, canvas_side).map(lambda edges: (max(edges), min(edges))))
+def test_within_gives_the_size_that_mmcv_gives(height: int, width: int, edges: tuple[int, int]) -> None:
+    mmcv = pytest.importorskip("mmcv")
+    resized = Letterbox.within((height, width), edges).resized
+    expected = mmcv.rescale_size((width, height), edges)
+    assert resized == (max(1, expected[1]), max(1, expected[0]))
+    assert max(resized) <= edges[0]
+    assert min(resized) <= edges[1]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "canvas"),
+    [
+        ([(40, 64)], (48, 64)),
+        ([(128, 80)], (64, 48)),
+        ([(40, 64), (64, 40)], (64, 64)),
+        ([(1, 900)], (16, 64)),
+        # As large as its canvas, and yet to be made smaller.
+        ([(48, 64)], (48, 64)),
+        ([(1, 1)], (48, 48)),
+    ],
+)
+def test_canvas_of_a_dynamic_size(shapes: list[tuple[int, int]], canvas: tuple[int, int]) -> None:
+    images = [np.full((*shape, 3), 200, np.uint8) for shape in shapes]
+    batch, placements = letterbox(images, DYNAMIC_SPEC)
+    assert batch.shape == (len(shapes), *canvas, 3)
+    inputs = graph_inputs(images, DYNAMIC_SPEC)
+    np.testing.assert_array_equal(inputs["images"], batch)
+    assert inputs["sizes"].dtype == np.int64
+    for image, (height, width), placement in zip(batch, inputs["sizes"], placements, strict=True):
+        assert (height, width) == placement.resized
+        assert (image[:height, :width] == 200).all()
+        assert (image[height:] == DYNAMIC_SPEC.pad_value).all()
+        assert (image[:, width:] == DYNAMIC_SPEC.pad_value).all()
+
+
+def test_fixed_size_has_one_input(spec: ArtefactSpec) -> None:
+    assert list(graph_inputs([np.zeros((8, 8, 3), np.uint8)], spec)) == ["images"]
 
 
 @given(height=st.integers(8, 4_000), width=st.integers(8, 4_000), data=st.data())

@@ -23,9 +23,10 @@ LEVELS = 5
     ("family", "kinds", "dynamic_size"), [("GFL", ("cls", "bbox"), True), ("FCOS", ("cls", "bbox", "quality"), False)]
 )
 def test_head_tensors(family: str, kinds: tuple[str, ...], dynamic_size: bool, tmp_path: Path) -> None:
-    detector = DeployableDetector(stock_detector(family), spec(10))
+    rule = {"resize_rule": "keep_ratio", "scale": (160, 96), "size_divisor": 32} if dynamic_size else {}
+    detector = DeployableDetector(stock_detector(family), spec(10, **rule))
     path = tmp_path / "raw.onnx"
-    export_raw(detector, path, 18, dynamic_size)
+    export_raw(detector, path, 18)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == [f"{kind}_{i}" for kind in kinds for i in range(LEVELS)]
     sizes = [(128, 128), (96, 160)] if dynamic_size else [(128, 128)]
@@ -39,6 +40,7 @@ def test_head_tensors(family: str, kinds: tuple[str, ...], dynamic_size: bool, t
     metadata = {entry.key: json.loads(entry.value) for entry in onnx.load(path).metadata_props}
     assert (metadata["head"], metadata["strides"]) == (f"{family}Head", [8, 16, 32, 64, 128])
     assert "nms_iou_threshold" not in metadata
+    assert (metadata.get("scale"), metadata.get("size_divisor")) == (([160, 96], 32) if dynamic_size else (None, None))
     with pytest.raises(ArtefactError, match=r"raw\.onnx: not an artefact of this pipeline"):
         read_spec(path)
 

@@ -65,6 +65,12 @@ def test_the_repository_of_a_graph(artefact: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
+def test_the_repository_of_a_graph_of_dynamic_size(dynamic_artefact: Path, tmp_path: Path) -> None:
+    text = (write_repository(dynamic_artefact, tmp_path, Serving()) / "config.pbtxt").read_text()
+    assert 'name: "images"\n    data_type: TYPE_UINT8\n    dims: [-1, -1, 3]\n' in text
+    assert 'name: "sizes"\n    data_type: TYPE_INT64\n    dims: [2]\n' in text
+
+
 def test_writing_again_replaces_the_folder(artefact: Path, tmp_path: Path) -> None:
     (write_repository(artefact, tmp_path, Serving()) / "old").touch()
     folder = write_repository(artefact, tmp_path, Serving(max_batch=4))

@@ -41,7 +41,8 @@ def _has_area(boxes: Tensor) -> Tensor:
 def proposals(detector: Any, batch: Tensor, classes: int = 10) -> tuple[DeployableDetector, Tensor, Tensor]:
     deployable = DeployableDetector(detector, spec(classes))
     with torch.no_grad():
-        boxes, present = deployable.predictor.propose(detector.extract_feat(deployable.normalise(batch)))
+        features = detector.extract_feat(deployable.normalise(batch))
+        boxes, present = deployable.predictor.propose(features, deployable.canvas)
     return deployable, boxes, present
 
 

@@ -32,6 +32,8 @@ SPEC = ArtefactSpec(
     dataset="none",
 )
 
+DYNAMIC_SPEC = replace(SPEC, resize_rule="keep_ratio", scale=(64, 40), size_divisor=16)
+
 # The one detection is the bounding box of the pixels that are above 127 in one channel: label 1, and as score the
 # channel's mean over the canvas divided by 255. `channel` is the index of red in the artefact's colour order.
 GRAPH = """
@@ -83,6 +85,19 @@ def write_artefact(path: Path, metadata: dict[str, str] | None = None, color_ord
     return path
 
 
+def write_dynamic_artefact(path: Path) -> Path:
+    """The graph above with the inputs of :data:`DYNAMIC_SPEC`."""
+    model = onnx.parser.parse_model(_with_open_size(GRAPH.format(channel=2)))
+    onnx.helper.set_model_props(model, DYNAMIC_SPEC.to_metadata())
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    return path
+
+
+def _with_open_size(graph: str) -> str:
+    return graph.replace("[N, 32, 48, 3] images", "[N, H, W, 3] images, int64[N, 2] sizes")
+
+
 # The grey values go through two convolutions and come out as they were. In between they lie beside values that are
 # 100,000 times larger, so that one scale for both rounds all of them to 0: the second layer must not be quantised.
 NETWORK = """    column = Unsqueeze (grey, axis1)
@@ -92,7 +107,7 @@ NETWORK = """    column = Unsqueeze (grey, axis1)
 """
 
 
-def write_network_artefact(path: Path, metadata: dict[str, str] | None = None) -> Path:
+def write_network_artefact(path: Path, metadata: dict[str, str] | None = None, dynamic_size: bool = False) -> Path:
     """The graph above with two layers that have weights."""
     text = GRAPH.format(channel=2).replace(
         "values = Cast <to = 1> (plane)\n", f"grey = Cast <to = 1> (plane)\n{NETWORK}"
@@ -100,10 +115,11 @@ def write_network_artefact(path: Path, metadata: dict[str, str] | None = None) -
     text = text.replace(
         "float level =", "float[2,1,1,1] first = {1.0, 100000.0}, float[1,2,1,1] second = {1.0, 0.0}, float level ="
     )
-    model = onnx.parser.parse_model(text)
+    model = onnx.parser.parse_model(_with_open_size(text) if dynamic_size else text)
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type} {number}"
-    onnx.helper.set_model_props(model, SPEC.to_metadata() if metadata is None else metadata)
+    spec = DYNAMIC_SPEC if dynamic_size else SPEC
+    onnx.helper.set_model_props(model, spec.to_metadata() if metadata is None else metadata)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
     return path

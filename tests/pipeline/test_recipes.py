@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -108,6 +109,27 @@ def test_missing_recipe_and_missing_keys_are_named(dataset: DatasetRecord, tmp_p
     (tmp_path / "short.py").write_text("model = dict(type='GFL')\n")
     with pytest.raises(RecipeError, match=r"'input_size'.* are missing"):
         resolve(tmp_path / "short.py", dataset, {})
+
+
+@pytest.mark.parametrize(
+    ("scale", "edges"), [((1333, 800), (1333, 800)), ([800, 1333], (1333, 800)), (640, (640, 640))], ids=str
+)
+def test_the_scale_of_the_test_pipeline(
+    dataset: DatasetRecord, tmp_path: Path, scale: Any, edges: tuple[int, int]
+) -> None:
+    options = {"val_dataloader.dataset.pipeline.1.scale": scale}
+    write_resolved(tmp_path / "twin.json", resolve(TWIN, dataset, options))
+    assert load_resolved(tmp_path / "twin.json").test_scale == edges
+
+
+@pytest.mark.parametrize("change", [{"keep_ratio": False}, {"type": "RandomResize"}, {"scale": None}], ids=str)
+def test_a_test_pipeline_without_a_scale_is_named(
+    dataset: DatasetRecord, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    options = {f"val_dataloader.dataset.pipeline.1.{key}": value for key, value in change.items()}
+    write_resolved(tmp_path / "twin.json", resolve(TWIN, dataset, options))
+    with pytest.raises(RecipeError, match=r"twin_gfl.*\.py: val_dataloader\.dataset\.pipeline needs one Resize"):
+        _ = load_resolved(tmp_path / "twin.json").test_scale
 
 
 def test_a_recipe_may_inherit_mmdets_own(dataset: DatasetRecord, tmp_path: Path) -> None:

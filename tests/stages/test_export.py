@@ -19,12 +19,12 @@ RECORD, ARTEFACT = Path("reports/export/twin.json"), Path("artefacts/twin.onnx")
 RECIPE, WEIGHTS = Path("build/recipes/twin.json"), Path("models/twin/weights.safetensors")
 
 
-def params(**gates: float | None) -> str:
+def params(dynamic_size: bool = False, **gates: float | None) -> str:
     content = {
         "data": {"name": "digits"},
         "teacher": {"config": "t.py"},
         "students": {"twin": {"recipe": "s.py"}},
-        "export": {"models": ["twin"], "check_images": 3, "score_threshold": 0.01},
+        "export": {"models": ["twin"], "check_images": 3, "score_threshold": 0.01, "dynamic_size": dynamic_size},
         "benchmark": {"backends": ["onnxruntime"]},
         "gates": gates,
     }
@@ -65,6 +65,15 @@ def test_writes_artefact_and_record_then_holds_the_gates() -> None:
     with pytest.raises(SystemExit, match=r"gates\.export_max_box_difference_px: .* is above the limit 0"):
         main(["--model", "twin"])
     assert ExportRecord.read(RECORD).check == record.check
+
+
+def test_of_dynamic_size() -> None:
+    Path("params.yaml").write_text(params(dynamic_size=True))
+    main(["--model", "twin"])
+    record, spec = ExportRecord.read(RECORD), read_spec(ARTEFACT)
+    assert (spec.resize_rule, spec.scale, spec.size_divisor) == ("keep_ratio", (256, 256), 32)
+    assert (record.check.images, record.check.matched) == (3, 1.0)
+    assert [tensor.shape for tensor in record.inputs] == [["batch", "height", "width", 3], ["batch", 2]]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from deploy.backends import BACKENDS, check_name, open_backend, resolve_threads
-from deploy.errors import BackendUnavailable
+from deploy.errors import ArtefactError, BackendUnavailable
+from tests.deploy.tiny import DYNAMIC_SPEC
 
 CPU_BACKENDS = ("onnxruntime", "openvino")
 
@@ -52,6 +53,29 @@ def test_unknown_name_lists_the_known_ones(artefact: Path, spec) -> None:
 def test_file_of_another_kind_is_not_taken(tmp_path: Path, spec) -> None:
     with pytest.raises(BackendUnavailable, match=r"openvino: takes \.onnx files, got .*model\.engine"):
         open_backend("openvino", tmp_path / "model.engine", spec)
+
+
+@pytest.mark.parametrize("name", CPU_BACKENDS)
+def test_a_dynamic_size_takes_every_height_and_width(name: str, dynamic_artefact: Path) -> None:
+    backend = open_backend(name, dynamic_artefact, DYNAMIC_SPEC, threads=1)
+    for shape in [(1, 16, 64), (2, 64, 48), (1, 16, 64)]:
+        images = np.zeros((*shape, 3), np.uint8)
+        images[-1, 4:8, 5:20, 2] = 255
+        raw = backend.run(images, np.array([shape[1:]] * shape[0]))
+        assert raw.num_dets.tolist() == [0] * (shape[0] - 1) + [1]
+        np.testing.assert_array_equal(raw.boxes[-1, 0], [5, 4, 20, 8])
+
+
+@pytest.mark.parametrize("name", CPU_BACKENDS)
+def test_a_graph_that_is_not_of_dynamic_size_is_refused(name: str, artefact: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"a graph from \['images', 'sizes'\] .* is needed, got \['images'\]"):
+        open_backend(name, artefact, DYNAMIC_SPEC, threads=1)
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "onnxruntime-tensorrt"])
+def test_a_backend_of_one_size_says_so(name: str, dynamic_artefact: Path) -> None:
+    with pytest.raises(BackendUnavailable, match=rf"{name}: engines are built for one .*\.onnx has a dynamic size"):
+        open_backend(name, dynamic_artefact, DYNAMIC_SPEC)
 
 
 def test_first_backend_that_runs_is_taken(artefact: Path, spec, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,6 +201,35 @@ def test_it_finds_what_the_stock_detector_finds(dataset: Path, weights: Path, tm
         assert [item["category_id"] for item in own] == [ids[label] for label in expected.labels.tolist()]
 
 
+def test_of_dynamic_size_it_finds_what_mmdets_test_pipeline_finds(dataset: Path, weights: Path, tmp_path: Path) -> None:
+    """Image by image, so that ``evaluate.batch_size`` changes nothing; portrait and landscape ones, all resized."""
+    from mmdet.datasets.transforms import Resize
+    from mmdet.structures import DetDataSample
+
+    resizing = {"type": "Resize", "scale": (96, 56), "keep_ratio": True}
+    config = {**recipe().config, "val_dataloader": {"dataset": {"pipeline": [resizing]}}}
+    resized = replace(recipe(), config=Config(config))
+    chosen = params(export={"models": ["small"], "dynamic_size": True})
+    evaluate_model(resized, weights, dataset, chosen, tmp_path / "out.json")
+    results = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    stock = load_detector(recipe(), weights)
+    for image in json.loads((dataset / "test.json").read_text(encoding="utf-8"))["images"]:
+        pixels = cv2.imread(str(dataset / "images" / image["file_name"]))
+        meta = Resize(scale=(96, 56), keep_ratio=True)({"img": pixels, "ori_shape": pixels.shape[:2]})
+        inputs = [torch.from_numpy(meta.pop("img")).permute(2, 0, 1)]
+        with torch.no_grad():
+            found = stock.test_step({"inputs": inputs, "data_samples": [DetDataSample(metainfo=meta)]})
+        expected = found[0].pred_instances
+        # Its test_cfg has no min_bbox_size: mmdet keeps the boxes that lie in the padding alone.
+        expected = expected[(expected.bboxes[:, 2:] > expected.bboxes[:, :2]).all(dim=1)]
+        own = [item for item in results if item["image_id"] == image["id"]]
+        assert len(own) == len(expected) > 0
+        np.testing.assert_allclose([item["score"] for item in own], expected.scores, atol=1e-5)
+        corners = np.array([item["bbox"] for item in own])
+        corners[:, 2:] += corners[:, :2]
+        np.testing.assert_allclose(corners, expected.bboxes, atol=1e-3)
+
+
 def test_the_batch_size_does_not_change_the_result(
     dataset: Path, weights: Path, tmp_path: Path, small: Evaluated
 ) -> None:
