@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from deploy.artefact import ArtefactSpec
 from deploy.decoding import DensePredictor, Predictions
 from deploy.nms import best_candidates, nms_keep, take_boxes, top_candidates
+from deploy.swin import keep_batch_open
 from deploy.two_stage import TwoStagePredictor
 from pipeline.errors import RecipeError
 
@@ -55,6 +56,7 @@ class DeployableDetector(nn.Module):
         self.detector = detector
         self.spec = spec
         self.eval()
+        keep_batch_open(detector)
         if (classes := _classifier(detector).num_classes) != len(spec.classes):
             raise RecipeError(f"the head predicts {classes} classes, the artefact names {len(spec.classes)}")
         self._register_normalisation(self.detector.data_preprocessor)

@@ -31,6 +31,7 @@ TORCH_HALF = {
     "deploy.quantisation",
     "deploy.raw_export",
     "deploy.roi_align",
+    "deploy.swin",
     "deploy.translations",
     "deploy.triton",
     "deploy.two_stage",
