@@ -1,13 +1,19 @@
 """Speed of every precision beside PyTorch eager fp32: one process, the same threads and images, alternating order.
 
-``python -m benchmarks.precision_speed crosskd``: after the stages export and precision. Each round runs a few calls of
-each rung in turn, so that a machine that slows down slows all of them; printed are the medians of a call with a batch
-of one, decoding of the file left out, their ratio to PyTorch's, and the spread of that ratio over the rounds.
+After the stages export and precision, or with random weights:
+
+    python -m benchmarks.precision_speed crosskd
+    python -m benchmarks.precision_speed configs/students/twin_gfl_r18_1x_coco.py --size 320
+
+Each round runs a few calls of each rung in turn, so that a machine that slows down slows all of them; printed are the
+medians of a call with a batch of one, decoding of the file left out, their ratio to PyTorch's, and the spread of that
+ratio over the rounds.
 """
 
 import argparse
 import json
 import statistics
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter, process_time
@@ -16,6 +22,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.random_artefacts import Artefacts, make_artefacts
 from deploy.artefact import read_spec
 from deploy.backends import BACKENDS, Backend, open_backend, resolve_threads
 from deploy.backends.pytorch import PytorchBackend
@@ -33,14 +40,19 @@ PRECISIONS = ("fp32", "fp16", "int8", "int8_symmetric")
 WARM_UP = 2
 
 
-def rungs(model: str, threads: int) -> dict[str, Backend]:
-    """PyTorch and every artefact under every backend that runs here."""
-    torch.set_num_threads(threads)
+def trained_artefacts(model: str) -> Artefacts:
+    """What the stages made of a model of ``params.yaml``."""
     spec = read_spec(artefact_file(model))
     stock = load_detector(load_resolved(recipe_file(model)), weights_file(model))
-    found: dict[str, Backend] = {"pytorch eager fp32": PytorchBackend(DeployableDetector(stock, spec))}
-    for precision in PRECISIONS:
-        path = artefact_file(model, precision)
+    files = {precision: artefact_file(model, precision) for precision in PRECISIONS}
+    return Artefacts(DeployableDetector(stock, spec), files, spec)
+
+
+def rungs(artefacts: Artefacts, threads: int) -> dict[str, Backend]:
+    """PyTorch and every artefact under every backend that runs here."""
+    torch.set_num_threads(threads)
+    found: dict[str, Backend] = {"pytorch eager fp32": PytorchBackend(artefacts.detector)}
+    for precision, path in artefacts.files.items():
         own = read_spec(path)
         for name, entry in BACKENDS.items():
             try:
@@ -54,18 +66,23 @@ def rungs(model: str, threads: int) -> dict[str, Backend]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a student of params.yaml, or 'teacher'")
+    parser.add_argument("model", help="a student of params.yaml, 'teacher', or a recipe's file (random weights)")
+    parser.add_argument("--size", type=int, default=320, help="pixels a side, for a recipe's file (%(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="of every rung; 0 is every core (%(default)s)")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each rung (%(default)s)")
     parser.add_argument("--calls", type=int, default=8, help="measured calls in a turn (%(default)s)")
     parser.add_argument("--cpu-time", action="store_true", help="not the clock's: for busy machines, with --threads 1")
     arguments = parser.parse_args()
     clock = process_time if arguments.cpu_time else perf_counter
-    backends = rungs(arguments.model, resolve_threads(arguments.threads))
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(arguments.model)
+        is_file = recipe.suffix == ".py"
+        found = make_artefacts(recipe, arguments.size, Path(folder)) if is_file else trained_artefacts(arguments.model)
+        backends = rungs(found, resolve_threads(arguments.threads))
     annotations, image_root = find_split(DATASET, "val")
     names = [Path(image["file_name"]) for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
-    spec = read_spec(artefact_file(arguments.model))
-    inputs = [tuple(graph_inputs([read_image(image_root / name)], spec).values()) for name in names[: arguments.calls]]
+    images = [read_image(image_root / name) for name in names[: arguments.calls]]
+    inputs = [tuple(graph_inputs([image], found.spec).values()) for image in images]
     runs = {name: _call(backend, inputs, clock) for name, backend in backends.items()}
     medians = take_turns(runs, arguments.rounds, arguments.calls, WARM_UP)
     eager = medians["pytorch eager fp32"]

@@ -112,6 +112,8 @@ def _session(ort: Any, artefact: Path, threads: int, name: str, provider: str) -
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Otherwise its threads go on looking for work between two calls, at the cost of everybody else in this process.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     state = ort.capi.onnxruntime_pybind11_state
     unreadable = (state.InvalidGraph, state.InvalidProtobuf, state.InvalidArgument, state.NoSuchFile)
     try:
