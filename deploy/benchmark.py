@@ -22,13 +22,10 @@ from deploy.detections import category_ids
 from deploy.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.gpu_monitor import GpuMonitor
 from deploy.images import read_image
-from deploy.latency import Plan
+from deploy.latency import LATENCY_IMAGES, Plan
 from deploy.memory import peak_memory
 from deploy.session import Detector, open_detector
 from deploy.sweep import End, Sweep, sweep
-
-# Distinct pictures for the latency: enough variety of content, little enough to keep decoded in memory.
-_LATENCY_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ def _monitor(backend: Backend) -> tuple[GpuMonitor | None, str]:
 
 
 def _sweep(detector: Detector, job: Job, entries: list[dict[str, Any]], monitor: GpuMonitor | None) -> Sweep:
-    files = [Path(job.image_root) / entry["file_name"] for entry in entries[:_LATENCY_IMAGES]]
+    files = [Path(job.image_root) / entry["file_name"] for entry in entries[:LATENCY_IMAGES]]
     images = [read_image(file) for file in files]
     # A second time, from the system's file cache: how long decoding takes, and not how fast the disk is.
     start = perf_counter()

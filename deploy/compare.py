@@ -14,16 +14,17 @@ from statistics import median
 import cv2
 from tqdm import tqdm
 
+from deploy.arguments import natural, positive
 from deploy.backends import BACKENDS, resolve_threads
 from deploy.cpu_affinity import pin
 from deploy.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.images import Image, read_image
+from deploy.latency import LATENCY_IMAGES
 from deploy.session import Detector, open_detector
 from deploy.sources import find_images
 from deploy.turns import Ratio, take_turns, times_as_fast
 
 _WARM_UP = 2
-_MOST_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,6 @@ def table(compared: Sequence[Compared]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return value
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.compare",
@@ -109,10 +104,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("models", nargs="+", metavar="MODEL[@BACKEND]", help=f"backends: {', '.join(BACKENDS)}")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="image files, or folders of them")
-    parser.add_argument("--batch", type=_positive, default=1, help="images of a call (%(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 is every core (%(default)s)")
-    parser.add_argument("--rounds", type=_positive, default=15, help="turns of each model (%(default)s)")
-    parser.add_argument("--calls", type=_positive, default=8, help="measured calls in a turn (%(default)s)")
+    parser.add_argument("--batch", type=positive, default=1, help="images of a call (%(default)s)")
+    parser.add_argument("--threads", type=natural, default=0, help="CPU threads; 0 is every core (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=15, help="turns of each model (%(default)s)")
+    parser.add_argument("--calls", type=positive, default=8, help="measured calls in a turn (%(default)s)")
     return parser.parse_args(argv)
 
 
@@ -120,12 +115,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """See ``python -m deploy.compare --help``."""
     options = _parse(argv)
     try:
-        files = find_images(options.images, Path("predictions"))[:_MOST_IMAGES]
+        files = find_images(options.images, Path("predictions"))[:LATENCY_IMAGES]
         images = [read_image(file) for file in files]
         pin(resolve_threads(options.threads))
         contenders = [parse_contender(text) for text in options.models]
         compared = compare(contenders, images, options.batch, options.threads, options.rounds, options.calls)
-    except (ArtefactError, BackendUnavailable, ImageError, ValueError) as error:
+    except (ArtefactError, BackendUnavailable, ImageError) as error:
         sys.exit(f"error: {error}")
     sys.stdout.write(table(compared))
 

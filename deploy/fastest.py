@@ -8,12 +8,11 @@ from deploy.backends import resolve_threads
 from deploy.compare import Compared, Contender, compare
 from deploy.cpu_affinity import pin
 from deploy.images import read_image
+from deploy.latency import LATENCY_IMAGES
 from pipeline.datasets.layout import find_split
 from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparedModel, ComparisonRecord
 from pipeline.deploy_settings import BenchmarkSettings, CompareSettings
 from pipeline.layout import TEACHER, artefact_file
-
-_IMAGES = 32
 
 
 def compare_models(
@@ -38,7 +37,7 @@ def compare_models(
     compared: list[Compared] = []
     if len(fastest) > 1:
         annotations, image_root = find_split(dataset_dir, split)
-        entries = json.loads(annotations.read_text(encoding="utf-8"))["images"][:_IMAGES]
+        entries = json.loads(annotations.read_text(encoding="utf-8"))["images"][:LATENCY_IMAGES]
         images = [read_image(image_root / entry["file_name"]) for entry in entries]
         if benchmark.pin:
             pin(resolve_threads(benchmark.threads))

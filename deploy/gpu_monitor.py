@@ -71,7 +71,7 @@ class GpuMonitor:
         bus_id: PCI bus id of the device: NVML counts devices in another order than CUDA.
 
     Raises:
-        BackendUnavailable: NVML does not start or has no such device.
+        BackendUnavailable: NVML does not start, has no such device, or does not know its memory.
     """
 
     def __init__(self, nvml: ModuleType, bus_id: str) -> None:
@@ -79,6 +79,7 @@ class GpuMonitor:
         try:
             nvml.nvmlInit()
             self._device = nvml.nvmlDeviceGetHandleByPciBusId(bus_id)
+            self.sample()
         except nvml.NVMLError as error:
             raise BackendUnavailable(f"NVML does not show device {bus_id}: {error}") from error
 
@@ -112,13 +113,11 @@ class GpuMonitor:
     @contextmanager
     def watch(self) -> Iterator[Watch]:
         """Look every 20 ms from a thread of its own, at least once; the result is complete when the block ends."""
-        watched, done = Watch(), Event()
+        watched, done = Watch([self.sample()]), Event()
 
         def look() -> None:
-            while True:
+            while not done.wait(_INTERVAL_S):
                 watched.samples.append(self.sample())
-                if done.wait(_INTERVAL_S):
-                    return
 
         thread = Thread(target=look, daemon=True)
         start, before = perf_counter(), self._energy_j()

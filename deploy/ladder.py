@@ -171,7 +171,7 @@ def check_gates(record: BenchmarkRecord, gates: Gates) -> None:
     if not ran and _on(gates):
         raise GateError(f"{record.model} breaks the gates of params.yaml: no backend ran here: {_reasons(record)}")
     drops = [_broken_accuracy(run, record.torch_ap, gates) for run in ran]
-    broken = [drop for drop in drops if drop] + _broken_latency(ran, gates.benchmark_max_latency_ms)
+    broken = [drop for drop in drops if drop] + _broken_latency(record, gates.benchmark_max_latency_ms)
     if broken:
         first = next((run for run, drop in zip(ran, drops, strict=True) if drop), None)
         where = f", first at {first.rung} under {first.backend}" if first else ""
@@ -197,13 +197,11 @@ def _broken_accuracy(run: BackendRun, torch_ap: float | None, gates: Gates) -> s
     return f"gates.benchmark_max_map_drop.{run.rung}: {run.backend} {loss}, the limit is {limit:g}"
 
 
-def _broken_latency(ran: Sequence[BackendRun], limit: float | None) -> list[str]:
-    if limit is None or not ran:
-        return []
-    smallest = {id(run): min(run.latency, key=lambda latency: latency.batch_size) for run in ran}
-    fastest = min(ran, key=lambda run: smallest[id(run)].p50)
-    latency = smallest[id(fastest)]
-    if latency.p50 <= limit:
+def _broken_latency(record: BenchmarkRecord, limit: float | None) -> list[str]:
+    smallest = min((latency.batch_size for run in record.runs for latency in run.latency), default=0)
+    fastest = record.fastest(smallest)
+    latency = fastest.latency_at(smallest) if fastest else None
+    if limit is None or fastest is None or latency is None or latency.p50 <= limit:
         return []
     time = f"{fastest.rung} under {fastest.backend}, takes {latency.p50:.2f} ms (p50, batch {latency.batch_size})"
     return [f"gates.benchmark_max_latency_ms: the fastest rung, {time}, the limit is {limit:g}"]

@@ -11,7 +11,9 @@ import numpy as np
 from deploy.images import Image
 from deploy.session import Detector, PhaseTimes
 
-LEAST_CALLS = 10
+LATENCY_IMAGES = 32
+"""Distinct images to measure on: enough variety of content, little enough to keep decoded in memory."""
+_LEAST_CALLS = 10
 """Fewer tell nothing of the spread, however long they take."""
 
 
@@ -122,7 +124,7 @@ def measure(
     warmup_calls = warm_up((sample.total for sample in calls), plan)
     samples: list[PhaseTimes] = []
     end = perf_counter() + plan.seconds
-    while len(samples) < plan.iterations and (perf_counter() < end or len(samples) < LEAST_CALLS):
+    while len(samples) < plan.iterations and (perf_counter() < end or len(samples) < _LEAST_CALLS):
         samples.append(next(calls))
     return summarise(samples, batch_size, warmup_calls, plan.noise_limit, batch_size * decoding)
 

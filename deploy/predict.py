@@ -6,19 +6,17 @@ python -m deploy.predict artefacts/student.onnx photo.jpg clip.mp4 folder/ --out
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 
+from deploy.arguments import fraction, natural, positive
 from deploy.backends import BACKENDS
 from deploy.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.prediction import Summary, predict
 from deploy.session import Detector, open_detector
 from deploy.sources import find_sources
-
-Number = TypeVar("Number", int, float)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -34,36 +32,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="folder for the results (%(default)s)")
     parser.add_argument("--backend", help=f"one of {', '.join(BACKENDS)}; the first that runs here if left out")
-    parser.add_argument("--score", type=_fraction, default=0.3, help="smallest score that is shown (%(default)s)")
-    parser.add_argument("--threads", type=_natural, default=0, help="CPU threads; 0 is every core (%(default)s)")
-    parser.add_argument("--batch", type=_positive, default=1, help="images per call of the backend (%(default)s)")
-    parser.add_argument("--every", type=_positive, default=1, help="of a video take every Nth frame (%(default)s)")
+    parser.add_argument("--score", type=fraction, default=0.3, help="smallest score that is shown (%(default)s)")
+    parser.add_argument("--threads", type=natural, default=0, help="CPU threads; 0 is every core (%(default)s)")
+    parser.add_argument("--batch", type=positive, default=1, help="images per call of the backend (%(default)s)")
+    parser.add_argument("--every", type=positive, default=1, help="of a video take every Nth frame (%(default)s)")
     return parser.parse_intermixed_args(argv)
-
-
-def _fraction(text: str) -> float:
-    if not 0 <= (value := _number(float, text)) <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _natural(text: str) -> int:
-    if (value := _number(int, text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
-
-
-def _positive(text: str) -> int:
-    if (value := _number(int, text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return value
-
-
-def _number(kind: Callable[[str], Number], text: str) -> Number:
-    try:
-        return kind(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no {'whole ' if kind is int else ''}number") from None
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -99,7 +99,7 @@ class Detector:
         start = perf_counter()
         batch, placements = letterbox([checked_image(image) for image in images], self.spec)
         prepared = perf_counter()
-        raw = self.backend.run(batch, *([sizes_of(placements)] if self.spec.dynamic_size else []))
+        raw = self.backend.run(batch, sizes_of(placements) if self.spec.dynamic_size else None)
         inferred = perf_counter()
         found = [self._detections(raw, index, placement) for index, placement in enumerate(placements)]
         return found, PhaseTimes.between(start, prepared, inferred, perf_counter(), self.backend.device_times)

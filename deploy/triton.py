@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from deploy.arguments import positive
 from deploy.artefact import ArtefactSpec, read_spec
 from deploy.backends.bindings import ANY, Binding, check_bindings, expected_bindings
 from deploy.engine_file import SUFFIX, read_engine
@@ -144,21 +145,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.triton", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", type=Path, help="an exported .onnx file, or an .engine built for the server's GPU")
     parser.add_argument("repository", type=Path, help="the server's model repository")
-    parser.add_argument("--max-batch", type=_positive, default=Serving.max_batch, help="most images in one batch")
-    parser.add_argument("--delay-us", type=_positive, default=Serving.delay_us, help="longest wait for a batch, in us")
-    parser.add_argument("--instances", type=_positive, default=Serving.instances, help="copies that run at once")
+    parser.add_argument("--max-batch", type=positive, default=Serving.max_batch, help="most images in one batch")
+    parser.add_argument("--delay-us", type=positive, default=Serving.delay_us, help="longest wait for a batch, in us")
+    parser.add_argument("--instances", type=positive, default=Serving.instances, help="copies that run at once")
     parser.add_argument("--cpu", action="store_true", help="run on the CPU")
     arguments = parser.parse_args(argv)
     serving = Serving(arguments.max_batch, arguments.delay_us, arguments.instances, gpu=not arguments.cpu)
     folder = write_repository(arguments.model, arguments.repository, serving)
     sys.stdout.write(f"{os.fspath(folder)}: config.pbtxt, {LABELS_FILE}, 1/\n")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"1 or more is needed, got {text}")
-    return value
 
 
 if __name__ == "__main__":

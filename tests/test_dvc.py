@@ -26,6 +26,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.mmcv_extension": "only offers pipeline.mmcv_ops to mmcv",
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.errors": "the same",
+    "deploy.arguments": "checks what a command line says; stages have none of it",
     "pipeline.cli": "prints those messages",
     "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",

@@ -55,6 +55,11 @@ def test_an_unknown_device_says_so() -> None:
         GpuMonitor(Nvml(), "0000:01:00.0")  # type: ignore[arg-type]
 
 
+def test_a_device_that_does_not_tell_its_memory_is_not_watched() -> None:
+    with pytest.raises(BackendUnavailable, match=r"NVML does not show device .*: nvmlDeviceGetMemoryInfo"):
+        monitor(silent=("nvmlDeviceGetMemoryInfo",))
+
+
 def test_without_a_gpu_it_says_why() -> None:
     try:
         find_device()

@@ -53,7 +53,7 @@ def test_batches_change_nothing_and_stay_within_their_size(artefact: Path, red_b
             self._backend = backend
             self.device_times = None
 
-        def run(self, images: np.ndarray) -> RawDetections:
+        def run(self, images: np.ndarray, within: None = None) -> RawDetections:
             sizes.append(len(images))
             return self._backend.run(images)
 
@@ -76,7 +76,7 @@ def test_any_opened_backend_serves(spec) -> None:
     class Fixed:
         device_times = None
 
-        def run(self, images: np.ndarray) -> RawDetections:
+        def run(self, images: np.ndarray, sizes: None = None) -> RawDetections:
             boxes = np.array([[[0, 0, 24, 32], [30, 0, 40, 10], [0, 0, 0, 0]]], np.float32)
             scores, labels = np.array([[0.9, 0.8, 0.0]], np.float32), np.array([[1, 0, 0]], np.int32)
             return RawDetections(boxes, scores, labels, np.array([2]))

@@ -5,7 +5,7 @@ import yaml
 
 from pipeline.deploy_records import ArtefactFile, BenchmarkRecord, ComparisonRecord
 from stages.compare import main
-from tests.deploy.test_fastest import run
+from tests.deploy.measured import timed_run
 from tests.deploy.tiny import write_dataset, write_network_artefact
 
 RECORD = Path("reports/comparison.json")
@@ -20,7 +20,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for model in ("twin", "teacher"):
         path = write_network_artefact(Path(f"artefacts/{model}.onnx"))
         file = ArtefactFile(precision="fp32", file=path.as_posix(), sha256="0" * 64, file_size=1)
-        record = BenchmarkRecord(model=model, torch_ap=None, artefacts=[file], runs=[run("onnxruntime", 1.0)])
+        record = BenchmarkRecord(model=model, torch_ap=None, artefacts=[file], runs=[timed_run("onnxruntime", 1.0)])
         record.write(Path(f"reports/benchmark/{model}.json"))
     params = {
         "data": {"name": "digits"},

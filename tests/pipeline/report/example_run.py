@@ -51,6 +51,7 @@ from pipeline.records import (
 )
 from pipeline.settings import Params, parse_params
 from pipeline.storage import write_atomic
+from tests.deploy.measured import backend_run
 
 CLASSES = tuple("0123456789")
 CUDA_REASON = "onnxruntime-cuda: the installed onnxruntime 1.31 has no CUDAExecutionProvider"
@@ -304,7 +305,7 @@ def _benchmark(model: Model, accuracy: AccuracyRecord) -> BenchmarkRecord:
         runs=[
             _run("fp32", "onnxruntime", "1.31.0", model.milliseconds, accuracy),
             _run("fp32", "openvino", "2026.4.0", 0.7 * model.milliseconds, accuracy),
-            _not_run("onnxruntime-cuda", CUDA_REASON),
+            backend_run("onnxruntime-cuda", reason=CUDA_REASON),
             _run("int8", "onnxruntime", "1.31.0", 0.9 * model.milliseconds, accuracy),
         ],
     )
@@ -421,29 +422,4 @@ def _latency(batch_size: int, milliseconds: float) -> Latency:
         postprocessing=0.06 * milliseconds,
         images_per_second=1000 * batch_size / (1.04 * milliseconds),
         gpu=None,
-    )
-
-
-def _not_run(backend: str, reason: str) -> BackendRun:
-    return BackendRun(
-        artefact="fp32",
-        backend=backend,
-        version="",
-        device="",
-        precision="",
-        status="not run",
-        reason=reason,
-        threads=0,
-        cores=[],
-        accuracy=None,
-        map_drop=None,
-        map_drop_interval=None,
-        worst_class=None,
-        boxes=None,
-        latency=[],
-        sweep_end=None,
-        sweep_reason="",
-        gpu_unseen="",
-        load_ms=None,
-        peak_memory_bytes=None,
     )
