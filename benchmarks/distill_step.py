@@ -32,12 +32,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 import pipeline  # noqa: F401  (before mmdet is imported)
-from deploy.memory import peak_memory
+from deploy.timing.memory import peak_memory
 from pipeline.compute import choose_device
 from pipeline.distillers import Distiller, build_methods
 from pipeline.distillers.method import View
 from pipeline.recipes import method_name, without_pretrained
-from pipeline.training.precision import AutocastOptimWrapper
+from pipeline.training.autocast import AutocastOptimWrapper
 
 from mmdet.registry import MODELS  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip

@@ -22,9 +22,9 @@ from pathlib import Path
 from scipy import stats
 from tqdm import tqdm
 
+from deploy.ladder.pytorch_rung import evaluate_model
 from pipeline.cli import stage_main
 from pipeline.errors import PipelineError
-from pipeline.evaluation.model import evaluate_model
 from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
 from pipeline.recipes import load_resolved
 from pipeline.records import DatasetRecord, Record

@@ -23,10 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deploy.backends import resolve_threads
-from deploy.nms import nms_keep, nms_keep_in_passes, take_boxes, top_candidates
-from deploy.translations import STANDARD
-from deploy.turns import take_turns
+from deploy.graph.nms import nms_keep, nms_keep_in_passes, take_boxes, top_candidates
+from deploy.graph.translations import STANDARD
+from deploy.runtime.backends import resolve_threads
+from deploy.timing.turns import take_turns
 
 WARM_UP, ROUNDS, CALLS = 3, 15, 20
 Inputs = dict[str, NDArray[Any]]

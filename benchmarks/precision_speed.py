@@ -23,16 +23,16 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.random_artefacts import Artefacts, make_artefacts
-from deploy.artefact import read_spec
-from deploy.backends import BACKENDS, Backend, open_backend, resolve_threads
-from deploy.backends.pytorch import PytorchBackend
-from deploy.detector import DeployableDetector
-from deploy.errors import BackendUnavailable
-from deploy.images import read_image
-from deploy.preprocess import graph_inputs
-from deploy.turns import take_turns, times_as_fast
+from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.pytorch_backend import PytorchBackend
+from deploy.runtime.artefact import read_spec
+from deploy.runtime.backends import BACKENDS, Backend, open_backend, resolve_threads
+from deploy.runtime.errors import BackendUnavailable
+from deploy.runtime.images import read_image
+from deploy.runtime.preprocess import graph_inputs
+from deploy.timing.turns import take_turns, times_as_fast
 from pipeline.checkpoints import load_detector
-from pipeline.datasets.layout import find_split
+from pipeline.datasets.prepared import find_split
 from pipeline.layout import DATASET, artefact_file, recipe_file, weights_file
 from pipeline.recipes import load_resolved
 

@@ -9,13 +9,13 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 import pipeline  # noqa: F401  (before mmdet is imported)
-from deploy.artefact import ArtefactSpec
-from deploy.calibration import activation_ranges, choose_images
-from deploy.detector import DeployableDetector, padding_colour
-from deploy.export import export_onnx
-from deploy.half import to_fp16
-from deploy.network import load_exported
-from deploy.quantisation import CALIBRATED, FORMS, Quantiser
+from deploy.graph.export import export_onnx
+from deploy.graph.exported_module import DeployableDetector, padding_colour
+from deploy.precision.calibration import activation_ranges, choose_images
+from deploy.precision.fp16 import to_fp16
+from deploy.precision.network import load_exported
+from deploy.precision.quantisation import CALIBRATED, FORMS, Quantiser
+from deploy.runtime.artefact import ArtefactSpec
 from pipeline.deploy_settings import CalibrationSettings
 from pipeline.layout import DATASET
 from pipeline.recipes import without_pretrained

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deploy.session import Detector
+    from deploy.runtime.detector import Detector
 
 
 def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, batch_size: int = 8) -> "Detector":
@@ -16,7 +16,7 @@ def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, b
 
     Args:
         artefact: an ONNX file written by this project's export, or an engine built from one on this machine.
-        backend: a name of :data:`deploy.backends.BACKENDS`; None takes the first one that runs here.
+        backend: a name of :data:`deploy.runtime.backends.BACKENDS`; None takes the first one that runs here.
         threads: CPU threads of the backend; 0 means every core that this process may use.
         batch_size: largest number of images that the backend gets at once.
 
@@ -24,6 +24,6 @@ def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, b
         ArtefactError: the file is missing, damaged or not of this project.
         BackendUnavailable: the backend asked for cannot run here, or none can; the message says why.
     """
-    from deploy.session import open_detector
+    from deploy.runtime.detector import open_detector
 
     return open_detector(artefact, backend, threads, batch_size)

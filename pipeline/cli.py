@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from deploy.errors import ArtefactError, ImageError
+from deploy.runtime.errors import ArtefactError, ImageError
 from pipeline.errors import PipelineError
 
 OWN_PACKAGES = ("pipeline", "deploy", "stages", "__main__")

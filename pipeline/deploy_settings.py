@@ -42,7 +42,7 @@ class EngineSettings(Settings):
     """How TensorRT engines are built.
 
     A batch runs under the profile that is tuned for the nearest size. ``nms_passes`` is even: too few passes then keep
-    a suppressed box rather than lose a detection (``deploy/nms.py``).
+    a suppressed box rather than lose a detection (``deploy/graph/nms.py``).
     """
 
     profiles: Annotated[list[ProfileSettings], Field(min_length=1)] = [
@@ -90,7 +90,7 @@ class CompareSettings(Settings):
 
 
 class BenchmarkSettings(Settings):
-    """Which artefacts run under which backends and how long (:class:`deploy.latency.Plan`).
+    """Which artefacts run under which backends and how long (:class:`deploy.timing.latency.Plan`).
 
     ``threads`` 0 means every core of the machine; with fewer, ``pin`` keeps the worker on as many cores. Batch sizes
     are measured from the smallest up, until the median call takes longer than ``max_call_ms`` or memory is short. Boxes

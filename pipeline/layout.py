@@ -52,7 +52,7 @@ def artefact_file(model: str, precision: str = "fp32") -> Path:
 
 
 def engine_dir(model: str) -> Path:
-    """The TensorRT engines of a model, as :func:`deploy.engine_file.engine_of` finds them; empty without a GPU."""
+    """The TensorRT engines of a model, where ``deploy.runtime.engine_file.engine_of`` looks; empty without a GPU."""
     return ARTEFACTS / "engines" / model
 
 

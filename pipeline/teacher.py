@@ -9,10 +9,10 @@ from pipeline.layout import CACHE, DATASET, DATASET_RECORD, TEACHER, recipe_file
 from pipeline.recipes import Recipe, build_detector, load_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TeacherCheckpoint
-from pipeline.sources import fetch
 from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import TrainingJob, train
 from pipeline.training.fingerprint import discard
+from pipeline.weight_sources import fetch
 
 logger = logging.getLogger(__name__)
 

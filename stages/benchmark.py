@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from deploy.ladder import benchmark, check_gates, read_reference
+from deploy.ladder.benchmark import benchmark, check_gates, read_reference
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, report_file
 from pipeline.settings import load_params

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from deploy.fastest import compare_models
+from deploy.ladder.fastest import compare_models
 from pipeline.cli import stage_main
 from pipeline.deploy_records import BenchmarkRecord
 from pipeline.layout import COMPARISON, DATASET, report_file

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from deploy.engine import PRECISIONS, build_engines
+from deploy.engines.engine import PRECISIONS, build_engines
 from pipeline.cli import stage_main
 from pipeline.layout import TIMING_CACHES, artefact_file, engine_dir, report_file
 from pipeline.settings import load_params

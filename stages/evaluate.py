@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
+from deploy.ladder.pytorch_rung import check_gates, evaluate_model
 from pipeline.cli import stage_main
-from pipeline.evaluation.model import check_gates, evaluate_model
 from pipeline.layout import DATASET, TEACHER, accepted_file, recipe_file, report_file, weights_file
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params

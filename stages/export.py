@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from deploy.export import check_gates, export_model
+from deploy.graph.export import check_gates, export_model
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, recipe_file, report_file, weights_file
 from pipeline.recipes import load_resolved

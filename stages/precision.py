@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from deploy.precision import make_precisions
+from deploy.precision.precisions import make_precisions
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, report_file
 from pipeline.settings import load_params

@@ -12,35 +12,26 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("pipeline", "stages", "deploy")
-# The half of deploy/ that makes artefacts and measures them; all the rest of it loads and runs them.
-TORCH_HALF = {
-    "deploy.backends.pytorch",
-    "deploy.calibration",
-    "deploy.decoding",
-    "deploy.detector",
-    "deploy.differences",
-    "deploy.engine",
-    "deploy.export",
-    "deploy.fastest",
-    "deploy.export_check",
-    "deploy.ladder",
-    "deploy.layer_search",
-    "deploy.nms",
-    "deploy.portable",
-    "deploy.precision",
-    "deploy.quantisation",
-    "deploy.raw_export",
-    "deploy.roi_align",
-    "deploy.swin",
-    "deploy.translations",
-    "deploy.triton",
-    "deploy.two_stage",
-    "deploy.validation_slice",
+# Which rooms a room may import from, its own aside. The first three run where an artefact runs: no torch, no pipeline/.
+ROOMS: dict[str, set[str]] = {
+    "deploy.runtime": set(),
+    "deploy.prediction": {"deploy.runtime"},
+    "deploy.timing": {"deploy.runtime"},
+    "pipeline": {"deploy.runtime"},
+    "deploy.graph": {"deploy.runtime", "pipeline"},
+    "deploy.precision": {"deploy.runtime", "pipeline"},
+    "deploy.engines": {"deploy.runtime", "deploy.graph", "pipeline"},
+    "deploy.ladder": {"deploy.runtime", "deploy.timing", "deploy.graph", "pipeline"},
 }
-LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pipeline", "stages", "pydantic", "pycocotools"}
+RUN_TIME = ("deploy.runtime", "deploy.prediction", "deploy.timing")
+# Commands that users know: each opens into a room.
+DOORS = ("deploy.compare", "deploy.predict", "deploy.raw_export", "deploy.triton")
+LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pydantic", "pycocotools"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "v2"}
 LONGEST_FILE = 300
+LONGEST_FUNCTION = 70
 LONGEST_STAGE = 60
+OF_BOTH_SIDES = {"errors"}
 # Import names that differ from the name on the package index.
 DISTRIBUTION = {
     "PIL": "pillow",
@@ -91,23 +82,39 @@ def top(name: str) -> str:
 
 
 def test_the_walk_sees_the_house() -> None:
-    assert {"pipeline.settings", "deploy", "deploy.artefact", "stages.distill"} <= MODULES.keys()
+    assert {"pipeline.settings", "deploy", "deploy.runtime.artefact", "stages.distill"} <= MODULES.keys()
     assert "torch" in set(imported("pipeline.mmcv_ops"))
     assert "pipeline.errors" in set(imported("pipeline.cli", everywhere=False))
     assert "pipeline.recipes" in set(imported("pipeline.checkpoints"))
     assert "pipeline.recipes" not in set(imported("pipeline.checkpoints", everywhere=False))
-    assert MODULES.keys() >= TORCH_HALF
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if top(name) == "deploy" and name not in TORCH_HALF])
-def test_the_run_time_half_knows_nothing_of_the_learning_side(module: str) -> None:
-    foreign = {name for name in imported(module) if top(name) in LEARNING_SIDE or name in TORCH_HALF}
-    assert not foreign, f"{MODULES[module]} belongs to the run-time half of deploy/ and imports {sorted(foreign)}"
+def room(module: str) -> str:
+    return next((name for name in ROOMS if f"{module}.".startswith(f"{name}.")), module)
 
 
-@pytest.mark.parametrize("module", sorted(TORCH_HALF))
-def test_the_torch_half_needs_its_place_there(module: str) -> None:
-    assert {name for name in imported(module) if top(name) in LEARNING_SIDE or name in TORCH_HALF}
+def test_every_folder_of_deploy_is_a_room() -> None:
+    assert {path.parent.name for path in Path("deploy").glob("*/__init__.py")} == {
+        name.removeprefix("deploy.") for name in ROOMS if name.startswith("deploy.")
+    }
+    assert {name for name in MODULES if top(name) == "deploy" and room(name) not in ROOMS} == {"deploy", *DOORS}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in ROOMS])
+def test_a_room_imports_only_what_is_below_it(module: str) -> None:
+    known = {room(name) for name in imported(module) if top(name) in PACKAGES} - {"deploy"}
+    assert known <= ROOMS[room(module)] | {room(module)}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in RUN_TIME])
+def test_what_runs_an_artefact_needs_nothing_of_the_learning_side(module: str) -> None:
+    assert not {name for name in imported(module) if top(name) in LEARNING_SIDE}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_only_opens(door: str) -> None:
+    statements = [type(node).__name__ for node in TREES[door].body]
+    assert statements == ["Expr", "ImportFrom", "If"]
 
 
 def test_the_learning_side_never_imports_tensorrt() -> None:
@@ -143,6 +150,30 @@ def test_a_stage_is_one_short_main(stage: str) -> None:
 def test_names_say_what_is_inside() -> None:
     files = [path for folder in (*PACKAGES, "tests", "benchmarks", "configs") for path in Path(folder).rglob("*")]
     assert not [str(path) for path in files if path.stem.removeprefix("test_") in NAMES_THAT_SAY_NOTHING]
+
+
+def test_one_name_means_one_module() -> None:
+    # Errors are the one thing that both sides have; a stage and a door are called as what they open.
+    inside = [name.rpartition(".")[2] for name in MODULES if top(name) != "stages" and name not in DOORS]
+    modules = [name for name in inside if name not in PACKAGES and name not in OF_BOTH_SIDES]
+    folders = {path.parent.name for package in PACKAGES for path in Path(package).rglob("__init__.py")}
+    assert sorted(name for name in set(modules) - folders if modules.count(name) > 1) == []
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{MODULES[name]}: {node.name}", int(node.end_lineno or 0) - code_begins(node) + 1
+
+
+def code_begins(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    documented = ast.get_docstring(node) is not None and len(node.body) > 1
+    return node.body[1].lineno if documented else node.lineno
+
+
+def test_functions_stay_short() -> None:
+    assert not {name: length for name, length in functions() if length > LONGEST_FUNCTION}
 
 
 def test_files_stay_small() -> None:

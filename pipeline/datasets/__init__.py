@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.datasets import coco_dir, digits, trees
 from pipeline.datasets.coco import MakeSource
 from pipeline.datasets.findings import Findings, raise_errors
-from pipeline.datasets.layout import RECORD_FILE
+from pipeline.datasets.prepared import RECORD_FILE
 from pipeline.datasets.validation import CheckedSplit, validate
 from pipeline.layout import CACHE, DATASET
 from pipeline.records import DatasetRecord, SplitRecord

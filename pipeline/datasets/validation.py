@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.datasets.annotations import Annotations, Entry, clip_box, read_annotations
 from pipeline.datasets.coco import Coco, SourceSplit
 from pipeline.datasets.findings import Findings
-from pipeline.datasets.images import ImageFile, inspect
+from pipeline.datasets.image_files import ImageFile, inspect
 from pipeline.records import Finding
 
 

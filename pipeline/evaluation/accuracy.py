@@ -14,8 +14,8 @@ from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
 from pipeline.evaluation.bootstrap import bootstrap_ap
+from pipeline.evaluation.coco_matching import match_detections
 from pipeline.evaluation.inputs import read_detections, read_ground_truth
-from pipeline.evaluation.matching import match_detections
 from pipeline.records import AccuracyRecord, ClassNumbers, CocoNumbers, PrecisionRecallCurve
 from pipeline.settings import EvaluateSettings
 

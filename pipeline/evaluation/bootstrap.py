@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.matching import ClassMatches
+from pipeline.evaluation.coco_matching import ClassMatches
 from pipeline.records import Bootstrap, Difference, Interval
 from pipeline.settings import EvaluateSettings
 

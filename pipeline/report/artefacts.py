@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.deploy_records import BackendRun, PrecisionArtefact
 from pipeline.report import formats
-from pipeline.report.accuracy import COCO
+from pipeline.report.accuracy_tables import COCO
 from pipeline.report.collect import Results
 from pipeline.report.comparison import reference_batch
 from pipeline.report.names import precision_title, run_title

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from deploy.images import read_image
-from pipeline.datasets.layout import split_paths
+from deploy.runtime.images import read_image
+from pipeline.datasets.prepared import split_paths
 from pipeline.evaluation.inputs import read_ground_truth, read_results
 from pipeline.layout import DATASET, report_file
 from pipeline.report.collect import Results
-from pipeline.report.drawing import draw
+from pipeline.report.outcome_drawing import draw
 from pipeline.report.outcomes import Outcome, choose_images, judge, truth_boxes
 
 GROUND_TRUTH = "ground truth"

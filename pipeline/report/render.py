@@ -11,11 +11,20 @@ from matplotlib.figure import Figure
 from PIL.Image import Image
 
 from pipeline.layout import REPORTS
-from pipeline.report import accuracy, artefacts, charts, headline, latency, markdown, method, overview
+from pipeline.report import (
+    accuracy_tables,
+    artefacts,
+    charts,
+    headline,
+    latency_tables,
+    markdown,
+    methodology,
+    overview,
+)
 from pipeline.report.chart_style import DARK, LIGHT, Look, to_png, to_svg
 from pipeline.report.collect import Results, collect
-from pipeline.report.drawing import COLORS, sheet, to_jpeg
 from pipeline.report.gallery import GalleryRow, gallery
+from pipeline.report.outcome_drawing import COLORS, sheet, to_jpeg
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
@@ -23,7 +32,7 @@ DrawChart = Callable[[Results, Look], Figure]
 
 _CHARTS: dict[str, DrawChart] = {
     "trade_off": charts.trade_off_chart,
-    "batch": latency.batch_chart,
+    "batch": latency_tables.batch_chart,
     "precision_recall": charts.precision_recall_chart,
     "training": charts.training_chart,
 }
@@ -72,23 +81,23 @@ def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, 
             "not_run": artefacts.not_run_table(results),
             "precisions": artefacts.precision_table(results),
             "rungs": artefacts.rung_table(results),
-            "latency": latency.latency_table(results),
-            "unmeasured": latency.unmeasured_table(results),
-            "gpu": latency.gpu_table(results),
+            "latency": latency_tables.latency_table(results),
+            "unmeasured": latency_tables.unmeasured_table(results),
+            "gpu": latency_tables.gpu_table(results),
             "export": artefacts.export_table(results),
-            "coco": accuracy.coco_table(results),
-            "classes": accuracy.class_table(results),
-            "machine": method.machine_table(results),
-            "splits": method.split_table(results),
-            "budget": method.budget_table(results),
-            "gates": method.gate_table(results),
-            "identity": method.identity_table(results),
+            "coco": accuracy_tables.coco_table(results),
+            "classes": accuracy_tables.class_table(results),
+            "machine": methodology.machine_table(results),
+            "splits": methodology.split_table(results),
+            "budget": methodology.budget_table(results),
+            "gates": methodology.gate_table(results),
+            "identity": methodology.identity_table(results),
         },
-        "definitions": method.definitions(results),
+        "definitions": methodology.definitions(results),
         "has_training": any(model.training for model in results.models),
         "trade_off_alt": charts.trade_off_alt(results),
-        "batch_alt": latency.batch_alt(results),
-        "latency_notes": [latency.noise_sentence(results), latency.sweep_sentence(results)],
+        "batch_alt": latency_tables.batch_alt(results),
+        "latency_notes": [latency_tables.noise_sentence(results), latency_tables.sweep_sentence(results)],
         "has_intervals": any(point.interval for point in charts.trade_off_points(results)),
         "gallery": rows,
         "colors": COLORS,

@@ -11,7 +11,7 @@ from pipeline.checkpoints import load_strict, load_weights
 from pipeline.errors import CheckpointError, RecipeError
 from pipeline.layout import CACHE
 from pipeline.settings import BackboneWeights
-from pipeline.sources import fetch
+from pipeline.weight_sources import fetch
 
 State = dict[str, Tensor]
 

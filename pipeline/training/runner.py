@@ -13,15 +13,15 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 
-from pipeline.datasets.layout import split_paths
+from pipeline.datasets.prepared import split_paths
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
+from pipeline.training.autocast import AutocastOptimWrapper
 from pipeline.training.batch import scaling_of
 from pipeline.training.loop import EpochTrainLoop
 from pipeline.training.metric import ValidationMetric
-from pipeline.training.precision import AutocastOptimWrapper
 from pipeline.training.progress import ReplayingLoop
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.artefact import ArtefactSpec
+from deploy.runtime.artefact import ArtefactSpec
 from tests.deploy.tiny import SPEC, write_artefact, write_broken_artefact, write_dataset, write_dynamic_artefact
 
 Write = Callable[..., Path]
@@ -30,8 +30,8 @@ def dynamic_artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported_gfl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real detector with random weights, exported: the one of `stock.stock_detector()`."""
-    from deploy.detector import DeployableDetector
-    from deploy.export import export_onnx
+    from deploy.graph.export import export_onnx
+    from deploy.graph.exported_module import DeployableDetector
     from tests.deploy.stock import spec, stock_detector
 
     path = tmp_path_factory.mktemp("artefacts") / "gfl.onnx"

@@ -8,7 +8,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from torch import Tensor
 
-from deploy.artefact import ArtefactSpec
+from deploy.runtime.artefact import ArtefactSpec
 
 register_all_modules(init_default_scope=True)
 

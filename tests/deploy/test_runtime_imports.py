@@ -52,8 +52,8 @@ def test_load_and_detect(backend: str, other: str, artefact: Path, red_box, tmp_
 def test_command_line_and_benchmark_worker(artefact: Path, red_box, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "x.png"), red_box(64, 96, (30, 10, 50, 20)))
     code = (
-        "import deploy.benchmark, deploy.worker, deploy.predict\n"
-        f"deploy.predict.main([{str(artefact)!r}, {str(tmp_path / 'x.png')!r}, '--out', {str(tmp_path / 'out')!r}])"
+        "import deploy.timing.worker, deploy.timing.isolated\nfrom deploy.prediction.predict import main\n"
+        f"main([{str(artefact)!r}, {str(tmp_path / 'x.png')!r}, '--out', {str(tmp_path / 'out')!r}])"
     )
     assert run(code, LEARNING_SIDE).startswith("1 images, 0 detections")
     assert (tmp_path / "out/x.jpg").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnx.parser
 
-from deploy.artefact import ArtefactSpec
+from deploy.runtime.artefact import ArtefactSpec
 from pipeline.records import DatasetRecord, SplitRecord
 
 SPEC = ArtefactSpec(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from deploy.errors import ArtefactError, ImageError
+from deploy.runtime.errors import ArtefactError, ImageError
 from pipeline.cli import stage_main
 from pipeline.errors import CheckpointError, GateError, PipelineError
 

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from deploy.export import export_model
+from deploy.graph.export import export_model
+from deploy.ladder.pytorch_rung import evaluate_model
 from pipeline.checkpoints import load_detector
 from pipeline.choice import read_choice
 from pipeline.datasets import prepare
-from pipeline.evaluation.model import evaluate_model
 from pipeline.recipes import COCO_CLASSES, Recipe, build_detector, load_resolved, read_recipe, resolve, write_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import DataSettings, Params, TrainSettings

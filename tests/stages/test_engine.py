@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.backends.cuda_device import CudaDevice
-from deploy.errors import BackendUnavailable
+from deploy.runtime.backends.cuda_device import CudaDevice
+from deploy.runtime.errors import BackendUnavailable
 from pipeline.deploy_records import EngineRecord
 from stages.engine import main
 from tests.deploy.tiny import write_artefact
@@ -29,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_device() -> CudaDevice:
         raise BackendUnavailable("no CUDA device: none")
 
-    monkeypatch.setattr("deploy.engine.find_device", no_device)
+    monkeypatch.setattr("deploy.engines.engine.find_device", no_device)
 
 
 def test_without_a_gpu_the_run_goes_on() -> None:

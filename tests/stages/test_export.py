@@ -5,9 +5,9 @@ import pytest
 import torch
 import yaml
 
-from deploy.artefact import read_spec
+from deploy.runtime.artefact import read_spec
 from pipeline.checkpoints import save_weights
-from pipeline.datasets.layout import read_dataset
+from pipeline.datasets.prepared import read_dataset
 from pipeline.recipes import build_detector, load_resolved, resolve, write_resolved
 from pipeline.records import ExportRecord
 from pipeline.storage import sha256_of

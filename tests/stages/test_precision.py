@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.artefact import read_spec
+from deploy.runtime.artefact import read_spec
 from pipeline.deploy_records import PrecisionRecord
 from stages.precision import main
 from tests.deploy.tiny import write_dataset, write_network_artefact

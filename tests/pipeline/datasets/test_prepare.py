@@ -9,7 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from pipeline.datasets import prepare
-from pipeline.datasets.layout import read_dataset, split_paths
+from pipeline.datasets.prepared import read_dataset, split_paths
 from pipeline.errors import DatasetError
 from pipeline.settings import CocoDirSettings, CocoSplitSettings, DataSettings, DigitsSettings
 

@@ -17,8 +17,8 @@ from pycocotools.cocoeval import COCOeval
 from pipeline.errors import PipelineError
 from pipeline.evaluation import evaluate_detections, paired_difference
 from pipeline.evaluation.bootstrap import draw_images, percentile_interval, resampled_ap
+from pipeline.evaluation.coco_matching import ClassMatches, match_detections
 from pipeline.evaluation.inputs import read_detections, read_ground_truth
-from pipeline.evaluation.matching import ClassMatches, match_detections
 from pipeline.records import Bootstrap, Interval
 from pipeline.settings import EvaluateSettings
 

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from deploy.errors import ImageError
+from deploy.runtime.errors import ImageError
 from pipeline.report.gallery import gallery
 
 

@@ -17,8 +17,8 @@ from pipeline.recipes import load_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params
 from pipeline.student import distil_student
+from pipeline.training.autocast import AutocastOptimWrapper
 from pipeline.training.metric import ValidationMetric
-from pipeline.training.precision import AutocastOptimWrapper
 from pipeline.training.runner import DeviceRunner
 
 

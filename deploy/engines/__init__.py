@@ -1,0 +1,1 @@
+"""ONNX to TensorRT engines and to a Triton model repository."""

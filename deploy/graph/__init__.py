@@ -1,0 +1,1 @@
+"""torch to ONNX: the detector as it ships, and its export."""

@@ -1,0 +1,243 @@
+"""Export: trained weights to one self-contained ONNX file that describes itself."""
+
+import io
+import json
+import warnings
+from contextlib import redirect_stdout
+from math import lcm
+from pathlib import Path
+from typing import Any, cast
+
+import onnx
+import torch
+from torch.export import Dim
+
+from deploy.graph.export_check import check_export
+from deploy.graph.exported_module import DeployableDetector, padding_colour
+from deploy.graph.translations import STANDARD
+from deploy.runtime.artefact import INPUT_NAME, KEEP_RATIO, LETTERBOX, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
+from deploy.runtime.images import read_image
+from pipeline.checkpoints import load_detector
+from pipeline.datasets.prepared import find_split, read_dataset
+from pipeline.deploy_settings import ExportSettings
+from pipeline.errors import DatasetError, GateError, RecipeError, SettingsError
+from pipeline.recipes import Recipe
+from pipeline.records import ExportCheck, ExportRecord, TensorInfo
+from pipeline.settings import Gates
+from pipeline.storage import replace_atomic, sha256_of
+
+
+def export_model(
+    recipe: Recipe, weights: Path, dataset_dir: Path, split: str, settings: ExportSettings, artefact: Path
+) -> ExportRecord:
+    """Write ``artefact`` from trained weights and compare it with PyTorch on images of a prepared data set's ``split``.
+
+    Raises:
+        RecipeError: the detector cannot be exported faithfully.
+        CheckpointError: the weights do not fit the recipe.
+        DatasetError: the split does not exist or has no images.
+        ImageError: an image of the split cannot be read.
+        ArtefactError: ONNX Runtime cannot run the written file.
+    """
+    images = [read_image(path) for path in check_images(dataset_dir, split, settings.check_images)]
+    stock = load_detector(recipe, weights)
+    spec = describe(recipe, stock.data_preprocessor, weights, read_dataset(dataset_dir).name, settings)
+    detector = DeployableDetector(stock, spec)
+    export_onnx(detector, artefact, settings.opset)
+    return record_of(recipe.name, artefact, settings.opset, check_export(detector, artefact, images))
+
+
+def describe(recipe: Recipe, preprocessor: Any, weights: Path, dataset: str, settings: ExportSettings) -> ArtefactSpec:
+    """What the artefact of a recipe and its weights will say about itself.
+
+    Args:
+        preprocessor: the stock detector's; it pads, with the colour that it subtracts, to multiples of a divisor.
+
+    Raises:
+        RecipeError: the size is dynamic, and the recipe's test pipeline has no scale to resize to.
+    """
+    height, width = recipe.input_size
+    is_dynamic = settings.dynamic_size
+    return ArtefactSpec(
+        model=recipe.name,
+        classes=tuple(recipe.classes),
+        input_height=height,
+        input_width=width,
+        color_order="bgr",
+        resize_rule=KEEP_RATIO if is_dynamic else LETTERBOX,
+        pad_value=padding_colour(preprocessor),
+        score_threshold=settings.score_threshold,
+        nms_iou_threshold=settings.nms_iou_threshold,
+        nms_passes=0,
+        max_candidates=settings.max_candidates,
+        max_detections=settings.max_detections,
+        precision="fp32",
+        recipe=recipe.path.as_posix(),
+        recipe_sha256=recipe.sha256,
+        weights_sha256=sha256_of(weights),
+        dataset=dataset,
+        scale=recipe.test_scale if is_dynamic else None,
+        size_divisor=preprocessor.pad_size_divisor if is_dynamic else None,
+    )
+
+
+def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
+    """Write one ONNX file with dynamic batch size, the specification in its metadata, in one atomic step.
+
+    Height and width are dynamic too if the specification says so.
+
+    Equal weights and equal library versions give an equal file: what the exporter notes beside each node (source
+    files and lines of this machine) is removed.
+
+    Raises:
+        SettingsError: the installed onnx does not know ``opset``.
+    """
+    if opset > (newest := onnx.defs.onnx_opset_version()):
+        raise SettingsError(f"params.yaml: export.opset: {opset} is unknown, the installed onnx knows up to {newest}")
+    model = _graph(detector, opset)
+    onnx.helper.set_model_props(model, detector.spec.to_metadata())
+    onnx.checker.check_model(model, full_check=True)
+    replace_atomic(path, lambda part: onnx.save(model, part))
+
+
+def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:
+    images = example_images(detector)
+    sizes = torch.tensor([images.shape[1:3]] * len(images), device=images.device)
+    inputs = (images, sizes)[: len(detector.spec.input_names)]
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            with_open_size(detector, inputs, detector.spec),
+            inputs,
+            dynamo=True,
+            verbose=False,
+            opset_version=opset,
+            input_names=list(detector.spec.input_names),
+            output_names=list(OUTPUT_NAMES),
+            dynamic_shapes=tuple(open_axes(detector.spec).values()),
+            custom_translation_table=STANDARD,
+            external_data=False,
+        )
+    return without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+
+
+def with_open_size(
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], spec: ArtefactSpec
+) -> torch.nn.Module | torch.export.ExportedProgram:
+    """What is handed to ``torch.onnx.export``: the module, or for a dynamic size its trace.
+
+    Left to trace by itself, ``torch.onnx.export`` (torch 2.14) takes an axis for a constant without a word where the
+    module's code makes it one (mmdet's Swin Transformer does), and the graph is wrong at every other size.
+
+    Raises:
+        RecipeError: height, width or the number of images do not stay open.
+    """
+    if not spec.dynamic_size:
+        return module
+    shapes = tuple(dict.fromkeys(axes, Dim.DYNAMIC) for axes in open_axes(spec).values())
+    # Two ways to trace, in the order of torch.onnx.export: len(tensor) is a constant to the first one alone.
+    for strict in (False, True):
+        try:
+            return torch.export.export(module, inputs, dynamic_shapes=shapes[: len(inputs)], strict=strict)
+        except Exception as error:  # whatever tracing a detector's code can end in
+            reason = error
+    raise RecipeError(
+        "export.dynamic_size: the detector's code needs a fixed size; set it to false in params.yaml. torch.export "
+        f"says: {reason}"
+    ) from reason
+
+
+def example_images(detector: DeployableDetector) -> torch.Tensor:
+    """What the exporter traces a detector with: two images, because it takes every side of one for a constant.
+
+    For the same reason, no map of a dynamic size may have one row or column, and none may be square.
+    """
+    spec = detector.spec
+    height, width = spec.input_height, spec.input_width
+    if spec.dynamic_size:
+        stock = detector.detector
+        first_head = stock.rpn_head if hasattr(stock, "rpn_head") else stock.bbox_head
+        strides = [stride[0] for stride in first_head.prior_generator.strides]
+        step = lcm(spec.size_divisor or 1, *strides)
+        height, width = 3 * step, 4 * step
+    return torch.zeros((2, height, width, 3), dtype=torch.uint8, device=detector.canvas.device)
+
+
+def open_axes(spec: ArtefactSpec) -> dict[str, dict[int, str]]:
+    """Of each input the axes that are open in the graph, and their names."""
+    if not spec.dynamic_size:
+        return {INPUT_NAME: {0: "batch"}}
+    return {INPUT_NAME: {0: "batch", 1: "height", 2: "width"}, SIZES_NAME: {0: "batch"}}
+
+
+def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph without what the exporter notes beside its parts: source files and lines of this machine."""
+    graph = model.graph
+    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
+
+
+def record_of(model: str, artefact: Path, opset: int, check: ExportCheck) -> ExportRecord:
+    """Describe a written artefact by what the file itself holds."""
+    graph = onnx.load(artefact)
+    return ExportRecord(
+        model=model,
+        file=artefact.as_posix(),
+        sha256=sha256_of(artefact),
+        file_size=artefact.stat().st_size,
+        opset=opset,
+        inputs=[_tensor_info(value) for value in graph.graph.input],
+        outputs=[_tensor_info(value) for value in graph.graph.output],
+        metadata={prop.key: prop.value for prop in graph.metadata_props},
+        check=check,
+    )
+
+
+def _tensor_info(value: Any) -> TensorInfo:
+    tensor = value.type.tensor_type
+    return TensorInfo(
+        name=value.name,
+        dtype=str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)),
+        shape=[dimension.dim_param or dimension.dim_value for dimension in tensor.shape.dim],
+    )
+
+
+def check_images(dataset_dir: Path, split: str, count: int) -> list[Path]:
+    """At most ``count`` image files of a split, evenly spread over it.
+
+    Raises:
+        DatasetError: the data set has no such split, or the split has no images.
+    """
+    annotations, image_root = find_split(dataset_dir, split)
+    names = [image["file_name"] for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
+    if not names:
+        raise DatasetError(f"{annotations}: no images to check the export with")
+    count = min(count, len(names))
+    return [image_root / names[position * len(names) // count] for position in range(count)]
+
+
+def check_gates(record: ExportRecord, gates: Gates) -> None:
+    """Hold an export against the limits of ``params.yaml``.
+
+    Raises:
+        GateError: naming each number that crossed its limit, or that nothing was there to compare.
+    """
+    check = record.check
+    broken = [
+        f"gates.{name}: {value:.6g} is {'below' if smallest else 'above'} the limit {limit:g}"
+        for name, value, limit, smallest in (
+            ("export_max_box_difference_px", check.max_box_difference_px, gates.export_max_box_difference_px, False),
+            ("export_max_score_difference", check.max_score_difference, gates.export_max_score_difference, False),
+            ("export_min_matched", check.matched, gates.export_min_matched, True),
+        )
+        if limit is not None and (value < limit if smallest else value > limit)
+    ]
+    if gates.export_min_matched is not None and not check.detections:
+        broken.append(
+            f"gates.export_min_matched: neither PyTorch nor ONNX Runtime found anything in {check.images} images, so "
+            "nothing was compared; train longer, lower export.score_threshold, or set the gate to null"
+        )
+    if broken:
+        raise GateError(f"{record.file} breaks the gates of params.yaml:\n" + "\n".join(f"  {b}" for b in broken))

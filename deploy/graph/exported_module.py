@@ -1,0 +1,190 @@
+"""A detector as it ships: uint8 images in, final boxes out, normalisation and post-processing inside.
+
+The same module is run by PyTorch (the first rung of the ladder) and exported, so that every rung shares one
+post-processing. It equals mmdet's own (``BaseDenseHead.predict_by_feat`` of mmdet 3.3: score threshold on pairs of
+prior and class, class-aware greedy NMS, the best ``max_detections`` boxes) with one difference: mmdet keeps the best
+``nms_pre`` pairs of each level, this module the best ``max_candidates`` of all levels together. Greedy NMS decides on a
+pair by higher-scored pairs alone. So with ``max_candidates`` <= ``nms_pre`` the result is the beginning of mmdet's
+list, and the same list unless more than ``max_candidates`` pairs pass the threshold *and* fewer than
+``max_detections`` of the kept ones survive NMS. (Heads with a quality branch rank candidates by the class score alone,
+here as in mmdet, so there the cut can also drop a pair whose product of score and quality is high.)
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deploy.graph.decoding import DensePredictor, Predictions
+from deploy.graph.nms import best_candidates, nms_keep, take_boxes, top_candidates
+from deploy.graph.swin import keep_batch_open
+from deploy.graph.two_stage_decoding import TwoStagePredictor
+from deploy.runtime.artefact import ArtefactSpec
+from pipeline.errors import RecipeError
+
+
+class Outputs(NamedTuple):
+    """The outputs of an artefact (see :class:`deploy.runtime.artefact.ArtefactSpec`), as tensors."""
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    num_dets: Tensor
+
+
+class DeployableDetector(nn.Module):
+    """A stock mmdet single-stage detector behind the interface of an artefact.
+
+    Args:
+        detector: put into eval mode and used as it is; its weights are shared, not copied.
+        spec: input size, or that it is dynamic, and thresholds that the graph is built for.
+
+    Raises:
+        RecipeError: the detector's family or its configuration cannot be exported faithfully.
+    """
+
+    # mmdet's classes have no type stubs, and nn.Module gives every attribute the type "Tensor or Module".
+    detector: Any
+    mean: Tensor
+    std: Tensor
+    channels: Tensor
+    canvas: Tensor
+
+    def __init__(self, detector: nn.Module, spec: ArtefactSpec) -> None:
+        super().__init__()
+        self.detector = detector
+        self.spec = spec
+        self.eval()
+        keep_batch_open(detector)
+        if (classes := _classifier(detector).num_classes) != len(spec.classes):
+            raise RecipeError(f"the head predicts {classes} classes, the artefact names {len(spec.classes)}")
+        self._register_normalisation(self.detector.data_preprocessor)
+        canvas = [spec.input_width, spec.input_height] * 2
+        self.register_buffer("canvas", self.mean.new_tensor(canvas), persistent=False)
+        features = None if spec.dynamic_size else self._features()
+        self.predictor = (
+            TwoStagePredictor(detector, features)
+            if _is_two_stage(detector)
+            else DensePredictor(self.detector.bbox_head, features)
+        )
+
+    def forward(self, images: Tensor, sizes: Tensor | None = None) -> Outputs:
+        """Detect objects; see :class:`ArtefactSpec` for the outputs.
+
+        Args:
+            images: uint8 [N, H, W, 3] in the artefact's colour order.
+            sizes: int64 [N, 2], height and width of each image on its canvas; for a dynamic size alone.
+
+        Raises:
+            ValueError: there are no sizes although the size is dynamic, or the other way round.
+        """
+        if (sizes is not None) != self.spec.dynamic_size:
+            raise ValueError(f"{self.spec.resize_rule}: the inputs are {', '.join(self.spec.input_names)}")
+        pixels = self.normalise(images)
+        if sizes is not None:
+            pixels = _without_padding(pixels, sizes)
+        features = self.detector.extract_feat(pixels)
+        limits = self.canvas if sizes is None else sizes.flip(1).repeat(1, 2)[:, None].to(self.canvas.dtype)
+        return self.postprocess(self.predictor(features, limits), limits)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 [N, H, W, 3] to the network's input, float32 [N, 3, H, W]."""
+        # TensorRT takes uint8 as a network's input and lets no operator but the cast read it.
+        pixels = images.float().permute(0, 3, 1, 2).index_select(1, self.channels)
+        return (pixels - self.mean) / self.std
+
+    def postprocess(self, predictions: Predictions, limits: Tensor) -> Outputs:
+        """Threshold, candidate selection, NMS and the fixed-size outputs; K = ``spec.max_detections``.
+
+        Boxes are clipped to ``limits``: largest x, y, x, y in pixels, [4], or [N, 1, 4] where images have their own.
+        Those without area are dropped, as by mmdet's ``min_bbox_size=0``.
+        """
+        scores, boxes, labels = self._candidates(predictions, limits)
+        keep = nms_keep(boxes, scores, labels, len(self.spec.classes), self.spec.nms_iou_threshold)
+        limit = self.spec.max_detections
+        scores, order = top_candidates(scores * keep, min(limit, scores.shape[1]))
+        found = scores > 0
+        boxes = take_boxes(boxes, order) * found[..., None]
+        labels = labels.gather(1, order) * found
+        num_dets = found.sum(dim=1)
+        if missing := limit - order.shape[1]:
+            boxes, scores, labels = (
+                F.pad(boxes, (0, 0, 0, missing)),
+                F.pad(scores, (0, missing)),
+                F.pad(labels, (0, missing)),
+            )
+        return Outputs(boxes, scores, labels, num_dets)
+
+    def _candidates(self, predictions: Predictions, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores [N, M], clipped boxes [N, M, 4], labels [N, M], by falling class score; score 0 marks no candidate."""
+        passed = torch.where(predictions.scores > self.spec.score_threshold, predictions.scores, 0.0)
+        scores, pairs = best_candidates(passed.flatten(1), self.spec.max_candidates, self.spec.dynamic_size)
+        classes = len(self.spec.classes)
+        places, labels = pairs // classes, pairs % classes
+        boxes_of = places if predictions.boxes.shape[2] == 1 else pairs
+        boxes = torch.minimum(take_boxes(predictions.boxes.flatten(1, 2), boxes_of).clamp(min=0), limits)
+        if predictions.quality is not None:
+            scores = scores * predictions.quality.gather(1, places)
+        has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+        return scores * has_area, boxes, labels
+
+    def _register_normalisation(self, preprocessor: Any) -> None:
+        spec = self.spec
+        divisor = preprocessor.pad_size_divisor
+        if spec.input_height % divisor or spec.input_width % divisor:
+            raise RecipeError(
+                f"input_size {spec.input_height}x{spec.input_width} is no multiple of the data_preprocessor's "
+                f"pad_size_divisor {divisor}; choose a multiple"
+            )
+        # mmdet's own input is BGR, as decoded.
+        reverse = preprocessor._channel_conversion != (spec.color_order == "rgb")
+        order = [2, 1, 0] if reverse else [0, 1, 2]
+        mean, std = normalisation(preprocessor)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        self.register_buffer("channels", torch.tensor(order, device=mean.device), persistent=False)
+
+    @torch.no_grad()
+    def _features(self) -> list[Tensor]:
+        images = self.mean.new_zeros((1, 3, self.spec.input_height, self.spec.input_width))
+        return list(self.detector.extract_feat(images))
+
+
+def _without_padding(pixels: Tensor, sizes: Tensor) -> Tensor:
+    """``pixels`` [N, 3, H, W], zero outside of the ``sizes`` [N, 2] of the images."""
+    rows, columns = (
+        torch.arange(pixels.shape[axis], device=pixels.device) < sizes[:, axis - 2, None] for axis in (2, 3)
+    )
+    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], pixels, 0.0)
+
+
+def _is_two_stage(detector: Any) -> bool:
+    return hasattr(detector, "rpn_head") and hasattr(detector, "roi_head")
+
+
+def _classifier(detector: Any) -> Any:
+    if _is_two_stage(detector):
+        return detector.roi_head.bbox_head
+    head = getattr(detector, "bbox_head", None)
+    if head is None:
+        raise RecipeError(
+            f"{type(detector).__name__}: only detectors with a dense head, or with an rpn_head and a roi_head, "
+            "can be exported"
+        )
+    return head
+
+
+def normalisation(preprocessor: Any) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [3, 1, 1] that a data preprocessor subtracts and divides by (0 and 1 if none)."""
+    if not preprocessor._enable_normalize:
+        return torch.zeros(3, 1, 1, device=preprocessor.device), torch.ones(3, 1, 1, device=preprocessor.device)
+    return preprocessor.mean.float().expand(3, 1, 1), preprocessor.std.float().expand(3, 1, 1)
+
+
+def padding_colour(preprocessor: Any) -> tuple[int, int, int]:
+    """The mean colour in the order that images are decoded in (BGR), rounded: what a canvas is filled with."""
+    mean = normalisation(preprocessor)[0].flatten()
+    decoded = mean.flip(0) if preprocessor._channel_conversion else mean
+    blue, green, red = (round(value) for value in decoded.tolist())
+    return blue, green, red

@@ -1,0 +1,30 @@
+"""PyTorch itself, the first rung of the ladder: built from a module, so it opens no files."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deploy.graph.exported_module import DeployableDetector
+from deploy.runtime.backends import DeviceTimes, RawDetections
+
+
+class PytorchBackend:
+    """Runs the module that is exported, eagerly, on the device that it is on."""
+
+    name = "pytorch"
+    device_times: DeviceTimes | None = None
+
+    def __init__(self, detector: DeployableDetector) -> None:
+        self.version = str(torch.__version__).split("+")[0]
+        self.device: str = detector.canvas.device.type
+        self.precision = detector.spec.precision
+        self.threads = torch.get_num_threads()
+        self._detector = detector.eval()
+
+    @torch.inference_mode()
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
+        """See :meth:`deploy.runtime.backends.Backend.run`."""
+        device = self._detector.canvas.device
+        given = None if sizes is None else torch.tensor(sizes, device=device)
+        outputs = self._detector(torch.tensor(images, device=device), given)
+        return RawDetections(*(output.cpu().numpy() for output in outputs))

@@ -1,0 +1,144 @@
+"""Accuracy of a PyTorch model through the run-time pipeline of the artefacts: the first rung of the ladder."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from deploy.graph.export import describe
+from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.pytorch_backend import PytorchBackend
+from deploy.runtime.detections import category_ids
+from deploy.runtime.detector import Detector
+from pipeline.checkpoints import load_detector
+from pipeline.complexity import measure_complexity
+from pipeline.compute import choose_device
+from pipeline.datasets.prepared import find_split, read_dataset
+from pipeline.errors import GateError
+from pipeline.evaluation.accuracy import evaluate_detections
+from pipeline.layout import TEACHER
+from pipeline.recipes import COCO_CLASSES, Recipe
+from pipeline.records import EvaluationRecord
+from pipeline.settings import Gates, Params
+from pipeline.storage import write_atomic
+
+logger = logging.getLogger(__name__)
+
+PUBLISHED_TOLERANCE = 0.5
+
+
+def evaluate_model(
+    recipe: Recipe, weights: Path, dataset_dir: Path, params: Params, detections: Path
+) -> EvaluationRecord:
+    """Run a trained detector on a split in fp32, write its detections and measure their accuracy.
+
+    Resizing, thresholds, decoding and NMS are those of the exported artefact (``export`` of the parameters), so that
+    a later difference is the artefact's own.
+
+    Args:
+        recipe: the resolved recipe; its name is the model's.
+        weights: the trained weights.
+        dataset_dir: a prepared data set.
+        params: the sections ``evaluate``, ``export`` and ``train.device`` are used, and for the teacher ``teacher``.
+        detections: file for the COCO results, in the order of the split's images and best score first.
+
+    Raises:
+        DatasetError: the data set has no split ``evaluate.split``.
+        CheckpointError: the weights do not fit the recipe.
+        ArtefactError: the recipe's classes are not the data set's.
+        ImageError: an image cannot be read.
+    """
+    dataset = read_dataset(dataset_dir)
+    annotations, image_root = find_split(dataset_dir, params.evaluate.split)
+    stock = load_detector(recipe, weights).to(choose_device(params.train.device))
+    spec = describe(recipe, stock.data_preprocessor, weights, dataset.name, params.export)
+    # The canvas of a dynamic size depends on the batch, and artefacts are measured image by image.
+    batch_size = 1 if spec.dynamic_size else params.evaluate.batch_size
+    detector = Detector(spec, PytorchBackend(DeployableDetector(stock, spec)), batch_size)
+    results = detect(detector, annotations, image_root)
+    write_atomic(detections, json.dumps(results, separators=(",", ":")) + "\n")
+    record = EvaluationRecord(
+        model=recipe.name,
+        recipe=spec.recipe,
+        dataset=dataset.name,
+        method=recipe.method,
+        weights_sha256=spec.weights_sha256,
+        published_ap=published_ap(recipe, params),
+        complexity=measure_complexity(stock, recipe.input_size),
+        accuracy=evaluate_detections(annotations, results, params.evaluate.split, params.evaluate),
+    )
+    _report(record)
+    return record
+
+
+def detect(detector: Detector, annotations: Path, image_root: Path) -> list[dict[str, Any]]:
+    """COCO results of every image of an annotation file, in its order, with a progress bar."""
+    split = json.loads(annotations.read_text(encoding="utf-8"))
+    ids = category_ids(detector.spec.classes, split["categories"], detector.spec.model)
+    images: Sequence[dict[str, Any]] = split["images"]
+    results: list[dict[str, Any]] = []
+    # TF32 would make fp32 on GPUs another precision than fp32 on CPUs.
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with exact, tqdm(total=len(images), desc=f"evaluate {detector.spec.model}", unit="image", mininterval=0.5) as bar:
+        for first in range(0, len(images), detector.batch_size):
+            batch = images[first : first + detector.batch_size]
+            found = detector([image_root / image["file_name"] for image in batch])
+            for image, detections in zip(batch, found, strict=True):
+                results += detections.to_coco(image["id"], ids)
+            bar.update(len(batch))
+    return results
+
+
+def check_gates(record: EvaluationRecord, gates: Gates) -> None:
+    """Hold a model's AP against the smallest one of ``params.yaml``.
+
+    Raises:
+        GateError: the AP is below it, or there is none to compare.
+    """
+    name = "teacher_min_ap" if record.model == TEACHER else "student_min_ap"
+    limit: float | None = getattr(gates, name)
+    ap = record.accuracy.numbers.ap
+    if limit is not None and (ap is None or ap < limit):
+        measured = "has no AP (no box to find)" if ap is None else f"has AP {ap:.2f}"
+        raise GateError(
+            f"{record.model} {measured} on {record.dataset} {record.accuracy.split}; "
+            f"gates.{name} in params.yaml asks for {limit:g}: train longer, choose another recipe, or change the gate"
+        )
+
+
+def published_ap(recipe: Recipe, params: Params) -> float | None:
+    """The AP that was published for the weights of the fetched teacher, or for what the recipe trains.
+
+    A recipe's numbers are those of COCO's val2017: they are no measure for a data set of other classes.
+    """
+    checkpoint = params.checkpoint()
+    if recipe.name == TEACHER and params.teacher.source != "train" and checkpoint is not None:
+        return checkpoint.published_ap
+    if tuple(recipe.classes) != COCO_CLASSES:
+        return None
+    role = "distilled" if recipe.method != "none" else "student"
+    return recipe.config.get("published", {}).get(TEACHER if recipe.name == TEACHER else role)
+
+
+def _report(record: EvaluationRecord) -> None:
+    numbers, size, bootstrap = record.accuracy.numbers, record.complexity, record.accuracy.bootstrap
+    ap, ap50 = ("none" if value is None else f"{value:.2f}" for value in (numbers.ap, numbers.ap50))
+    interval = f" [{bootstrap.interval.low:.2f}, {bootstrap.interval.high:.2f}]" if bootstrap else ""
+    logger.info(
+        "%s: AP %s%s, AP50 %s on %s %s; %.2f M parameters, %.2f GFLOPs",
+        *(record.model, ap, interval, ap50, record.dataset, record.accuracy.split),
+        *(size.parameters / 1e6, size.flops / 1e9),
+    )
+    if record.published_ap is None or numbers.ap is None:
+        return
+    difference = numbers.ap - record.published_ap
+    if abs(difference) > PUBLISHED_TOLERANCE:
+        logger.warning(
+            "%s: its AP is %+.2f points off the published %.2f; is the published one of the %s split, "
+            "and are weights, classes and input size those that it was published with?",
+            *(record.model, difference, record.published_ap, record.accuracy.split),
+        )

@@ -1,0 +1,1 @@
+"""ONNX to ONNX: an artefact in fp16 and int8."""

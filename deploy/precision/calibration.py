@@ -1,0 +1,103 @@
+"""Calibration: which images say how large activations get, and how large they get on them."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
+
+from deploy.runtime.artefact import ArtefactSpec
+from deploy.runtime.images import read_image
+from deploy.runtime.preprocess import graph_inputs
+from pipeline.datasets.prepared import find_split
+from pipeline.deploy_records import CalibrationRecord
+from pipeline.deploy_settings import CalibrationSettings
+from pipeline.errors import DatasetError
+from pipeline.storage import sha256_of
+
+Range = tuple[NDArray[np.float32], NDArray[np.float32]]
+Ranges = Mapping[str, Range]
+"""Smallest and largest value of a tensor by its name, each an array of one element."""
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Image files, and the record that lets another run choose the very same ones."""
+
+    files: tuple[Path, ...]
+    record: CalibrationRecord
+
+
+def choose_images(dataset_dir: Path, settings: CalibrationSettings) -> CalibrationSet:
+    """Draw ``settings.images`` images of a prepared data set's train split without replacement.
+
+    All of the split where it has fewer. The record's hash is the SHA-256 of lines ``<sha256 of the file>  <its name>``
+    in the order of the drawing.
+
+    Raises:
+        DatasetError: the split is missing or empty, or an image file is.
+    """
+    annotations, image_root = find_split(dataset_dir, settings.split)
+    try:
+        names = [image["file_name"] for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
+    except FileNotFoundError as error:
+        raise DatasetError(f"{annotations}: no such annotation file; run `dvc repro data`") from error
+    if not names:
+        raise DatasetError(f"{annotations}: no images to calibrate with")
+    order = np.random.default_rng(settings.seed).permutation(len(names))[: settings.images]
+    chosen = [names[position] for position in order]
+    digest = hashlib.sha256()
+    for name in chosen:
+        try:
+            digest.update(f"{sha256_of(image_root / name)}  {name}\n".encode())
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{image_root / name}: no such image of the calibration set; run `dvc repro data`"
+            ) from error
+    record = CalibrationRecord(split=settings.split, images=len(chosen), seed=settings.seed, sha256=digest.hexdigest())
+    return CalibrationSet(tuple(image_root / name for name in chosen), record)
+
+
+def activation_ranges(
+    model: onnx.ModelProto, spec: ArtefactSpec, files: Sequence[Path], operators: Collection[str]
+) -> Ranges:
+    """Ranges of all float tensors that nodes of the types ``operators`` read or write.
+
+    Args:
+        model: an artefact's graph with the types of all tensors.
+        files: images; each goes through the artefact's own pre-processing, one at a time.
+
+    Raises:
+        ImageError: a file cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="calibration-") as scratch:
+        path = Path(scratch, "model.onnx")
+        onnx.save(model, path)
+        calibrator = create_calibrator(
+            path,
+            sorted(operators),
+            augmented_model_path=str(Path(scratch, "augmented.onnx")),
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        calibrator.collect_data(_Reader(_inputs(spec, files)))
+        return {name: data.range_value for name, data in calibrator.compute_data().items()}
+
+
+class _Reader(CalibrationDataReader):
+    def __init__(self, inputs: Iterator[dict[str, NDArray[Any]]]) -> None:
+        self._inputs = inputs
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._inputs, None)
+
+
+def _inputs(spec: ArtefactSpec, files: Sequence[Path]) -> Iterator[dict[str, NDArray[Any]]]:
+    for file in files:
+        yield graph_inputs([read_image(file)], spec)

@@ -1,0 +1,1 @@
+"""Files in, annotated copies and COCO json out."""

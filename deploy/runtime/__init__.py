@@ -1,0 +1,1 @@
+"""What loads and runs an artefact, with numpy, OpenCV and one backend."""

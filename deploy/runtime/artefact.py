@@ -1,0 +1,135 @@
+"""What an artefact says about itself: the specification carried in the ONNX metadata."""
+
+import json
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Self
+
+from deploy.runtime.errors import ArtefactError
+from deploy.runtime.onnx_file import read_metadata
+
+FORMAT_VERSION = "1"
+LETTERBOX, KEEP_RATIO = "letterbox", "keep_ratio"
+INPUT_NAME, SIZES_NAME = "images", "sizes"
+OUTPUT_NAMES = ("boxes", "scores", "labels", "num_dets")
+
+
+@dataclass(frozen=True)
+class ArtefactSpec:
+    """How to feed an artefact and how to read it.
+
+    The graph takes ``images``: uint8 ``[N, input_height, input_width, 3]`` in ``color_order`` and returns
+    ``boxes`` float32 ``[N, K, 4]`` (x1, y1, x2, y2 in pixels of the input canvas), ``scores`` float32 ``[N, K]``
+    sorted downwards, ``labels`` int64 ``[N, K]`` (index into ``classes``) and ``num_dets`` int64 ``[N]``;
+    rows from ``num_dets`` on are zero. Normalisation, decoding and NMS are inside the graph.
+
+    Images keep their aspect ratio, are placed at the top left of the canvas and the rest of it is filled with
+    ``pad_value``, one value per channel in ``color_order``. How large they and the canvas are says ``resize_rule``:
+
+    - ``letterbox``: the canvas is ``input_height`` x ``input_width``, and an image is made as large as fits in.
+    - ``keep_ratio``: the size is dynamic. An image is made as large as its longer side fits in ``scale[0]`` and its
+      shorter one in ``scale[1]``, and the canvas is the smallest of multiples of ``size_divisor`` that holds all images
+      of the batch (mmdet's ``Resize`` with ``keep_ratio`` and ``DetDataPreprocessor`` with ``pad_size_divisor``). The
+      graph takes any such height and width (``input_height`` x ``input_width`` is the recipe's own canvas), and a
+      second input ``sizes``: int64 ``[N, 2]``, height and width of each image on its canvas. Padding is then zero after
+      normalisation and boxes are clipped to their image before NMS, as mmdet has it, whatever else is in the batch.
+
+    ``nms_passes`` 0 is NMS by the ONNX operator NonMaxSuppression, which is exact; above 0 it is the portable form with
+    that many passes (``deploy/engines/portable.py``), exact for chains of overlapping boxes up to that length.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    input_height: int
+    input_width: int
+    color_order: str
+    resize_rule: str
+    pad_value: tuple[int, int, int]
+    score_threshold: float
+    nms_iou_threshold: float
+    nms_passes: int
+    max_candidates: int
+    max_detections: int
+    precision: str
+    recipe: str
+    recipe_sha256: str
+    weights_sha256: str
+    dataset: str
+    scale: tuple[int, int] | None = None
+    size_divisor: int | None = None
+
+    @property
+    def dynamic_size(self) -> bool:
+        """Whether height and width of the input are open."""
+        return self.resize_rule == KEEP_RATIO
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the graph's inputs, in their order."""
+        return (INPUT_NAME, SIZES_NAME) if self.dynamic_size else (INPUT_NAME,)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the specification as ONNX metadata: one JSON value per key that has one, and the format's version."""
+        metadata = {key: json.dumps(value) for key, value in asdict(self).items() if value is not None}
+        return {"format_version": FORMAT_VERSION, **metadata}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str], source: str) -> Self:
+        """Read the specification back.
+
+        Raises:
+            ArtefactError: keys are missing (a foreign ONNX file), the format's version is unknown, or a value
+                is none that this version knows.
+        """
+        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in metadata]
+        if missing or metadata.get("format_version") != FORMAT_VERSION:
+            version = metadata.get("format_version")
+            raise ArtefactError(
+                f"{source}: not an artefact of this pipeline (format_version {version!r}, missing metadata {missing}); "
+                "export it with `python -m stages.export`"
+            )
+        try:
+            values = {field.name: json.loads(metadata[field.name]) for field in fields(cls) if field.name in metadata}
+            values |= {key: tuple(values[key]) for key in ("classes", "pad_value", "scale") if key in values}
+            spec = cls(**values)
+            problems = spec._problems()
+        except (ValueError, TypeError) as error:
+            problems = [str(error)]
+        if problems:
+            raise ArtefactError(f"{source}: damaged metadata: {'; '.join(problems)}; export it again")
+        return spec
+
+    def _problems(self) -> list[str]:
+        checks = {
+            f"classes must be names, got {self.classes}": self.classes
+            and all(isinstance(c, str) for c in self.classes),
+            f"input size must be positive, got {self.input_height} x {self.input_width}": min(
+                self.input_height, self.input_width
+            )
+            > 0,
+            f"color_order must be bgr or rgb, got {self.color_order!r}": self.color_order in ("bgr", "rgb"),
+            f"resize_rule must be {LETTERBOX} or {KEEP_RATIO}, got {self.resize_rule!r}": self.resize_rule
+            in (LETTERBOX, KEEP_RATIO),
+            f"{KEEP_RATIO} needs a scale (longer, shorter side) and a size_divisor, {LETTERBOX} has neither, got scale "
+            f"{self.scale} and size_divisor {self.size_divisor}": self._has_resize_rule(),
+            f"pad_value must be three numbers from 0 to 255, got {self.pad_value}": len(self.pad_value) == 3
+            and all(0 <= value <= 255 for value in self.pad_value),
+        }
+        return [problem for problem, holds in checks.items() if not holds]
+
+    def _has_resize_rule(self) -> bool:
+        if not self.dynamic_size:
+            return self.scale is None and self.size_divisor is None
+        if self.scale is None or self.size_divisor is None:
+            return False
+        longer, shorter = self.scale
+        return longer >= shorter > 0 and self.size_divisor > 0
+
+
+def read_spec(artefact: Path) -> ArtefactSpec:
+    """Read the specification of an ONNX file; needs neither the onnx package nor a backend.
+
+    Raises:
+        ArtefactError: the file is missing, cut off, no ONNX file, or not exported by this pipeline.
+    """
+    return ArtefactSpec.from_metadata(read_metadata(artefact), source=str(artefact))

@@ -1,0 +1,104 @@
+"""OpenVINO on the CPU, in the artefact's precision or an fp32 artefact in bf16."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec
+from deploy.runtime.backends import DeviceTimes, RawDetections, named_inputs
+from deploy.runtime.errors import ArtefactError, BackendUnavailable
+
+_DEVICE = "CPU"
+_BF16 = "openvino-bf16"
+
+
+class OpenVinoBackend:
+    """One compiled model and its inference request."""
+
+    device = "cpu"
+    device_times: DeviceTimes | None = None
+
+    def __init__(self, compiled: Any, name: str, version: str, precision: str) -> None:
+        self.name = name
+        self.version = version
+        self.precision = precision
+        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        self._request = compiled.create_infer_request()
+        self._outputs = [compiled.output(name) for name in OUTPUT_NAMES]
+
+    def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
+        """See :meth:`deploy.runtime.backends.Backend.run`."""
+        results = self._request.infer(named_inputs(images, sizes), share_inputs=True)
+        return RawDetections(*(results[output] for output in self._outputs))
+
+
+def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBackend:
+    """Open an artefact on the CPU with ``threads`` threads, tuned for latency.
+
+    OpenVINO has no fp16 arithmetic here: it widens the weights of an fp16 artefact and computes in fp32.
+    """
+    openvino = _import("openvino")
+    # Left alone, OpenVINO computes in bf16 where the CPU has it: another precision than the artefact's.
+    compiled = _compile(openvino, artefact, spec, threads, "f32")
+    precision = "fp32" if spec.precision == "fp16" else spec.precision
+    return OpenVinoBackend(compiled, "openvino", _version(openvino), precision)
+
+
+def open_bf16(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBackend:
+    """Open an fp32 artefact on a CPU that computes in bf16; decoding and NMS run in the precision OpenVINO gives them.
+
+    Raises:
+        BackendUnavailable: the CPU has no bf16, or OpenVINO runs no node in bf16 all the same.
+    """
+    openvino = _import(_BF16)
+    capabilities = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    if "BF16" not in capabilities:
+        raise BackendUnavailable(f"{_BF16}: this CPU does not compute in bf16 (it has {', '.join(capabilities)})")
+    compiled = _compile(openvino, artefact, spec, threads, "bf16")
+    # The hint is a wish: what became of it stands in the compiled graph alone.
+    used = {str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in compiled.get_runtime_model().get_ops()}
+    if "bf16" not in used:
+        raise BackendUnavailable(f"{_BF16}: asked for bf16, OpenVINO runs {artefact} in {', '.join(sorted(used))}")
+    return OpenVinoBackend(compiled, _BF16, _version(openvino), "bf16")
+
+
+def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, precision: str) -> Any:
+    config = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": precision,
+    }
+    try:
+        core = openvino.Core()
+        model = core.read_model(os.fspath(artefact))
+        _check_names(artefact, spec, model)
+        return core.compile_model(model, _DEVICE, config)
+    except RuntimeError as error:
+        raise ArtefactError(f"{artefact}: OpenVINO cannot run it: {error}; export it again") from error
+
+
+def _import(name: str) -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"{name}: the package openvino cannot be imported ({error}); pip install openvino"
+        ) from error
+    return openvino
+
+
+def _version(openvino: Any) -> str:
+    return str(openvino.__version__).split("-")[0]
+
+
+def _check_names(artefact: Path, spec: ArtefactSpec, model: Any) -> None:
+    inputs = [tensor.any_name for tensor in model.inputs]
+    outputs = {name for tensor in model.outputs for name in tensor.names}
+    if inputs != list(spec.input_names) or not set(OUTPUT_NAMES) <= outputs:
+        raise ArtefactError(
+            f"{artefact}: a graph from {list(spec.input_names)} to {list(OUTPUT_NAMES)} is needed, got {inputs} to "
+            f"{sorted(outputs)}; export it again"
+        )

@@ -1,0 +1,129 @@
+"""The detector object: images in, detections in original pixels out, whatever backend runs the artefact."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Self, overload
+
+import numpy as np
+
+from deploy.runtime.artefact import ArtefactSpec, read_spec
+from deploy.runtime.backends import Backend, DeviceTimes, RawDetections, open_backend
+from deploy.runtime.detections import Detections
+from deploy.runtime.engine_file import SUFFIX as ENGINE
+from deploy.runtime.engine_file import read_header
+from deploy.runtime.images import Image, checked_image, read_image
+from deploy.runtime.preprocess import Letterbox, letterbox, sizes_of
+
+Source = Image | Path | str
+
+
+@dataclass(frozen=True)
+class PhaseTimes:
+    """Milliseconds of one call. Decoding of the image file is none of them.
+
+    ``inference`` is what the backend took besides its copies to and from the device (none on a CPU), so that the phases
+    add up to the call.
+    """
+
+    preprocessing: float
+    inference: float
+    postprocessing: float
+    host_to_device: float = 0.0
+    device_to_host: float = 0.0
+
+    @classmethod
+    def between(
+        cls, start: float, prepared: float, inferred: float, end: float, device: DeviceTimes | None = None
+    ) -> Self:
+        """From four readings of a clock in seconds, and the backend's own of its copies."""
+        sent, back = (device.host_to_device, device.device_to_host) if device else (0.0, 0.0)
+        run = 1e3 * (inferred - prepared) - sent - back
+        return cls(1e3 * (prepared - start), run, 1e3 * (end - inferred), sent, back)
+
+    @property
+    def total(self) -> float:
+        """The whole call: from decoded images to detections in original pixels."""
+        return self.preprocessing + self.host_to_device + self.inference + self.device_to_host + self.postprocessing
+
+
+class Detector:
+    """Pre-processing, one backend, post-processing. The only code that turns an image into detections.
+
+    Args:
+        spec: how the artefact is fed and read.
+        backend: what runs it: opened by :func:`deploy.load`, or any other :class:`deploy.runtime.backends.Backend`.
+        batch_size: largest number of images that the backend gets at once.
+    """
+
+    def __init__(self, spec: ArtefactSpec, backend: Backend, batch_size: int = 8) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
+        self.spec = spec
+        self.backend = backend
+        self.batch_size = batch_size
+
+    @overload
+    def __call__(self, images: Source) -> Detections: ...  # type: ignore[overload-overlap]  # str is iterable too
+    @overload
+    def __call__(self, images: Iterable[Source]) -> list[Detections]: ...
+    def __call__(self, images: Source | Iterable[Source]) -> Detections | list[Detections]:
+        """Detect objects in one image or in several.
+
+        Args:
+            images: one image or any number of them: paths, or uint8 arrays ``[H, W, 3]`` in BGR order. An array of
+                four dimensions is taken as several images.
+
+        Returns:
+            :class:`Detections` for one image, a list of them for several.
+
+        Raises:
+            ImageError: a file cannot be read, or an array is no image.
+        """
+        if isinstance(images, str | Path) or (isinstance(images, np.ndarray) and images.ndim < 4):
+            return self.timed([_load(images)])[0][0]
+        found: list[Detections] = []
+        remaining = iter(images)
+        while batch := [_load(image) for image in islice(remaining, self.batch_size)]:
+            found += self.timed(batch)[0]
+        return found
+
+    def timed(self, images: Sequence[Image]) -> tuple[list[Detections], PhaseTimes]:
+        """Run decoded images as one batch; returns their detections and how long each phase took.
+
+        Args:
+            images: uint8 ``[H, W, 3]`` in BGR order, at least one; ``batch_size`` does not apply.
+        """
+        start = perf_counter()
+        batch, placements = letterbox([checked_image(image) for image in images], self.spec)
+        prepared = perf_counter()
+        raw = self.backend.run(batch, sizes_of(placements) if self.spec.dynamic_size else None)
+        inferred = perf_counter()
+        found = [self._detections(raw, index, placement) for index, placement in enumerate(placements)]
+        return found, PhaseTimes.between(start, prepared, inferred, perf_counter(), self.backend.device_times)
+
+    def _detections(self, raw: RawDetections, index: int, placement: Letterbox) -> Detections:
+        count = int(raw.num_dets[index])
+        boxes = placement.to_original(raw.boxes[index, :count])
+        found = Detections(
+            boxes,
+            raw.scores[index, :count].astype(np.float32, copy=False),
+            raw.labels[index, :count].astype(np.int64, copy=False),
+            self.spec.classes,
+        )
+        # A box that lies in the padding alone is empty once it is clipped to the image.
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        return found if inside.all() else found.select(inside)
+
+
+def open_detector(artefact: Path | str, backend: str | None = None, threads: int = 0, batch_size: int = 8) -> Detector:
+    """Open an artefact; see :func:`deploy.load`."""
+    path = Path(artefact)
+    spec = read_header(path).spec if path.suffix == ENGINE else read_spec(path)
+    return Detector(spec, open_backend(backend, path, spec, threads), batch_size)
+
+
+def _load(source: Source) -> Image:
+    return checked_image(source) if isinstance(source, np.ndarray) else read_image(source)

@@ -1,0 +1,1 @@
+"""How long an artefact takes, in which memory."""

@@ -1,0 +1,162 @@
+"""Latency of a detector at one batch size: warm-up until stable, measured calls, percentiles, and their spread."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from deploy.runtime.detector import Detector, PhaseTimes
+from deploy.runtime.images import Image
+
+LATENCY_IMAGES = 32
+"""Distinct images to measure on: enough variety of content, little enough to keep decoded in memory."""
+_LEAST_CALLS = 10
+"""Fewer tell nothing of the spread, however long they take."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long one batch size is measured.
+
+    Attributes:
+        warmup: calls in a window of the warm-up; windows go on until one is no longer faster than the one before.
+        warmup_limit: most calls of the warm-up.
+        stable_within: share of the time by which a window must be faster than the one before to count as faster.
+        iterations: most measured calls.
+        seconds: no call is started after this time, once there are ten.
+        noise_limit: a spread above it marks the measurement as noisy.
+    """
+
+    warmup: int
+    warmup_limit: int
+    stable_within: float
+    iterations: int
+    seconds: float
+    noise_limit: float
+
+
+@dataclass(frozen=True)
+class LatencySummary:
+    """Latency of one call with ``batch_size`` decoded images, in milliseconds.
+
+    ``p50`` to ``mean`` are of the whole call. The phases are means, so that they add up to ``mean``; ``decoding``, of
+    the image files of a batch, comes on top of it. ``spread`` is the distance of the quartiles over the median; beyond
+    the limit of the plan the measurement is ``noisy``. Throughput is ``batch_size`` over the mean.
+    """
+
+    batch_size: int
+    warmup_calls: int
+    calls: int
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    mean: float
+    spread: float
+    noisy: bool
+    decoding: float
+    preprocessing: float
+    host_to_device: float
+    inference: float
+    device_to_host: float
+    postprocessing: float
+    images_per_second: float
+
+
+def summarise(
+    samples: Sequence[PhaseTimes], batch_size: int, warmup_calls: int, noise_limit: float, decoding: float = 0.0
+) -> LatencySummary:
+    """Percentiles (linear interpolation between ranks) and means of measured calls; at least one is needed.
+
+    Args:
+        decoding: milliseconds for the files of one batch.
+    """
+    if not samples:
+        raise ValueError("no measured calls to summarise")
+    totals = np.array([sample.total for sample in samples])
+    p25, p50, p75, p90, p95, p99 = (float(value) for value in np.percentile(totals, [25, 50, 75, 90, 95, 99]))
+    mean = float(totals.mean())
+    spread = (p75 - p25) / p50
+
+    def phase(name: str) -> float:
+        return float(np.mean([getattr(sample, name) for sample in samples]))
+
+    return LatencySummary(
+        batch_size=batch_size,
+        warmup_calls=warmup_calls,
+        calls=len(samples),
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        p99=p99,
+        mean=mean,
+        spread=spread,
+        noisy=spread > noise_limit,
+        decoding=decoding,
+        preprocessing=phase("preprocessing"),
+        host_to_device=phase("host_to_device"),
+        inference=phase("inference"),
+        device_to_host=phase("device_to_host"),
+        postprocessing=phase("postprocessing"),
+        images_per_second=1e3 * batch_size / mean,
+    )
+
+
+def measure(
+    detector: Detector,
+    images: Sequence[Image],
+    batch_size: int,
+    plan: Plan,
+    decoding: float = 0.0,
+    step: Callable[[], object] = lambda: None,
+) -> LatencySummary:
+    """Warm up until the calls get no faster, then measure.
+
+    Args:
+        images: decoded BGR images; the calls go round them in order.
+        decoding: milliseconds for one image file.
+        step: called after every call, outside the measured time (a progress bar).
+    """
+    calls = _calls(detector, images, batch_size, step)
+    warmup_calls = warm_up((sample.total for sample in calls), plan)
+    samples: list[PhaseTimes] = []
+    end = perf_counter() + plan.seconds
+    while len(samples) < plan.iterations and (perf_counter() < end or len(samples) < _LEAST_CALLS):
+        samples.append(next(calls))
+    return summarise(samples, batch_size, warmup_calls, plan.noise_limit, batch_size * decoding)
+
+
+def warm_up(milliseconds: Iterator[float], plan: Plan) -> int:
+    """Take calls until a window of them is no longer faster than the one before; returns how many were taken.
+
+    A window that is slower ends the warm-up too: caches, thread pools and clocks that still settle make calls faster,
+    and what makes them slower does not pass by waiting.
+    """
+    before, taken = float("inf"), 0
+    while taken < plan.warmup_limit:
+        window = list(islice(milliseconds, min(plan.warmup, plan.warmup_limit - taken)))
+        taken += len(window)
+        if (now := median(window)) >= (1 - plan.stable_within) * before:
+            break
+        before = now
+    return taken
+
+
+def _calls(
+    detector: Detector, images: Sequence[Image], batch_size: int, step: Callable[[], object]
+) -> Iterator[PhaseTimes]:
+    for batch in _batches(images, batch_size):
+        _, times = detector.timed(batch)
+        step()
+        yield times
+
+
+def _batches(images: Sequence[Image], batch_size: int) -> Iterator[list[Image]]:
+    if not images:
+        raise ValueError("latency is measured on real images, got none")
+    endless = cycle(images)
+    while True:
+        yield list(islice(endless, batch_size))

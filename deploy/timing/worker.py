@@ -1,0 +1,163 @@
+"""Measure one artefact under one backend, in a process of its own: ``python -m deploy.timing.worker JOB RESULT``.
+
+A fresh process makes the peak memory that backend's own. Accuracy is not computed here: the detections are handed back
+and go through the one evaluator (see :mod:`deploy.ladder.benchmark`).
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+from tqdm import tqdm
+
+from deploy.runtime.backends import Backend, resolve_threads
+from deploy.runtime.detections import category_ids
+from deploy.runtime.detector import Detector, open_detector
+from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
+from deploy.runtime.images import read_image
+from deploy.timing.cpu_affinity import pin
+from deploy.timing.gpu_monitor import GpuMonitor
+from deploy.timing.latency import LATENCY_IMAGES, Plan
+from deploy.timing.memory import peak_memory
+from deploy.timing.sweep import End, Sweep, sweep
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker measures; ``image_root`` is the folder of the ``file_name`` entries in the COCO json.
+
+    ``pin`` keeps the worker on as many cores as it has ``threads``.
+    """
+
+    artefact: str
+    backend: str
+    annotations: str
+    image_root: str
+    batch_sizes: tuple[int, ...]
+    max_call_ms: float | None
+    plan: Plan
+    threads: int
+    pin: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one worker measured; ``reason`` is set, and nothing else, when the backend cannot run here.
+
+    ``cores`` are those that it was kept on, ``sweep_reason`` says why larger batches were not measured, and
+    ``gpu_unseen`` why NVML told nothing of the GPU. ``peak_memory_bytes`` is the largest resident memory of the whole
+    worker process, from its start to its end: interpreter, libraries, the artefact, up to 32 decoded images and every
+    batch size.
+    ``load_ms`` is the time from the path of the artefact to a detector that is ready for its first image.
+    """
+
+    reason: str = ""
+    version: str = ""
+    device: str = ""
+    precision: str = ""
+    threads: int = 0
+    cores: tuple[int, ...] = ()
+    load_ms: float | None = None
+    latency: tuple[dict[str, Any], ...] = ()
+    sweep_end: End | None = None
+    sweep_reason: str = ""
+    gpu_unseen: str = ""
+    detections: tuple[dict[str, Any], ...] = ()
+    peak_memory_bytes: int | None = None
+
+
+def run_job(job: Job) -> Outcome:
+    """Open the artefact, measure its latency, and run it on every image of the split.
+
+    Raises:
+        ArtefactError: the artefact cannot be read, or its classes are not those of the data set.
+        ImageError: an image of the split cannot be read.
+    """
+    # Before the backend starts its threads, which stay where they are born.
+    cores = pin(resolve_threads(job.threads)) if job.pin else ()
+    started = perf_counter()
+    try:
+        detector = open_detector(job.artefact, job.backend, job.threads)
+    except BackendUnavailable as error:
+        return Outcome(reason=str(error))
+    load_ms = 1e3 * (perf_counter() - started)
+    backend = detector.backend
+    # OpenCV resizes on threads of its own; the stated number holds for the whole detector.
+    cv2.setNumThreads(backend.threads)
+    split = json.loads(Path(job.annotations).read_text(encoding="utf-8"))
+    ids = category_ids(detector.spec.classes, split["categories"], job.artefact)
+    monitor, gpu_unseen = _monitor(backend)
+    swept = _sweep(detector, job, split["images"], monitor)
+    detections = _detect(detector, job, split["images"], ids)
+    return Outcome(
+        version=backend.version,
+        device=backend.device,
+        precision=backend.precision,
+        threads=backend.threads,
+        cores=cores,
+        load_ms=load_ms,
+        latency=swept.latency,
+        sweep_end=swept.end,
+        sweep_reason=swept.reason,
+        gpu_unseen=gpu_unseen,
+        detections=tuple(detections),
+        peak_memory_bytes=peak_memory(),
+    )
+
+
+def _monitor(backend: Backend) -> tuple[GpuMonitor | None, str]:
+    if backend.device == "cpu":
+        return None, ""
+    try:
+        return GpuMonitor.open(), ""
+    except BackendUnavailable as error:
+        return None, str(error)
+
+
+def _sweep(detector: Detector, job: Job, entries: list[dict[str, Any]], monitor: GpuMonitor | None) -> Sweep:
+    files = [Path(job.image_root) / entry["file_name"] for entry in entries[:LATENCY_IMAGES]]
+    images = [read_image(file) for file in files]
+    # A second time, from the system's file cache: how long decoding takes, and not how fast the disk is.
+    start = perf_counter()
+    for file in files:
+        read_image(file)
+    decoding = 1e3 * (perf_counter() - start) / max(1, len(files))
+
+    @contextmanager
+    def progress(batch_size: int) -> Iterator[Callable[[], object]]:
+        with tqdm(desc=f"{job.backend} batch {batch_size}", unit="call", mininterval=0.5, leave=False) as bar:
+            yield bar.update
+
+    return sweep(detector, images, job.batch_sizes, job.plan, job.max_call_ms, decoding, progress, monitor)
+
+
+def _detect(detector: Detector, job: Job, entries: list[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = []
+    with tqdm(total=len(entries), desc=f"{job.backend} detections", unit="image", mininterval=0.5, leave=False) as bar:
+        for entry in entries:
+            found = detector(Path(job.image_root) / entry["file_name"])
+            results += found.to_coco(entry["id"], ids)
+            bar.update()
+    return results
+
+
+def main() -> None:
+    """Read a :class:`Job` from the first path, write its :class:`Outcome` to the second."""
+    job_file, outcome_file = map(Path, sys.argv[1:])
+    content = json.loads(job_file.read_text(encoding="utf-8"))
+    job = Job(**{**content, "plan": Plan(**content["plan"])})
+    try:
+        outcome = run_job(job)
+    except (ArtefactError, ImageError) as error:
+        sys.exit(f"error: {error}")
+    outcome_file.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+import math
+from pathlib import Path
+
+import onnx
+import pytest
+
+from deploy import engine
+from deploy.engines.builder import BuildOptions, Plan, blamed_nodes
+from deploy.engines.engine import build_engines
+from deploy.graph.export import export_onnx
+from deploy.graph.exported_module import DeployableDetector
+from deploy.runtime.artefact import read_spec
+from deploy.runtime.backends.cuda_device import CudaDevice, find_device
+from deploy.runtime.backends.tensorrt_module import import_tensorrt
+from deploy.runtime.engine_file import Profile, Target, check_graph, read_engine
+from deploy.runtime.errors import ArtefactError, BackendUnavailable
+from pipeline.deploy_settings import EngineSettings, ProfileSettings
+from tests.deploy.runtime.backends.simulated_gpu import MODULE
+from tests.deploy.stock import spec, stock_detector
+
+SETTINGS = EngineSettings(profiles=[ProfileSettings(best=1, most=1), ProfileSettings(best=2, most=4)])
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("artefacts") / "twin.onnx"
+    export_onnx(DeployableDetector(stock_detector(), spec(10)), path, opset=18)
+    return path
+
+
+def no_device() -> CudaDevice:
+    raise BackendUnavailable("no CUDA device: none")
+
+
+def test_without_a_gpu_the_record_says_so_and_no_engine_is_left(
+    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "engines/tiny"
+    folder.mkdir(parents=True)
+    (folder / "old.engine").touch()
+    monkeypatch.setattr(engine, "find_device", no_device)
+    record = build_engines("tiny", [artefact], SETTINGS, folder, tmp_path / "timing")
+    assert [(build.status, build.reason, build.file) for build in record.engines] == [
+        ("not built", "no CUDA device: none", None)
+    ]
+    assert (record.model, record.target, record.nms_passes) == ("tiny", None, 16)
+    assert record.profiles == [(1, 1, 1), (1, 2, 4)]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_foreign_graph_is_refused_also_without_a_gpu(tmp_path: Path, write) -> None:
+    foreign = write(tmp_path / "foreign.onnx", metadata={})
+    with pytest.raises(ArtefactError, match=r"foreign\.onnx: not an artefact of this pipeline"):
+        build_engines("tiny", [foreign], SETTINGS, tmp_path / "engines", tmp_path)
+
+
+def test_an_engine_says_where_it_runs_and_what_it_was_built_from(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[onnx.ModelProto, BuildOptions]] = []
+
+    def build(trt: object, model: onnx.ModelProto, options: BuildOptions, source: str) -> Plan:
+        given.append((model, options))
+        return Plan(b"plan", f"timings of build {len(given)}".encode())
+
+    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
+    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
+    monkeypatch.setattr(engine, "build_plan", build)
+    folder = tmp_path / "engines/twin"
+    for _ in range(2):
+        record = build_engines("twin", [graph], SETTINGS, folder, tmp_path / "timing")
+    header, plan = read_engine(folder / "twin.engine")
+    assert plan == b"plan"
+    assert header.target == Target("NVIDIA L4", "8.9", "580.65.06", "tensorrt 10.9.0.34")
+    assert header.profiles == (Profile(1, 1, 1), Profile(1, 2, 4))
+    assert (header.spec.nms_passes, read_spec(graph).nms_passes) == (16, 0)
+    check_graph(folder / "twin.engine", header, graph)
+    (written,) = record.engines
+    assert (written.status, written.file) == ("built", (folder / "twin.engine").as_posix())
+    assert written.file_size == (folder / "twin.engine").stat().st_size
+    assert record.target is not None
+    assert record.target.gpu == "NVIDIA L4"
+    model, options = given[1]
+    assert "NonMaxSuppression" not in {node.op_type for node in model.graph.node}
+    assert options.timing_cache == b"timings of build 1"
+    assert [path.name for path in (tmp_path / "timing").iterdir()] == ["NVIDIA-L4_580-65-06_tensorrt-10-9-0-34.timing"]
+
+
+def test_a_two_stage_detector_is_recorded_as_not_built(
+    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(artefact)
+    model.graph.node.append(onnx.helper.make_node("RoiAlign", ["maps", "rois", "images"], ["pooled"]))
+    two_stage = tmp_path / "tiny.onnx"
+    onnx.save(model, two_stage)
+    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
+    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
+    record = build_engines("tiny", [two_stage], SETTINGS, tmp_path / "engines", tmp_path / "timing")
+    (build,) = record.engines
+    assert (record.target, build.status, build.file) == (None, "not built", None)
+    assert "a two-stage detector" in build.reason
+    assert list((tmp_path / "engines").iterdir()) == []
+
+
+def test_a_dynamic_size_is_recorded_as_not_built(
+    dynamic_artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
+    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
+    record = build_engines("tiny", [dynamic_artefact], SETTINGS, tmp_path / "engines", tmp_path / "timing")
+    (build,) = record.engines
+    assert (record.target, build.status, build.file) == (None, "not built", None)
+    assert "its size is dynamic" in build.reason
+    assert "export.dynamic_size: false" in build.reason
+
+
+def test_nodes_that_the_messages_name() -> None:
+    graph = onnx.parser.parse_graph("agraph (float[1] x) => (float[1] y) { a = Abs(x) b = Neg(a) y = Abs(b) }")
+    for node, name in zip(graph.node, ("node_1", "node_12", ""), strict=True):
+        node.name = name
+    model = onnx.helper.make_model(graph)
+    messages = ["[x.cpp] node_12_304 has no runners", "again node_12", "no memory", "ForeignNode[node_1...]"]
+    assert blamed_nodes(model, messages) == ["Neg (node_12)", "Abs (node_1)"]
+    assert blamed_nodes(model, ["no memory"]) == []
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ({"least": 2, "best": 1, "most": 4}, "least <= best <= most is needed, got 2, 1, 4"),
+        ({"best": 8, "most": 4}, "least <= best <= most is needed, got 1, 8, 4"),
+        ({"least": 0, "best": 1, "most": 1}, "greater than 0"),
+    ],
+)
+def test_profiles_are_checked(profile: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ProfileSettings(**profile)
+
+
+def test_an_odd_number_of_passes_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of 2"):
+        EngineSettings(nms_passes=15)
+
+
+def gpu_missing() -> str:
+    try:
+        find_device()
+        import_tensorrt()
+    except BackendUnavailable as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(gpu_missing()), reason=gpu_missing() or "a GPU is here")
+def test_on_a_gpu_it_builds(graph: Path, tmp_path: Path) -> None:
+    record = build_engines("twin", [graph], SETTINGS, tmp_path / "engines", tmp_path / "timing")
+    (build,) = record.engines
+    assert build.status == "built"
+    assert build.build_seconds is not None
+    assert math.isfinite(build.build_seconds)
+    assert build.file_size is not None
+    assert build.file_size > 100_000

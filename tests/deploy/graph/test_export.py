@@ -1,0 +1,144 @@
+"""The exported file in every backend here, and what it says about itself."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from deploy.graph.export import check_gates, check_images, export_onnx, record_of
+from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.pytorch_backend import PytorchBackend
+from deploy.runtime.artefact import read_spec
+from deploy.runtime.backends import open_backend
+from pipeline.errors import DatasetError, GateError, SettingsError
+from pipeline.records import ExportCheck, ExportRecord
+from pipeline.settings import Gates
+from tests.deploy.stock import noise_images, spec, stock_detector
+from tests.deploy.tiny import write_artefact, write_dataset
+
+CHECK = ExportCheck(images=4, detections=50, matched=1.0, max_box_difference_px=0.5, max_score_difference=0.001)
+
+
+@pytest.fixture(scope="module")
+def detector() -> DeployableDetector:
+    return DeployableDetector(stock_detector(), spec(10))
+
+
+@pytest.fixture(scope="module")
+def exported(detector: DeployableDetector, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("artefacts") / "gfl.onnx"
+    export_onnx(detector, path, opset=18)
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_backends_say_what_pytorch_says(detector: DeployableDetector, exported: Path, name: str, batch: int) -> None:
+    images = noise_images(batch).numpy()
+    images[0] //= 2
+    expected = PytorchBackend(detector).run(images)
+    found = open_backend(name, exported, detector.spec, threads=1).run(images)
+    assert expected.num_dets.min() > 5
+    np.testing.assert_array_equal(found.num_dets, expected.num_dets)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
+
+
+def test_file_is_self_contained_and_describes_itself(detector: DeployableDetector, exported: Path) -> None:
+    assert [path.name for path in exported.parent.iterdir()] == ["gfl.onnx"]
+    assert read_spec(exported) == detector.spec
+    record = record_of("tiny", exported, 18, CHECK)
+    assert {tensor.name: (tensor.dtype, tensor.shape) for tensor in (*record.inputs, *record.outputs)} == {
+        "images": ("uint8", ["batch", 128, 128, 3]),
+        "boxes": ("float32", ["batch", 100, 4]),
+        "scores": ("float32", ["batch", 100]),
+        "labels": ("int64", ["batch", 100]),
+        "num_dets": ("int64", ["batch"]),
+    }
+    assert json.loads(record.metadata["classes"]) == list(detector.spec.classes)
+    assert record.file_size == exported.stat().st_size
+    model = onnx.load(exported)
+    assert [opset.version for opset in model.opset_import] == [18]
+    assert "NonMaxSuppression" in {node.op_type for node in model.graph.node}
+
+
+def test_file_names_nothing_of_this_machine(exported: Path) -> None:
+    content = exported.read_bytes()
+    assert str(Path(__file__).parents[3]).encode() not in content
+    assert b"site-packages" not in content
+
+
+def test_export_is_silent_and_repeatable(
+    detector: DeployableDetector, exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export_onnx(detector, tmp_path / "again.onnx", opset=18)
+    assert capfd.readouterr() == ("", "")
+    assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
+
+
+def test_unknown_opset_leaves_the_old_file(detector: DeployableDetector, tmp_path: Path) -> None:
+    path = tmp_path / "old.onnx"
+    path.write_text("old")
+    with pytest.raises(SettingsError, match=r"export\.opset: 99 is unknown, the installed onnx knows up to \d\d"):
+        export_onnx(detector, path, opset=99)
+    assert path.read_text() == "old"
+
+
+def test_check_images_are_spread_over_the_split(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "data", [(10, 10, 40, 30)] * 7)
+    folder = dataset / "images/test"
+    assert check_images(dataset, "test", 3) == [folder / "1.png", folder / "3.png", folder / "5.png"]
+    assert check_images(dataset, "test", 50) == [folder / f"{number}.png" for number in range(1, 8)]
+
+
+def test_missing_split_and_empty_split_are_named(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "data", [])
+    with pytest.raises(DatasetError, match=r"data has no split 'val', it has \['test'\]"):
+        check_images(dataset, "val", 3)
+    with pytest.raises(DatasetError, match=r"test\.json: no images"):
+        check_images(dataset, "test", 3)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> ExportRecord:
+    return record_of("twin", write_artefact(tmp_path / "twin.onnx"), 18, CHECK)
+
+
+def test_gates_hold(record: ExportRecord) -> None:
+    check_gates(record, Gates())
+    check_gates(record, Gates(export_max_box_difference_px=0.5, export_max_score_difference=0.001))
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"export_max_box_difference_px": 0.4}, r"export_max_box_difference_px: 0\.5 is above the limit 0\.4"),
+        ({"export_max_score_difference": 0.0005}, r"export_max_score_difference: 0\.001 is above the limit 0\.0005"),
+    ],
+)
+def test_broken_gate_names_number_and_limit(record: ExportRecord, limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(GateError, match=message):
+        check_gates(record, Gates(**limits))
+
+
+def test_every_broken_gate_is_listed(record: ExportRecord) -> None:
+    worse = CHECK.model_copy(update={"matched": 0.5, "max_box_difference_px": 7.0})
+    with pytest.raises(
+        GateError, match=r"twin\.onnx(?s:.)*box_difference_px: 7 (?s:.)*matched: 0\.5 is below the limit 0\.99"
+    ):
+        check_gates(record.model_copy(update={"check": worse}), Gates())
+
+
+def test_nothing_to_compare_is_no_pass(record: ExportRecord) -> None:
+    nothing = ExportCheck(images=4, detections=0, matched=1, max_box_difference_px=0, max_score_difference=0)
+    empty = record.model_copy(update={"check": nothing})
+    with pytest.raises(GateError, match="found anything in 4 images, so nothing was compared"):
+        check_gates(empty, Gates())
+    check_gates(empty, Gates(export_min_matched=None))

@@ -1,0 +1,47 @@
+"""How an artefact differs from PyTorch, on results written by hand."""
+
+import pytest
+
+from deploy.ladder.differences import box_differences, worst_class
+from pipeline.deploy_records import ClassDrop
+from pipeline.records import AccuracyRecord, ClassNumbers
+
+
+def result(image: int, box: list[float], score: float, category: int = 3) -> dict:
+    return {"image_id": image, "category_id": category, "bbox": box, "score": score}
+
+
+def accuracy(**ap: float | None) -> AccuracyRecord:
+    classes = [ClassNumbers(name=name, ap=value, ap50=None, boxes=1, detections=1) for name, value in ap.items()]
+    return AccuracyRecord.model_construct(classes=classes)
+
+
+def test_boxes_are_compared_pair_by_pair() -> None:
+    torch = [result(1, [0, 0, 10, 10], 0.9), result(1, [50, 50, 10, 10], 0.8), result(2, [0, 0, 10, 10], 0.6)]
+    other = [result(2, [0, 0, 10, 8], 0.2), result(1, [0, 0, 10, 10], 0.8), result(3, [0, 0, 9, 9], 0.9)]
+    found = box_differences(torch, other, 0.3)
+    assert (found.score, found.detections, found.matched) == (0.3, 3, pytest.approx(2 / 3))
+    assert (found.mean_iou, found.min_iou) == (pytest.approx(0.9), pytest.approx(0.8))
+    assert (found.mean_score_difference, found.max_score_difference) == (pytest.approx(0.25), pytest.approx(0.4))
+
+
+def test_only_what_pytorch_is_sure_of_counts() -> None:
+    torch = [result(1, [0, 0, 10, 10], 0.9), result(1, [50, 50, 10, 10], 0.1)]
+    assert box_differences(torch, torch[:1], 0.3).matched == 1
+    assert box_differences(torch, torch[:1], 0.05).matched == 0.5
+
+
+def test_another_class_is_no_partner() -> None:
+    found = box_differences([result(1, [0, 0, 9, 9], 0.9)], [result(1, [0, 0, 9, 9], 0.9, category=7)], 0.3)
+    assert (found.matched, found.mean_iou, found.min_iou, found.max_score_difference) == (0, None, None, None)
+
+
+def test_nothing_to_compare_is_no_difference() -> None:
+    assert box_differences([], [result(1, [0, 0, 9, 9], 0.9)], 0.3).matched == 1
+
+
+def test_the_worst_class_is_the_one_that_loses_most() -> None:
+    torch = accuracy(a=50.0, b=40.0, c=None, d=10.0)
+    assert worst_class(torch, accuracy(a=49.0, b=30.0, c=5.0, d=None)) == ClassDrop(name="b", drop=10.0)
+    assert worst_class(torch, accuracy(a=51.0, b=40.5, c=5.0, d=11.0)) == ClassDrop(name="b", drop=-0.5)
+    assert worst_class(accuracy(a=None), accuracy(a=3.0)) is None

@@ -1,0 +1,112 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from deploy.prediction.predict import main
+
+
+@pytest.fixture
+def photos(tmp_path: Path, red_box: Callable[..., np.ndarray]) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "deeper").mkdir(parents=True)
+    cv2.imwrite(str(folder / "a.png"), red_box(64, 96, (0, 0, 80, 60)))
+    cv2.imwrite(str(folder / "b.PNG"), red_box(64, 96, (0, 0, 96, 64)))
+    cv2.imwrite(str(folder / "deeper/a.jpg"), red_box(64, 96, (0, 0, 8, 8)))
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_folder_gives_pictures_json_and_a_summary(artefact: Path, photos: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    main([str(artefact), str(photos), "--out", str(out), "--backend", "onnxruntime", "--threads", "1", "--batch", "2"])
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "a_2.jpg", "b.jpg", "detections.json"]
+    content = json.loads((out / "detections.json").read_text())
+    assert [Path(image["file_name"]).relative_to(photos).as_posix() for image in content["images"]] == [
+        "a.png",
+        "b.PNG",
+        "deeper/a.jpg",
+    ]
+    assert content["categories"] == [{"id": 1, "name": "crown"}, {"id": 2, "name": "blob"}]
+    # The score is the share of the canvas that is red: 0.78, 1.0 and 0.01, the last one below --score.
+    assert [(a["id"], a["image_id"], a["category_id"], a["bbox"]) for a in content["annotations"]] == [
+        (1, 1, 2, [0, 0, 80, 60]),
+        (2, 2, 2, [0, 0, 96, 64]),
+    ]
+    assert content["annotations"][0]["score"] == pytest.approx(80 * 60 / (96 * 64), abs=1e-6)
+    assert cv2.imread(str(out / "a.jpg")).shape == (64, 96, 3)
+    assert "3 images, 2 detections, 0 skipped; " in (line := capsys.readouterr().out)
+    assert "images/s" in line
+    assert "onnxruntime" in line
+    assert "1 threads" in line
+
+
+def test_bad_files_are_named_and_skipped_and_the_exit_status_says_so(artefact, photos, tmp_path, capsys) -> None:
+    (photos / "cut.png").write_bytes((photos / "a.png").read_bytes()[:60])
+    (photos / "text.png").write_text("no picture")
+    arguments = [str(artefact), str(photos), str(tmp_path / "gone.jpg"), "--out", str(tmp_path / "out"), "--batch", "2"]
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert isinstance(caught.value.code, str)
+    for name in ("cut.png", "text.png", "gone.jpg"):
+        assert name in caught.value.code
+    captured = capsys.readouterr()
+    assert "3 images, 2 detections, 3 skipped" in captured.out
+    assert "skipped: " in captured.err
+    assert "text.png: not an image" in captured.err
+    assert len(json.loads((tmp_path / "out/detections.json").read_text())["images"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone.onnx", "IMAGES"], "gone.onnx: cannot be read"),
+        (["ARTEFACT", "IMAGES", "--backend", "tensorboard"], "no such backend; known: "),
+        (["ARTEFACT", "EMPTY"], "no image or video files in this folder"),
+    ],
+)
+def test_what_cannot_run_says_why(arguments: list[str], message: str, artefact, photos, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"ARTEFACT": str(artefact), "IMAGES": str(photos), "EMPTY": str(tmp_path / "empty")}
+    with pytest.raises(SystemExit, match=message):
+        main([places.get(argument, argument) for argument in arguments] + ["--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--score", "1.5", "1.5 is not between 0 and 1"),
+        ("--score", "nan", "nan is not between 0 and 1"),
+        ("--score", "high", "high is no number"),
+        ("--threads", "-1", "-1 is below 0"),
+        ("--batch", "0", "0 is below 1"),
+        ("--batch", "1.5", "1.5 is no whole number"),
+        ("--every", "0", "0 is below 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(option, value, message, artefact: Path, photos: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([str(artefact), str(photos), option, value])
+    assert caught.value.code == 2
+    assert f"argument {option}: {message}" in capsys.readouterr().err
+
+
+def test_options_may_stand_between_the_files(artefact: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main([str(artefact), "--threads", "1", str(photos / "a.png"), "--out", str(out), str(photos / "b.PNG")])
+    assert len(json.loads((out / "detections.json").read_text())["images"]) == 2
+
+
+def test_results_that_cannot_be_written_say_so(artefact: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="file: the results cannot be written"):
+        main([str(artefact), str(photos), "--out", str(tmp_path / "file")])
+
+
+def test_score_below_the_artefacts_own_is_noted(artefact: Path, photos: Path, tmp_path: Path, capsys) -> None:
+    main([str(artefact), str(photos / "a.png"), "--out", str(tmp_path / "out"), "--score", "0.01"])
+    assert "no detection below 0.05" in capsys.readouterr().err

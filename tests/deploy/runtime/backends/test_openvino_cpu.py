@@ -1,0 +1,79 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino
+import pytest
+
+from deploy.runtime.artefact import ArtefactSpec
+from deploy.runtime.backends import open_backend
+from deploy.runtime.backends.openvino_cpu import open_cpu
+from deploy.runtime.errors import ArtefactError, BackendUnavailable
+from tests.deploy import stock
+
+
+def test_computes_in_fp32_also_where_the_cpu_has_bf16(artefact: Path, spec) -> None:
+    backend = open_cpu(artefact, spec, 1)
+    compiled = backend._request.get_compiled_model()
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+
+def test_bf16_is_computed_where_it_is_asked_for(exported_gfl: Path) -> None:
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bf16")
+    exact = open_backend("openvino", exported_gfl, stock.spec(10), 1)
+    rounded = open_backend("openvino-bf16", exported_gfl, stock.spec(10), 1)
+    assert (rounded.name, rounded.precision, rounded.threads) == ("openvino-bf16", "bf16", 1)
+    images = stock.noise_images(2).numpy()
+    one, other = exact.run(images), rounded.run(images)
+    difference = np.abs(one.scores[:, 0] - other.scores[:, 0])
+    assert 0 < difference.max() < 0.1
+
+
+def test_a_cpu_without_bf16_is_no_fp32_in_disguise(artefact: Path, spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = openvino.Core
+
+    class OldCpu:
+        def get_property(self, device: str, name: str) -> object:
+            return ["FP32", "INT8"] if name == "OPTIMIZATION_CAPABILITIES" else real().get_property(device, name)
+
+    monkeypatch.setattr(openvino, "Core", OldCpu)
+    with pytest.raises(BackendUnavailable, match=r"this CPU does not compute in bf16 \(it has FP32, INT8\)"):
+        open_backend("openvino-bf16", artefact, spec, 1)
+
+
+def test_a_graph_that_stays_in_fp32_is_not_called_bf16(artefact: Path, spec) -> None:
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bf16")
+    # No convolution, nothing that OpenVINO would compute in bf16.
+    with pytest.raises(BackendUnavailable, match=r"asked for bf16, OpenVINO runs .*tiny\.onnx in .*f32"):
+        open_backend("openvino-bf16", artefact, spec, 1)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_bf16_takes_fp32_artefacts_alone(precision: str, artefact: Path, spec: ArtefactSpec) -> None:
+    with pytest.raises(BackendUnavailable, match=rf"openvino-bf16: takes fp32 artefacts, .*tiny\.onnx is {precision}"):
+        open_backend("openvino-bf16", artefact, replace(spec, precision=precision), 1)
+
+
+def test_fp16_is_computed_in_fp32_and_says_so(artefact: Path, spec: ArtefactSpec) -> None:
+    assert open_cpu(artefact, replace(spec, precision="fp16"), 1).precision == "fp32"
+    assert open_cpu(artefact, replace(spec, precision="int8"), 1).precision == "int8"
+
+
+def test_file_that_is_no_graph_is_named(tmp_path: Path, spec) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"\x08\x08\x3a\x02\xff\xff")
+    with pytest.raises(ArtefactError, match=r"broken\.onnx: OpenVINO cannot run it"):
+        open_cpu(path, spec, 1)
+
+
+def test_graph_of_another_shape_is_refused(tmp_path: Path, spec: ArtefactSpec) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 18]> g (float[N] x) => (float[N] y) {y = Abs(x)}'
+    )
+    onnx.save(model, tmp_path / "abs.onnx")
+    with pytest.raises(ArtefactError, match=r"abs\.onnx: a graph from \['images'\] .* got \['x'\] to \['y'\]"):
+        open_cpu(tmp_path / "abs.onnx", spec, 1)

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from deploy.runtime.artefact import ArtefactSpec
+from deploy.runtime.backends import Factory
+from deploy.runtime.backends.ort import OnnxRuntimeDeviceBackend, open_cpu, open_cuda, open_tensorrt
+from deploy.runtime.errors import ArtefactError, BackendUnavailable
+
+GPU_BACKENDS = [
+    ("onnxruntime-cuda", open_cuda, ["CUDAExecutionProvider"]),
+    ("onnxruntime-tensorrt", open_tensorrt, ["TensorrtExecutionProvider", "CUDAExecutionProvider"]),
+]
+on_each_gpu_backend = pytest.mark.parametrize(("name", "open_it", "providers"), GPU_BACKENDS)
+
+
+@on_each_gpu_backend
+def test_a_gpu_backend_says_why_it_cannot_run_here(
+    artefact: Path, spec, name: str, open_it: Factory, providers: list[str]
+) -> None:
+    if providers[0] in onnxruntime.get_available_providers():
+        pytest.skip("onnxruntime-gpu is installed")
+    with pytest.raises(BackendUnavailable, match=rf"{name}: .* has no {providers[0]} .*onnxruntime-gpu"):
+        open_it(artefact, spec, 1)
+
+
+@on_each_gpu_backend
+def test_silent_fall_back_is_an_error(
+    artefact: Path, spec, monkeypatch: pytest.MonkeyPatch, name: str, open_it: Factory, providers: list[str]
+) -> None:
+    # What onnxruntime-gpu does on a machine without a GPU: it lists CUDA, takes the request, and runs on the CPU.
+    real = onnxruntime.InferenceSession
+
+    def session(path: str, options: object, providers: list[str]) -> object:
+        asked.append(providers)
+        return real(path, options, providers=["CPUExecutionProvider"])
+
+    asked: list[list[str]] = []
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    with pytest.raises(
+        BackendUnavailable, match=rf"{name}: asked for {providers[0]}, .* fell back to CPUExecutionProvider"
+    ):
+        open_it(artefact, spec, 1)
+    assert asked == [providers]
+
+
+def test_file_that_is_no_graph_is_named(tmp_path: Path, spec) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"\x08\x08\x3a\x02\xff\xff")
+    with pytest.raises(ArtefactError, match=r"broken\.onnx: ONNX Runtime cannot (read|run) it"):
+        open_cpu(path, spec, 1)
+
+
+def test_graph_of_another_shape_is_refused(tmp_path: Path, spec: ArtefactSpec) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 18]> g (float[N] x) => (float[N] y) {y = Abs(x)}'
+    )
+    onnx.helper.set_model_props(model, spec.to_metadata())
+    onnx.save(model, tmp_path / "abs.onnx")
+    with pytest.raises(ArtefactError, match=r"abs\.onnx: a graph from \['images'\] .* got \['x'\] to \['y'\]"):
+        open_cpu(tmp_path / "abs.onnx", spec, 1)
+
+
+def test_on_a_device_the_copies_are_timed_and_the_results_are_the_same(artefact: Path, spec: ArtefactSpec) -> None:
+    # The host stands in for the device: the calls are the same, and so must be what comes back.
+    pictures = np.full((2, 32, 48, 3), 255, np.uint8)
+    plain = open_cpu(artefact, spec, 1)
+    wanted = plain.run(pictures)
+    assert plain.device_times is None
+    backend = OnnxRuntimeDeviceBackend(plain._session, "onnxruntime-cuda", "1", "cpu", "fp32")
+    found = backend.run(pictures)
+    for name in ("boxes", "scores", "labels", "num_dets"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    assert backend.device_times is not None
+    times = backend.device_times
+    assert min(times.host_to_device, times.inference, times.device_to_host) > 0

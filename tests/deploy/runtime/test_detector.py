@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import deploy
+from deploy.runtime.backends import RawDetections
+from deploy.runtime.detector import Detector
+from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
+
+
+@pytest.fixture(scope="module")
+def detector(artefact: Path) -> Detector:
+    return deploy.load(artefact, "onnxruntime", threads=1)
+
+
+def test_box_comes_back_in_original_pixels(detector: Detector, red_box) -> None:
+    found = detector(red_box(64, 96, (30, 10, 50, 20)))
+    np.testing.assert_allclose(found.boxes, [[30, 10, 50, 20]])
+    assert found.names == ["blob"]
+    assert found.scores.tolist() == pytest.approx([10 * 5 / (32 * 48)])
+
+
+def test_portrait_image_in_a_landscape_canvas(detector: Detector, red_box) -> None:
+    found = detector(red_box(320, 160, (20, 100, 100, 300)))
+    np.testing.assert_allclose(found.boxes, [[20, 100, 100, 300]], atol=10)
+
+
+def test_image_without_objects_gives_empty_arrays(detector: Detector) -> None:
+    found = detector(np.zeros((20, 20, 3), np.uint8))
+    assert (found.boxes.shape, found.scores.shape, found.labels.shape) == ((0, 4), (0,), (0,))
+
+
+def test_paths_arrays_and_lists_give_the_same(detector: Detector, red_box, tmp_path: Path) -> None:
+    image = red_box(64, 96, (30, 10, 50, 20))
+    path = tmp_path / "x.png"
+    cv2.imwrite(str(path), image)
+    many = detector([image, path, str(path)])
+    assert isinstance(many, list)
+    assert len(many) == 3
+    for found in [*many, detector(path), detector(str(path)), *detector(image[None])]:
+        np.testing.assert_array_equal(found.boxes, many[0].boxes)
+    assert detector([]) == []
+
+
+def test_batches_change_nothing_and_stay_within_their_size(artefact: Path, red_box) -> None:
+    detector = deploy.load(artefact, "onnxruntime", threads=1, batch_size=3)
+    sizes: list[int] = []
+
+    class Counting:
+        def __init__(self, backend) -> None:
+            self._backend = backend
+            self.device_times = None
+
+        def run(self, images: np.ndarray, within: None = None) -> RawDetections:
+            sizes.append(len(images))
+            return self._backend.run(images)
+
+    detector.backend = Counting(detector.backend)
+    images = [red_box(40 + i, 60, (i, i, i + 20, i + 10)) for i in range(7)]
+    together = detector(iter(images))
+    assert sizes == [3, 3, 1]
+    for image, found in zip(images, together, strict=True):
+        np.testing.assert_array_equal(found.boxes, detector(image).boxes)
+
+
+def test_timed_gives_the_phases_of_one_batch(detector: Detector, red_box) -> None:
+    images = [red_box(64, 96, (0, 0, 9, 9))] * 9
+    found, times = detector.timed(images)
+    assert len(found) == 9 > detector.batch_size
+    assert min(times.preprocessing, times.inference, times.postprocessing) > 0
+
+
+def test_any_opened_backend_serves(spec) -> None:
+    class Fixed:
+        device_times = None
+
+        def run(self, images: np.ndarray, sizes: None = None) -> RawDetections:
+            boxes = np.array([[[0, 0, 24, 32], [30, 0, 40, 10], [0, 0, 0, 0]]], np.float32)
+            scores, labels = np.array([[0.9, 0.8, 0.0]], np.float32), np.array([[1, 0, 0]], np.int32)
+            return RawDetections(boxes, scores, labels, np.array([2]))
+
+    found = Detector(spec, Fixed())(np.zeros((64, 48, 3), np.uint8))
+    # The second box lies in the padding right of the image (24 of 48 columns are used).
+    np.testing.assert_allclose(found.boxes, [[0, 0, 48, 64]])
+    assert found.labels.dtype == np.int64
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (200, 3000), (3000, 200)])
+def test_extreme_shapes(detector: Detector, red_box, shape: tuple[int, int]) -> None:
+    found = detector(red_box(*shape, (0, 0, shape[1], shape[0])))
+    np.testing.assert_allclose(found.boxes, [[0, 0, shape[1], shape[0]]])
+
+
+def test_bad_images_are_refused(detector: Detector, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(ImageError, match=r"text\.png"):
+        detector(tmp_path / "text.png")
+    with pytest.raises(ImageError, match="BGR order"):
+        detector(np.zeros((8, 8), np.uint8))
+    with pytest.raises(ImageError, match="BGR order"):
+        detector([np.zeros((8, 8, 3), np.float32)])
+
+
+def test_bad_artefacts_are_refused(artefact: Path, tmp_path: Path, write) -> None:
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(artefact.read_bytes()[:500])
+    foreign = write(tmp_path / "foreign.onnx", {})
+    for path, message in (
+        (cut, "not a complete"),
+        (foreign, "not an artefact"),
+        (tmp_path / "gone.onnx", "cannot be read"),
+    ):
+        with pytest.raises(ArtefactError, match=f"{path.name}: {message}.*export"):
+            deploy.load(path)
+
+
+def test_backend_that_is_asked_for_runs_or_says_why(artefact: Path) -> None:
+    for name in ("onnxruntime", "openvino"):
+        assert deploy.load(str(artefact), name, threads=1).backend.name == name
+    with pytest.raises(BackendUnavailable, match=r"tensorboard: no such backend; known: .*onnxruntime, openvino"):
+        deploy.load(artefact, "tensorboard")
+
+
+def test_bad_numbers_are_refused(artefact: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size must be 1 or more, got 0"):
+        deploy.load(artefact, batch_size=0)
+    with pytest.raises(ValueError, match="threads must be 0"):
+        deploy.load(artefact, threads=-1)

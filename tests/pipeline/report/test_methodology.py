@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+from pipeline.report.collect import collect
+from pipeline.report.methodology import (
+    budget_table,
+    definitions,
+    gate_table,
+    identity_table,
+    machine_table,
+    split_table,
+)
+from tests.pipeline.report.example_run import example_params
+from tests.pipeline.report.reading import cell, cells
+from tests.pipeline.report.variants import with_numbers
+
+
+def test_machine(results):
+    table = machine_table(results)
+    assert cell(table, "Processor", "Which") == "Example CPU @ 2.40GHz, 2 cores, x86_64"
+    assert cell(table, "Memory", "Which") == "8.1 GB"
+    assert cell(table, "GPU", "Which") == "none"
+    assert cell(table, "Libraries", "Which").startswith("mmdet 3.3.0, onnxruntime 1.31.0")
+
+
+def test_gpu_with_its_driver(results):
+    gpu = {"gpu": "NVIDIA H100", "gpu_memory_bytes": 80_000_000_000, "driver": "570.1"}
+    table = machine_table(replace(results, device=results.device.model_copy(update=gpu)))
+    assert cell(table, "GPU", "Which") == "NVIDIA H100, 80.0 GB, driver 570.1"
+
+
+def test_splits(results):
+    boxes = results.dataset.splits["test"].boxes
+    assert cells(split_table(results), "test") == ["test", "24", str(boxes), "0", "0"]
+
+
+def test_budget_and_a_fetched_teacher(results):
+    table = budget_table(results)
+    assert cells(table, "teacher")[1:3] == ["fetched", "–"]
+    expected = ["1,100", "8", "6 min 43 s", "21.9", "bf16", "cpu", "1,100", "58.5", "1,904", "0"]
+    assert cells(table, "crosskd")[1:] == expected
+
+
+def test_identity(run):
+    results = collect(example_params(export={"models": ["crosskd"]}), run)
+    table = identity_table(results)
+    assert cells(table, "crosskd") == [
+        "crosskd",
+        "configs/students/crosskd.py",
+        "crosskd",
+        "7a7a7a7a7a7a",
+        "7b7b7b7b7b7b",
+    ]
+    assert cells(table, "twin")[-1] == "–"
+
+
+def test_gates_show_the_number_that_came_closest(results):
+    results = with_numbers(with_numbers(results, "twin", ap=31.4), "crosskd", ap=44.0)
+    table = gate_table(results)
+    assert cells(table, "teacher AP")[1] == "off"
+    assert cells(table, "student AP")[1:] == ["≥ 10", "31.4 (twin)"]
+    assert cells(table, "export: share of matched detections")[1] == "≥ 0.99"
+    assert cells(table, "benchmark: mAP drop of fp32, points")[1:] == ["≤ 0.05", "0.003 (twin, OpenVINO fp32)"]
+    assert cells(table, "benchmark: mAP drop of int8, points")[1:] == ["≤ 1", "0.42 (twin, ONNX Runtime int8)"]
+    fastest = cells(table, "benchmark: p50 of the fastest rung, batch 1, ms")
+    assert fastest[1:] == ["≤ 50", "15 (teacher, OpenVINO fp32)"]
+
+
+def test_gates_without_a_measurement(run):
+    results = collect(example_params(export={"models": ["crosskd"]}), run)
+    results = with_numbers(with_numbers(results, "twin", ap=None), "crosskd", ap=None)
+    assert cells(gate_table(results), "student AP")[2] == "–"
+
+
+def test_definitions_state_the_settings(results):
+    texts = definitions(results)
+    assert "60 resamples with replacement (seed 0)" in texts["Interval"]
+    assert "warm up in windows of 5 until" in texts["Latency"]
+    assert "200 calls, or those of 2 s where that is fewer" in texts["Latency"]
+    assert "Batch 1, 2, 4, 8, 16, 32, every core" in texts["Latency"]
+    assert "turns of 8 calls, 15 rounds" in texts["Times as fast"]
+    assert "a multiply-add counts as two" in texts["FLOPs"]
