@@ -107,14 +107,14 @@ def table(runs: list[GainRun], baseline: str) -> str:
         f"over {baseline}, val",
     ]
     rows = [[*titles, "training time (median)"], ["---"] * 8]
-    for name, mine in by_student.items():
+    for name, trained in by_student.items():
         others = [] if name == baseline else by_student.get(baseline, [])
         rows.append(
             [
-                *(name, mine[0].method, str(len(mine))),
-                *(_mean(mine, field) for field in ("ap", "val_ap")),
-                *(_difference(mine, others, field) for field in ("ap", "val_ap")),
-                f"{statistics.median(run.seconds for run in mine):.0f} s",
+                *(name, trained[0].method, str(len(trained))),
+                *(_mean(trained, field) for field in ("ap", "val_ap")),
+                *(_difference(trained, others, field) for field in ("ap", "val_ap")),
+                f"{statistics.median(run.seconds for run in trained):.0f} s",
             ]
         )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
@@ -240,10 +240,10 @@ def _mean(runs: list[GainRun], field: str) -> str:
 
 
 def _difference(runs: list[GainRun], baseline: list[GainRun], field: str) -> str:
-    mine, theirs = ({run.seed: float(getattr(run, field)) for run in each} for each in (runs, baseline))
-    if not mine.keys() & theirs.keys():
+    student, twin = ({run.seed: float(getattr(run, field)) for run in each} for each in (runs, baseline))
+    if not student.keys() & twin.keys():
         return ""
-    gain = paired_gain(mine, theirs)
+    gain = paired_gain(student, twin)
     return f"{gain.mean:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"
 
 

@@ -42,7 +42,7 @@ def take_turns(
 
 def times_as_fast(contender: Sequence[float], reference: Sequence[float]) -> Ratio:
     """Compare times of the same rounds, at least one."""
-    ratios = [theirs / ours for ours, theirs in zip(contender, reference, strict=True)]
+    ratios = [of_reference / own for own, of_reference in zip(contender, reference, strict=True)]
     if len(ratios) == 1:
         return Ratio(ratios[0], ratios[0], ratios[0])
     low, middle, high = quantiles(ratios, n=4, method="inclusive")

@@ -63,7 +63,7 @@ def _class(model: ModelResults, name: str) -> ClassNumbers | None:
     return next((item for item in model.evaluation.accuracy.classes if item.name == name), None)
 
 
-def _difference(ours: ClassNumbers | None, theirs: ClassNumbers | None) -> float | None:
-    if ours is None or theirs is None or ours.ap is None or theirs.ap is None:
+def _difference(student: ClassNumbers | None, baseline: ClassNumbers | None) -> float | None:
+    if student is None or baseline is None or student.ap is None or baseline.ap is None:
         return None
-    return ours.ap - theirs.ap
+    return student.ap - baseline.ap

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipeline.deploy_records import BackendRun, PrecisionArtefact
+from pipeline.deploy_records import BackendRun, EngineBuild, EngineRecord, PrecisionArtefact
 from pipeline.report import formats
 from pipeline.report.accuracy_tables import COCO
 from pipeline.report.collect import Results
@@ -147,6 +147,52 @@ def _precision_row(model: str, item: PrecisionArtefact, calibration_images: int)
 
 def _lost(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else before - after
+
+
+def engine_table(results: Results) -> Table:
+    """The TensorRT engines that were built; why there is none, once, with the models that it holds for."""
+    columns = (
+        text("Model"),
+        text("Precision"),
+        text("Engine"),
+        number("MB"),
+        number("build time"),
+        text("batch sizes (tuned for)"),
+        text("for"),
+    )
+    built = [
+        _engine_row(model.name, build, model.engine)
+        for model in results.models
+        if model.engine
+        for build in model.engine.engines
+        if build.status == "built"
+    ]
+    return Table(columns, (*built, *_unbuilt_rows(results)))
+
+
+def _engine_row(model: str, build: EngineBuild, record: EngineRecord) -> Row:
+    target = record.target
+    return row(
+        model,
+        precision_title(build.precision),
+        build.file or formats.MISSING,
+        formats.megabytes(build.file_size),
+        formats.duration(build.build_seconds),
+        ", ".join(f"{least} to {most} ({best})" for least, best, most in record.profiles),
+        f"{target.gpu}, {target.tensorrt}" if target else formats.MISSING,
+    )
+
+
+def _unbuilt_rows(results: Results) -> Iterator[Row]:
+    models: dict[str, dict[str, None]] = {}
+    precisions: dict[str, dict[str, None]] = {}
+    for model in results.models:
+        for build in model.engine.engines if model.engine else []:
+            if build.status != "built":
+                models.setdefault(build.reason, {})[model.name] = None
+                precisions.setdefault(build.reason, {})[precision_title(build.precision)] = None
+    for reason, names in models.items():
+        yield row(", ".join(names), ", ".join(precisions[reason]), f"not built: {reason}", *[formats.MISSING] * 4)
 
 
 def export_table(results: Results) -> Table:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.deploy_records import BenchmarkRecord, ComparisonRecord, PrecisionRecord
+from pipeline.deploy_records import BenchmarkRecord, ComparisonRecord, EngineRecord, PrecisionRecord
 from pipeline.errors import PipelineError
 from pipeline.layout import COMPARISON, DATASET_RECORD, REPORTS, TEACHER, report_file, training_file
 from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, ExportRecord, SplitRecord, TrainingRecord
@@ -17,8 +17,8 @@ Role = Literal["teacher", "baseline", "student"]
 class ModelResults:
     """Everything measured about one model.
 
-    ``training`` is ``None`` for a teacher that was fetched; ``export``, ``precision`` and ``benchmark`` are ``None``
-    for a model that ``params.yaml: export.models`` does not list.
+    ``training`` is ``None`` for a teacher that was fetched; ``export`` and all below it are ``None`` for a model that
+    ``params.yaml: export.models`` does not list.
     """
 
     name: str
@@ -27,6 +27,7 @@ class ModelResults:
     training: TrainingRecord | None
     export: ExportRecord | None
     precision: PrecisionRecord | None
+    engine: EngineRecord | None
     benchmark: BenchmarkRecord | None
 
     @property
@@ -97,6 +98,7 @@ def _model(params: Params, root: Path, name: str) -> ModelResults:
         training=TrainingRecord.read(training) if role != TEACHER or training.exists() else None,
         export=ExportRecord.read(root / report_file("export", name)) if is_shipped else None,
         precision=PrecisionRecord.read(root / report_file("precision", name)) if is_shipped else None,
+        engine=EngineRecord.read(root / report_file("engine", name)) if is_shipped else None,
         benchmark=BenchmarkRecord.read(root / report_file("benchmark", name)) if is_shipped else None,
     )
 

@@ -43,10 +43,10 @@ def gain(model: ModelResults, baseline: ModelResults | None) -> Gain | None:
     """The gain of ``model`` over ``baseline``; ``None`` where there is no baseline, no AP, or no student to compare."""
     if baseline is None or model.role != "student" or model.ap is None or baseline.ap is None:
         return None
-    ours, theirs = model.evaluation.accuracy.bootstrap, baseline.evaluation.accuracy.bootstrap
-    if ours is None or theirs is None:
+    of_student, of_baseline = model.evaluation.accuracy.bootstrap, baseline.evaluation.accuracy.bootstrap
+    if of_student is None or of_baseline is None:
         return Gain(model.ap - baseline.ap, None, None, None)
-    interval = paired_difference(ours, theirs).interval
+    interval = paired_difference(of_student, of_baseline).interval
     return Gain(model.ap - baseline.ap, interval.low, interval.high, interval.confidence)
 
 

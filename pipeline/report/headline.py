@@ -41,9 +41,9 @@ def key_figures(results: Results) -> list[Figure]:
     if difference := gain(main, baseline):
         label = f"gain over {baseline.name if baseline else ''}"
         figures.append(Figure(label, formats.signed_points(difference.points), _interval_text(difference)))
-    theirs, ours = teacher.evaluation.complexity, main.evaluation.complexity
-    parameters = _compared(ratio(theirs.parameters, ours.parameters), "fewer parameters", "more parameters")
-    figures.append(_ratio_figure(ratio(theirs.flops, ours.flops), "fewer FLOPs", "more FLOPs", parameters))
+    of_teacher, of_student = teacher.evaluation.complexity, main.evaluation.complexity
+    parameters = _compared(ratio(of_teacher.parameters, of_student.parameters), "fewer parameters", "more parameters")
+    figures.append(_ratio_figure(ratio(of_teacher.flops, of_student.flops), "fewer FLOPs", "more FLOPs", parameters))
     student, reference = compared(results, main.name), compared(results, teacher.name)
     if student and reference:
         context = f"{_ms(student)} against {_ms(reference)}"
@@ -117,32 +117,33 @@ def _interval_text(difference: Gain) -> str:
 
 def _size_sentence(results: Results) -> str:
     main, teacher = results.main, results.teacher
-    ours, theirs = main.evaluation.complexity, teacher.evaluation.complexity
+    of_student, of_teacher = main.evaluation.complexity, teacher.evaluation.complexity
     kept = share(main, teacher)
     start = f"{main.name} keeps {formats.percent(kept)} of the teacher’s AP" if kept is not None else main.name
-    flops = _compared(ratio(theirs.flops, ours.flops), "fewer FLOPs", "more FLOPs")
-    parameters = _compared(ratio(theirs.parameters, ours.parameters), "fewer parameters", "more parameters")
+    flops = _compared(ratio(of_teacher.flops, of_student.flops), "fewer FLOPs", "more FLOPs")
+    parameters = _compared(ratio(of_teacher.parameters, of_student.parameters), "fewer parameters", "more parameters")
     sizes = (
-        f"{formats.giga(ours.flops)} G against {formats.giga(theirs.flops)} G; "
-        f"{formats.millions(ours.parameters)} M against {formats.millions(theirs.parameters)} M"
+        f"{formats.giga(of_student.flops)} G against {formats.giga(of_teacher.flops)} G; "
+        f"{formats.millions(of_student.parameters)} M against {formats.millions(of_teacher.parameters)} M"
     )
     return f"{start} with {flops} and {parameters} ({sizes})."
 
 
 def _speed_sentence(results: Results) -> str:
-    ours, theirs = compared(results, results.main.name), compared(results, results.teacher.name)
-    if ours is None or theirs is None:
+    student, teacher = compared(results, results.main.name), compared(results, results.teacher.name)
+    if student is None or teacher is None:
         alone = fastest(results.main.benchmark, reference_batch(results))
         return f"{_alone_sentence(alone)}; there is no artefact of the teacher to compare with." if alone else ""
-    speed = _compared(ours.times_as_fast, "faster", "slower")
-    mine, other = (rung_title(each.backend, each.precision) for each in (ours, theirs))
-    unclear = " The spread includes 1: this run does not show which is faster." if ours.low < 1 < ours.high else ""
-    ends = (ours.low, ours.high) if ours.times_as_fast >= 1 else (1 / ours.high, 1 / ours.low)
+    speed = _compared(student.times_as_fast, "faster", "slower")
+    student_rung, teacher_rung = (rung_title(each.backend, each.precision) for each in (student, teacher))
+    is_clear = not student.low < 1 < student.high
+    unclear = "" if is_clear else " The spread includes 1: this run does not show which is faster."
+    ends = (student.low, student.high) if student.times_as_fast >= 1 else (1 / student.high, 1 / student.low)
     return (
         f"Its fastest artefact is {speed} than the teacher’s (quartiles over {results.comparison.rounds} rounds of "
-        f"taking turns: {formats.span(*ends, formats.times)}): {_ms(ours)} at the median (batch "
-        f"{results.comparison.batch_size}, {mine}) against {_ms(theirs)} "
-        f"({'same backend' if other == mine else other}).{unclear}"
+        f"taking turns: {formats.span(*ends, formats.times)}): {_ms(student)} at the median (batch "
+        f"{results.comparison.batch_size}, {student_rung}) against {_ms(teacher)} "
+        f"({'same backend' if teacher_rung == student_rung else teacher_rung}).{unclear}"
     )
 
 

@@ -38,6 +38,17 @@ def split_table(results: Results) -> Table:
     return Table(columns, rows)
 
 
+def class_split_table(results: Results) -> Table:
+    """Boxes of every class in every split: which classes the numbers rest on."""
+    splits = results.dataset.splits
+    columns = (text("Class"), *(number(name) for name in splits))
+    rows = tuple(
+        row(name, *(formats.count(split.boxes_per_class.get(name, 0)) for split in splits.values()))
+        for name in results.dataset.classes
+    )
+    return Table(columns, rows)
+
+
 def budget_table(results: Results) -> Table:
     """What every model was trained with; a fetched teacher was not trained here, so that nothing is known."""
     columns = (
@@ -135,11 +146,12 @@ def _gates(results: Results) -> Iterator[tuple[str, float | None, bool, Measurem
 
 def definitions(results: Results) -> dict[str, str]:
     """What the words of the report mean and how the numbers are computed."""
-    params, evaluate, benchmark = results.params, results.params.evaluate, results.params.benchmark
+    return {**_accuracy_definitions(results), **_latency_definitions(results), **_ladder_definitions(results)}
+
+
+def _accuracy_definitions(results: Results) -> dict[str, str]:
+    params, evaluate = results.params, results.params.evaluate
     confidence = formats.percent(evaluate.confidence)
-    backends = ", ".join(backend_title(name) for name in benchmark.backends)
-    sizes = ", ".join(str(size) for size in sorted(benchmark.batch_sizes))
-    threads = f"{benchmark.threads} threads" if benchmark.threads else "every core"
     return {
         "AP": (
             "COCO’s mean average precision over IoU 0.50 to 0.95 and all classes, in points (0 to 100). One evaluator "
@@ -155,6 +167,15 @@ def definitions(results: Results) -> dict[str, str]:
             "once, so what another training seed would change is not in it."
         ),
         "FLOPs": "For one image of the model’s input size; a multiply-add counts as two.",
+    }
+
+
+def _latency_definitions(results: Results) -> dict[str, str]:
+    benchmark = results.params.benchmark
+    backends = ", ".join(backend_title(name) for name in benchmark.backends)
+    sizes = ", ".join(str(size) for size in sorted(benchmark.batch_sizes))
+    threads = f"{benchmark.threads} threads" if benchmark.threads else "every core"
+    return {
         "Latency": (
             "One call from decoded image to detections in original pixels. Calls warm up in windows of "
             f"{benchmark.warmup} until one is no longer faster than the one before (at most {benchmark.warmup_limit} "
@@ -167,13 +188,19 @@ def definitions(results: Results) -> dict[str, str]:
             "backwards. The ratio is that of the medians of a round; its median and quartiles over the rounds are "
             "reported."
         ),
+    }
+
+
+def _ladder_definitions(results: Results) -> dict[str, str]:
+    return {
         "Drop": (
             "AP of the PyTorch model minus mAP of the artefact: the same images, pre-processing, post-processing and "
             "evaluator, only precision and backend differ. Its interval is paired: both are scored on the same "
             "resamples of the images."
         ),
         "Matched": (
-            f"Of PyTorch’s detections scored {benchmark.compare_score} or more, the share that the artefact gives too: "
-            "same class, IoU 0.5 or more, one to one. IoU and score difference are means over those pairs."
+            f"Of PyTorch’s detections scored {results.params.benchmark.compare_score} or more, the share that the "
+            "artefact gives too: same class, IoU 0.5 or more, one to one. IoU and score difference are means over "
+            "those pairs."
         ),
     }

@@ -22,7 +22,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns with a sentence or two that say how to read them.
+    """Rows under columns.
 
     Raises:
         ValueError: a row has another number of cells than there are columns.
@@ -30,7 +30,6 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    caption: str = ""
 
     def __post_init__(self) -> None:
         for row in self.rows:

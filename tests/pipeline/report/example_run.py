@@ -18,6 +18,8 @@ from pipeline.deploy_records import (
     ClassDrop,
     ComparedModel,
     ComparisonRecord,
+    EngineBuild,
+    EngineRecord,
     KeptLayer,
     Latency,
     LayerSearch,
@@ -54,6 +56,7 @@ from pipeline.storage import write_atomic
 from tests.deploy.measured import backend_run
 
 CLASSES = tuple("0123456789")
+ENGINE_REASON = "no CUDA device"
 CUDA_REASON = "onnxruntime-cuda: the installed onnxruntime 1.31 has no CUDAExecutionProvider"
 
 
@@ -114,6 +117,7 @@ def write_run(
         if model.name in params.export.models:
             _export(model).write(root / report_file("export", model.name))
             _precision(model).write(root / report_file("precision", model.name))
+            _engine(model).write(root / report_file("engine", model.name))
             _benchmark(model, accuracy).write(root / report_file("benchmark", model.name))
     _comparison(models, params).write(root / COMPARISON)
 
@@ -359,6 +363,29 @@ def _precision(model: Model) -> PrecisionRecord:
                 search=found,
             )
             for precision, size, found in artefacts
+        ],
+    )
+
+
+def _engine(model: Model) -> EngineRecord:
+    return EngineRecord(
+        model=model.name,
+        target=None,
+        nms_passes=16,
+        profiles=[(1, 1, 1), (1, 8, 32)],
+        engines=[
+            EngineBuild(
+                graph=artefact_file(model.name, precision).as_posix(),
+                graph_sha256="e" * 64,
+                precision=precision,
+                status="not built",
+                reason=ENGINE_REASON,
+                file=None,
+                sha256=None,
+                file_size=None,
+                build_seconds=None,
+            )
+            for precision in ("fp32", "fp16")
         ],
     )
 

@@ -1,5 +1,9 @@
+from dataclasses import replace
+
+from pipeline.deploy_records import EngineBuild, EngineTarget
 from pipeline.report.artefacts import (
     cost_table,
+    engine_table,
     export_table,
     ladder_table,
     not_run_table,
@@ -7,7 +11,7 @@ from pipeline.report.artefacts import (
     rung_table,
 )
 from pipeline.report.collect import collect
-from tests.pipeline.report.example_run import CUDA_REASON, example_params
+from tests.pipeline.report.example_run import CUDA_REASON, ENGINE_REASON, example_params
 from tests.pipeline.report.reading import cells
 from tests.pipeline.report.variants import model_of
 
@@ -55,6 +59,34 @@ def test_how_the_precisions_were_made(results):
     assert cells(table, "twin", "int8") == expected
 
 
+def test_why_there_is_no_engine_is_said_once(results):
+    (only,) = engine_table(results).rows
+    assert only.cells[:3] == ("teacher, twin, crosskd", "fp32, fp16", f"not built: {ENGINE_REASON}")
+
+
+def test_an_engine_says_where_it_runs(results):
+    model = model_of(results, "crosskd")
+    built = EngineBuild(
+        graph="artefacts/crosskd.fp16.onnx",
+        graph_sha256="e" * 64,
+        precision="fp16",
+        status="built",
+        reason="",
+        file="artefacts/engines/crosskd/crosskd.fp16.engine",
+        sha256="f" * 64,
+        file_size=3_170_000,
+        build_seconds=75.0,
+    )
+    target = {"gpu": "NVIDIA L4", "compute_capability": "8.9", "driver": "580.1", "tensorrt": "tensorrt 10.9"}
+    engine = model.engine.model_copy(update={"engines": [built], "target": EngineTarget(**target)})
+    models = tuple(replace(item, engine=engine if item is model else item.engine) for item in results.models)
+    table = engine_table(replace(results, models=models))
+    file = "artefacts/engines/crosskd/crosskd.fp16.engine"
+    profiles = "1 to 1 (1), 1 to 32 (8)"
+    assert table.rows[0].cells == ("crosskd", "fp16", file, "3.17", "1 min 15 s", profiles, "NVIDIA L4, tensorrt 10.9")
+    assert table.rows[1].cells[0] == "teacher, twin"
+
+
 def test_export_check(results):
     expected = ["crosskd", "artefacts/crosskd.onnx", "6.13", "18", "32", "131", "100.00 %", "3.1e-05", "4.2e-07"]
     assert cells(export_table(results), "crosskd") == expected
@@ -62,5 +94,5 @@ def test_export_check(results):
 
 def test_models_without_artefact_are_not_listed(run):
     results = collect(example_params(export={"models": ["crosskd"]}), run)
-    for make in (ladder_table, rung_table, cost_table, precision_table, export_table):
+    for make in (ladder_table, rung_table, cost_table, precision_table, engine_table, export_table):
         assert {row.cells[0] for row in make(results).rows} == {"crosskd"}

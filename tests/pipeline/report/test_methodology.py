@@ -3,6 +3,7 @@ from dataclasses import replace
 from pipeline.report.collect import collect
 from pipeline.report.methodology import (
     budget_table,
+    class_split_table,
     definitions,
     gate_table,
     identity_table,
@@ -31,6 +32,13 @@ def test_gpu_with_its_driver(results):
 def test_splits(results):
     boxes = results.dataset.splits["test"].boxes
     assert cells(split_table(results), "test") == ["test", "24", str(boxes), "0", "0"]
+
+
+def test_boxes_of_every_class(results):
+    table = class_split_table(results)
+    shown = [int(row.cells[1].replace(",", "")) for row in table.rows]
+    assert [row.cells[0] for row in table.rows] == results.dataset.classes
+    assert sum(shown) == results.dataset.splits["test"].boxes
 
 
 def test_budget_and_a_fetched_teacher(results):

@@ -87,7 +87,7 @@ def test_structure(page):
         "Side by side", "Accuracy and speed of the artefacts", "Test images", "Artefacts", "Accuracy in detail",
         "Training", "How it was measured",
     ]  # fmt: skip
-    assert [tag for tag, _ in page.elements].count("table") == 15
+    assert [tag for tag, _ in page.elements].count("table") == 17
     assert "composed data" in page.words["span"]
     assert all(found.get("alt") for tag, found in page.elements if tag == "img")
     names = [name for name, _ in page.elements]
