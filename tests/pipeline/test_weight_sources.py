@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import sources
+from pipeline import weight_sources as sources
 from pipeline.errors import CheckpointError
 from pipeline.weight_sources import fetch
 

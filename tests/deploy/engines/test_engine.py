@@ -4,7 +4,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from deploy import engine
+from deploy.engines import engine
 from deploy.engines.builder import BuildOptions, Plan, blamed_nodes
 from deploy.engines.engine import build_engines
 from deploy.graph.export import export_onnx

@@ -28,12 +28,12 @@ def mmdet_predict(detector: Any, batch: Tensor) -> list[Any]:
         return [sample.pred_instances for sample in detector.test_step(data)]
 
 
-def check_equal(outputs: Any, expected: list[Any]) -> None:
+def check_equal(outputs: Any, expected: list[Any], atol: float = 1e-6) -> None:
     """Every image's detections are mmdet's, in mmdet's order, and zeros behind."""
     assert len(outputs.num_dets) == len(expected)
     for boxes, scores, labels, count, wanted in zip(*outputs, expected, strict=True):
         assert count == len(wanted)
-        torch.testing.assert_close(scores[:count], wanted.scores, atol=1e-6, rtol=0)
+        torch.testing.assert_close(scores[:count], wanted.scores, atol=atol, rtol=0)
         torch.testing.assert_close(boxes[:count], wanted.bboxes, atol=1e-3, rtol=0)
         assert labels[:count].tolist() == wanted.labels.tolist()
         assert not boxes[count:].any()

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy import sweep as sweeping
 from deploy.runtime.detector import PhaseTimes
 from deploy.runtime.errors import ArtefactError, BatchOutsideProfiles
+from deploy.timing import sweep as sweeping
 from deploy.timing.gpu_monitor import GpuMonitor
 from deploy.timing.latency import Plan
 from deploy.timing.sweep import Sweep, sweep
