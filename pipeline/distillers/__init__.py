@@ -8,8 +8,8 @@ from mmdet.models.detectors.base import BaseDetector
 
 from pipeline.detectors import is_two_stage
 from pipeline.distillers.crosskd import CrossKD
-from pipeline.distillers.cskd import CSKD
-from pipeline.distillers.cskd_two_stage import TwoStageCSKD
+from pipeline.distillers.cskd.single_stage import CSKD
+from pipeline.distillers.cskd.two_stage import TwoStageCSKD
 from pipeline.distillers.distiller import Distiller
 from pipeline.distillers.method import Method
 from pipeline.distillers.pkd import PKD

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from pipeline.detectors import Batch
-from pipeline.distillers.cskd_blocks import NeckWeights
-from pipeline.distillers.cskd_losses import Weights
-from pipeline.distillers.cskd_regions import Size
+from pipeline.distillers.cskd.annotated_regions import Size
+from pipeline.distillers.cskd.blocks import NeckWeights
+from pipeline.distillers.cskd.cosine_losses import Weights
 from pipeline.errors import RecipeError
 
 Pair = Sequence[float]

@@ -11,7 +11,7 @@ from torch import nn
 
 from pipeline.detectors import flow_of
 from pipeline.distillers import Distiller, WeightSchedule, build_methods
-from pipeline.distillers.preflight_two_stage import check_cskd_two_stage
+from pipeline.distillers.cskd.two_stage_preflight import check_cskd_two_stage
 from pipeline.errors import RecipeError
 from tests.pipeline.distillers.faster_rcnn import TRAIN, make_faster
 

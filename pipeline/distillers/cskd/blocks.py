@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.detectors.family import Branches
-from pipeline.distillers.cskd_losses import Comparison, Weights
-from pipeline.distillers.cskd_regions import Annotated, pooled
+from pipeline.distillers.cskd.annotated_regions import Annotated, pooled
+from pipeline.distillers.cskd.cosine_losses import Comparison, Weights
 
 Levels = list[Tensor]
 """A loss, one scalar a level."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.distillers.cskd_losses import Comparison, Weights, cosine_guided_rows, soft_focal_loss
+from pipeline.distillers.cskd.cosine_losses import Comparison, Weights, cosine_guided_rows, soft_focal_loss
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 BOTH = Weights(1.7, 0.6)

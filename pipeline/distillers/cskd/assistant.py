@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from pipeline.detectors import Assignment, Family
 from pipeline.detectors.family import Branches
-from pipeline.distillers.cskd_blocks import Levels, reset
-from pipeline.distillers.cskd_losses import soft_focal_loss
+from pipeline.distillers.cskd.blocks import Levels, reset
+from pipeline.distillers.cskd.cosine_losses import soft_focal_loss
 from pipeline.distillers.losses import rows
 
 _FIRST_SCORE = 0.01

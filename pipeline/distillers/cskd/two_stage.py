@@ -24,12 +24,12 @@ from pipeline.detectors.faster_rcnn import (
     sample_regions,
 )
 from pipeline.detectors.flow import LossDict
-from pipeline.distillers.cskd_arguments import Pair, frames_of, neck_weights, weight_pair
-from pipeline.distillers.cskd_blocks import Levels, NeckBlock, Switches
-from pipeline.distillers.cskd_regions import Annotated
-from pipeline.distillers.cskd_stages import ProposalBlock, Proposed, RegionBlock, RegionWeights
+from pipeline.distillers.cskd.annotated_regions import Annotated
+from pipeline.distillers.cskd.blocks import Levels, NeckBlock, Switches
+from pipeline.distillers.cskd.published import Pair, frames_of, neck_weights, weight_pair
+from pipeline.distillers.cskd.two_stage_blocks import ProposalBlock, Proposed, RegionBlock, RegionWeights
+from pipeline.distillers.cskd.two_stage_preflight import check_cskd_two_stage
 from pipeline.distillers.method import Method, View
-from pipeline.distillers.preflight_two_stage import check_cskd_two_stage
 from pipeline.errors import RecipeError
 
 _MAPS: Pair = (1.0, 0.5)
@@ -58,7 +58,7 @@ class TwoStageCSKD(Method):
         assistant_weight: factor on the losses of the assistant predictors of both stages.
         detach_guidance: let no gradient flow through the guidance factor of the squared error.
         count_outside: count a cosine distance of 1 for each cell outside a mask: a constant, as published.
-        box_frame: ``image`` or ``batch``, see :class:`pipeline.distillers.cskd.CSKD`.
+        box_frame: ``image`` or ``batch``, see :class:`pipeline.distillers.cskd.single_stage.CSKD`.
 
     Raises:
         RecipeError: the pair does not fit (every mismatch is listed), or an argument does not fit.

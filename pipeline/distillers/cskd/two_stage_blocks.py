@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from pipeline.detectors.family import Branches
 from pipeline.detectors.faster_rcnn import Judged, TwoStageAssignment, judge
-from pipeline.distillers.cskd_blocks import Levels, Switches, TowerBlock, compare_predictions, reset
-from pipeline.distillers.cskd_losses import Weights, cosine_guided_rows
+from pipeline.distillers.cskd.blocks import Levels, Switches, TowerBlock, compare_predictions, reset
+from pipeline.distillers.cskd.cosine_losses import Weights, cosine_guided_rows
 from pipeline.distillers.losses import rows
 
 _FIRST_DEVIATIONS = {"cls": 0.01, "reg": 0.001}

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from pipeline.detectors import Assignment, Batch, Family, family_of
 from pipeline.detectors.family import Branches
 from pipeline.detectors.flow import LossDict
-from pipeline.distillers.cskd_arguments import Pair, frames_of, neck_weights, weight_pair
-from pipeline.distillers.cskd_assistant import Predictors, Taught, assistant_losses
-from pipeline.distillers.cskd_blocks import Levels, NeckBlock, Switches, TowerBlock, compare_predictions
-from pipeline.distillers.cskd_regions import Annotated
+from pipeline.distillers.cskd.annotated_regions import Annotated
+from pipeline.distillers.cskd.assistant import Predictors, Taught, assistant_losses
+from pipeline.distillers.cskd.blocks import Levels, NeckBlock, Switches, TowerBlock, compare_predictions
+from pipeline.distillers.cskd.published import Pair, frames_of, neck_weights, weight_pair
 from pipeline.distillers.method import Method, View
 from pipeline.distillers.preflight import check_cskd, tower_pairs, tower_widths
 from pipeline.errors import RecipeError

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.distillers.cskd_regions import foreground, pooled, regions_of_boxes
+from pipeline.distillers.cskd.annotated_regions import foreground, pooled, regions_of_boxes
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 FRAMES = st.tuples(st.integers(20, 90), st.integers(20, 90))
