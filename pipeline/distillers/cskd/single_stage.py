@@ -1,4 +1,6 @@
-"""CSKD: features, tower features and predictions follow the teacher's, most where their directions differ.
+"""CSKD of a single-stage detector.
+
+FPN outputs, tower features and predictions follow the teacher's, most where their directions differ.
 
 Source: CSKD, released code of swkdn16/CSKD. docs/methods.md has the equations, the switches and what the published code
 does that one would not expect.
@@ -15,178 +17,139 @@ from pipeline.detectors import Assignment, Batch, Family, family_of
 from pipeline.detectors.family import Branches
 from pipeline.detectors.flow import LossDict
 from pipeline.distillers.cskd.annotated_regions import Annotated
-from pipeline.distillers.cskd.assistant import Predictors, Taught, assistant_losses
-from pipeline.distillers.cskd.blocks import Levels, NeckBlock, Switches, TowerBlock, compare_predictions
-from pipeline.distillers.cskd.published import Pair, frames_of, neck_weights, weight_pair
+from pipeline.distillers.cskd.assistant import AssistantInputs, Predictors, assistant_losses
+from pipeline.distillers.cskd.blocks import Levels, NeckBlock, TowerBlock, compare_predictions
+from pipeline.distillers.cskd.cosine_losses import Weights
+from pipeline.distillers.cskd.published import PUBLISHED, CSKDSettings
+from pipeline.distillers.cskd.single_stage_preflight import check_cskd, tower_pairs
 from pipeline.distillers.method import Method, View
-from pipeline.distillers.preflight import check_cskd, tower_pairs, tower_widths
-from pipeline.errors import RecipeError
+from pipeline.distillers.preflight import refuse, tower_widths
 
 _KEYS = {"ctr": "center"}
 
 
 class CSKD(Method):
-    """Cosine-similarity-guided distillation of a single-stage detector.
-
-    A weight that is not given is the published one of the family (``Family.published_cskd``), and so is
-    ``branch_adapt``. A loss of weight 0 (of both numbers of its pair) is not computed, and its modules are not made.
-
-    Args:
-        student, teacher: stock mmdet detectors of one family; they are referred to, not owned.
-        neck_weight: weights of the FPN outputs' comparison.
-        roi_weight: the same within the annotated boxes, pooled.
-        mask_weight: the same over the foreground and over the background.
-        cls_branch_weight, reg_branch_weight: the same of the tower convolutions' outputs.
-        prediction_weight: the same of the predictions.
-        assistant_weight: factor on the losses of the assistant predictors.
-        branch_convs: tower convolutions to compare: ``all`` (one by one, of towers of one depth), ``last`` (of towers
-            of any depths), or pairs of 1-based numbers, the student's first.
-        neck_adapt: compare FPN outputs after a 1x1 convolution of each level; needed where the widths differ.
-        branch_adapt: the same of the tower features.
-        detach_guidance: let no gradient flow through the guidance factor of the squared error.
-        count_outside: count a cosine distance of 1 for each cell outside a mask: a constant, as published.
-        box_frame: what a box is measured in before it is drawn on a level: ``image``, its size without padding, as
-            published, which stretches the boxes of padded images; or ``batch``, the padded size.
-        gamma, alpha: of the soft focal loss of the assistant's scores.
+    """Cosine-similarity-guided distillation of a single-stage detector; the two are of one family.
 
     Raises:
-        RecipeError: the pair does not fit (every mismatch is listed), or an argument does not fit.
+        RecipeError: the pair does not fit (every mismatch is listed), or all weights are 0.
     """
 
-    # mmdet's heads are untyped; they are referred to, so nn.Module must not register them.
-    _student_head: Any
-    _teacher_head: Any
+    settings_class = CSKDSettings
+    published = PUBLISHED
+    settings: CSKDSettings
 
-    def __init__(
-        self,
-        student: BaseDetector,
-        teacher: BaseDetector,
-        neck_weight: Pair | None = None,
-        roi_weight: Pair | None = None,
-        mask_weight: Pair | None = None,
-        cls_branch_weight: Pair | None = None,
-        reg_branch_weight: Pair | None = None,
-        prediction_weight: Pair | None = None,
-        assistant_weight: float = 1.0,
-        branch_convs: str | Sequence[Sequence[int]] = "all",
-        neck_adapt: bool = True,
-        branch_adapt: bool | None = None,
-        detach_guidance: bool = False,
-        count_outside: bool = True,
-        box_frame: str = "image",
-        gamma: float = 2.0,
-        alpha: float = 0.25,
-    ) -> None:
-        super().__init__()
+    def __init__(self, student: BaseDetector, teacher: BaseDetector, settings: CSKDSettings) -> None:
+        super().__init__(student, teacher, settings)
         self._family: Family = family_of(teacher)
-        published = self._family.published_cskd
-        self._frames = frames_of(box_frame)
-        neck = neck_weights(neck_weight, roi_weight, mask_weight, published.neck)
-        branches = {
-            "cls": weight_pair("cls_branch_weight", cls_branch_weight, published.branch),
-            "reg": weight_pair("reg_branch_weight", reg_branch_weight, published.branch),
-        }
+        branches = {"cls": settings.cls_branch_weight, "reg": settings.reg_branch_weight}
         branches = {branch: weights for branch, weights in branches.items() if any(weights)}
-        self.prediction_weight = weight_pair("prediction_weight", prediction_weight, published.prediction)
-        self.assistant_weight = assistant_weight
-        self.gamma, self.alpha = gamma, alpha
-        self._switches = Switches(detach_guidance, count_outside)
-        adapts_branches = published.adapts_branches if branch_adapt is None else branch_adapt
-        looks_at_neck = any(any(weights) for weights in neck)
-        self.reads_predictions = any((*self.prediction_weight, assistant_weight, *branches))
-        if not (looks_at_neck or self.reads_predictions):
-            raise RecipeError("CSKD: all weights are 0; give one of neck_weight, prediction_weight, or drop the method")
+        compares_neck = any(any(weights) for weights in settings.neck)
+        self.reads_predictions = any((*settings.prediction_weight, settings.assistant_weight, *branches))
+        if not (compares_neck or self.reads_predictions):
+            refuse("CSKD", ["all weights are 0; give one of neck_weight, prediction_weight, or drop the method"])
         check_cskd(
             student,
             teacher,
-            branch_convs=branch_convs if branches else "last",
-            adapts_neck=neck_adapt or not looks_at_neck,
-            adapts_branches=adapts_branches or not branches,
+            branch_convs=settings.branch_convs if branches else "last",
+            adapts_neck=settings.neck_adapt or not compares_neck,
+            adapts_branches=settings.branch_adapt or not branches,
         )
-        object.__setattr__(self, "_student_head", student.bbox_head)
-        object.__setattr__(self, "_teacher_head", teacher.bbox_head)
-        levels = len(student.bbox_head.prior_generator.strides)
-        self.neck: nn.Module | None = None
-        if looks_at_neck:
-            mine, known = (int(detector.bbox_head.in_channels) for detector in (student, teacher))
-            self.neck = NeckBlock(levels, (mine, known), neck, neck_adapt, self._switches)
-        self._pairs = {branch: tower_pairs(student, teacher, self._family, branch, branch_convs) for branch in branches}
-        self.towers = nn.ModuleDict()
-        for branch, weights in branches.items():
-            widths = [
-                (
-                    tower_widths(student, self._family, mine)[branch],
-                    tower_widths(teacher, self._family, known)[branch],
-                )
-                for mine, known in self._pairs[branch]
-            ]
-            self.towers[branch] = TowerBlock(levels, widths, weights, adapts_branches, self._switches)
-        self.assistant = Predictors(student.bbox_head, self._family) if assistant_weight else None
+        self._pairs = {
+            branch: tower_pairs(student, teacher, self._family, branch, settings.branch_convs) for branch in branches
+        }
+        # In this order: each draws its first weights from the same generator.
+        self.neck = self._neck_block() if compares_neck else None
+        self.towers = nn.ModuleDict({branch: self._tower_block(branch, branches[branch]) for branch in branches})
+        self.assistant = Predictors(self._student_head, self._family) if settings.assistant_weight else None
 
     def student_taps(self) -> dict[str, nn.Module]:
         towers = self._family.towers(self._student_head)
-        taps = _taps(towers, {branch: [mine for mine, _ in pairs] for branch, pairs in self._pairs.items()})
+        taps = _taps(towers, {branch: [number for number, _ in pairs] for branch, pairs in self._pairs.items()})
         if self.assistant is not None:
             taps |= {_tap(branch, len(tower)): tower[-1] for branch, tower in towers.items()}
         return taps
 
     def teacher_taps(self) -> dict[str, nn.Module]:
         towers = self._family.towers(self._teacher_head)
-        return _taps(towers, {branch: [known for _, known in pairs] for branch, pairs in self._pairs.items()})
+        return _taps(towers, {branch: [number for _, number in pairs] for branch, pairs in self._pairs.items()})
 
     def losses(self, student: View, teacher: View, assignment: Assignment, batch: Batch) -> LossDict:
-        annotated = Annotated.on(batch.boxes, self._frames(batch), teacher.features)
+        annotated = Annotated.on(batch.boxes, self.settings.frames(batch), teacher.features)
         losses: dict[str, Levels] = {}
         if self.neck is not None:
             losses |= self.neck(student.features, teacher.features, annotated)
         losses |= {f"tower_{branch}": self._tower(branch, student, teacher) for branch in self.towers}
-        known = self._comparable(self._teacher_head, teacher.predictions)
-        taught = self._taught(student, known, annotated, assignment)
+        predictions_t = self._in_training_units(self._teacher_head, teacher.predictions)
+        assistant = self._assistant_inputs(student, predictions_t, annotated, assignment)
         with torch.autocast(teacher.features[0].device.type, enabled=False):
-            if any(self.prediction_weight):
-                mine = self._comparable(self._student_head, student.predictions)
-                losses |= _named("pred", self._predictions(mine, known, annotated.areas))
-            if taught is not None:
-                losses |= _named("assist", self._assist(taught))
+            if any(self.settings.prediction_weight):
+                predictions_s = self._in_training_units(self._student_head, student.predictions)
+                losses |= _named("pred", self._prediction_losses(predictions_s, predictions_t, annotated.areas))
+            if assistant is not None:
+                losses |= _named("assist", self._assistant_losses(assistant))
         return {f"loss_{name}_kd": levels for name, levels in losses.items()}
 
+    def _neck_block(self) -> NeckBlock:
+        heads, settings = (self._student_head, self._teacher_head), self.settings
+        levels = len(self._student_head.prior_generator.strides)
+        width_s, width_t = (int(head.in_channels) for head in heads)
+        return NeckBlock(levels, (width_s, width_t), settings.neck, settings.neck_adapt, settings.switches)
+
+    def _tower_block(self, branch: str, weights: Weights) -> TowerBlock:
+        levels = len(self._student_head.prior_generator.strides)
+        widths = [
+            (
+                tower_widths(self._student, self._family, number_s)[branch],
+                tower_widths(self._teacher, self._family, number_t)[branch],
+            )
+            for number_s, number_t in self._pairs[branch]
+        ]
+        return TowerBlock(levels, widths, weights, self.settings.branch_adapt, self.settings.switches)
+
     def _tower(self, branch: str, student: View, teacher: View) -> Levels:
-        mine, known = (
+        features_s, features_t = (
             [view.taps[_tap(branch, number)] for number in numbers]
             for view, numbers in zip((student, teacher), zip(*self._pairs[branch], strict=True), strict=True)
         )
-        return self.towers[branch](mine, known)
+        return self.towers[branch](features_s, features_t)
 
-    def _comparable(self, head: Any, predictions: list[Branches]) -> list[Branches]:
+    def _in_training_units(self, head: Any, predictions: list[Branches]) -> list[Branches]:
         return [
             {name: maps.float() for name, maps in self._family.in_training_units(head, outputs, level).items()}
             for level, outputs in enumerate(predictions)
         ]
 
-    def _predictions(self, mine: list[Branches], known: list[Branches], areas: list[Tensor]) -> dict[str, Levels]:
-        over_foreground = self._family.published_cskd.over_foreground
-        return compare_predictions(mine, known, areas, self.prediction_weight, over_foreground, self._switches)
+    def _prediction_losses(
+        self, student: list[Branches], teacher: list[Branches], areas: list[Tensor]
+    ) -> dict[str, Levels]:
+        # As published, where GFL's scores (qualities of boxes) are treated as the boxes are.
+        over_foreground = ("cls", "reg", "ctr") if self._family.scores_are_qualities else ("reg", "ctr")
+        weights, switches = self.settings.prediction_weight, self.settings.switches
+        return compare_predictions(student, teacher, areas, weights, over_foreground, switches)
 
-    def _taught(
-        self, student: View, known: list[Branches], annotated: Annotated, assignment: Assignment
-    ) -> Taught | None:
+    def _assistant_inputs(
+        self, student: View, predictions_t: list[Branches], annotated: Annotated, assignment: Assignment
+    ) -> AssistantInputs | None:
         if self.assistant is None:
             return None
         head, towers = self._student_head, self._family.towers(self._student_head)
-        mine = [
+        predictions = [
             self.assistant.predict(
                 head,
                 self._family,
                 {branch: student.taps[_tap(branch, len(tower))][level] for branch, tower in towers.items()},
                 level,
             )
-            for level in range(len(known))
+            for level in range(len(predictions_t))
         ]
-        return Taught(head, self._family, self._comparable(head, mine), known, annotated.masks, assignment)
+        predictions = self._in_training_units(head, predictions)
+        return AssistantInputs(head, self._family, predictions, predictions_t, annotated.masks, assignment)
 
-    def _assist(self, taught: Taught) -> dict[str, Levels]:
-        losses = assistant_losses(taught, self.gamma, self.alpha)
-        return {name: [self.assistant_weight * loss for loss in levels] for name, levels in losses.items()}
+    def _assistant_losses(self, inputs: AssistantInputs) -> dict[str, Levels]:
+        losses = assistant_losses(inputs, self.settings.gamma, self.settings.alpha)
+        weight = self.settings.assistant_weight
+        return {name: [weight * loss for loss in levels] for name, levels in losses.items()}
 
 
 def _named(group: str, losses: dict[str, Levels]) -> dict[str, Levels]:
