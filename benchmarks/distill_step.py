@@ -25,7 +25,6 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
 from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -34,6 +33,7 @@ from tqdm import tqdm
 import pipeline  # noqa: F401  (before mmdet is imported)
 from deploy.timing.memory import peak_memory
 from pipeline.compute import choose_device
+from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods
 from pipeline.distillers.method import View
 from pipeline.recipes import method_name, without_pretrained
@@ -87,7 +87,7 @@ class Case:
 
         def run() -> None:
             with self.wrapper.optim_context(self.distiller):
-                self.distiller._look(inputs)
+                self.distiller._forward_teacher(inputs)
 
         return run
 
@@ -201,7 +201,7 @@ def measure(arguments: argparse.Namespace, precision: str) -> list[str]:
     config = Config.fromfile(str(arguments.teacher))
     teacher = MODELS.build(without_pretrained(ConfigDict(config.model))).eval()
     if precision != PLAIN:
-        teacher = fuse_conv_bn(teacher)
+        teacher = fold_batch_norm(teacher)
     alone = Case(arguments.students[0], None, data, precision, device)
     cases = [Case(path, teacher, data, precision, device) for path in arguments.students]
     runs: dict[tuple[str, str], Callable[[], None]] = {(TWIN, "step"): alone.step}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.errors import RecipeError
+from pipeline.detectors import DetectorKind, dense_head, kind_of
 from pipeline.records import Complexity
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def measure_complexity(detector: "BaseDetector", input_size: tuple[int, int]) ->
         input_size: height and width in pixels.
 
     Raises:
-        RecipeError: the detector has neither a dense head nor an RPN with a second stage.
+        RecipeError: the detector is of no known kind.
     """
     parameters = list(detector.parameters())
     images = torch.zeros(1, 3, *input_size, device=parameters[0].device, dtype=parameters[0].dtype)
@@ -42,16 +42,9 @@ def measure_complexity(detector: "BaseDetector", input_size: tuple[int, int]) ->
 
 
 def _run_network(detector: Any, images: Tensor) -> None:
-    if hasattr(detector, "bbox_head"):
-        detector.bbox_head(detector.extract_feat(images))
-    elif hasattr(detector, "rpn_head") and hasattr(detector, "roi_head"):
-        detector.rpn_head(detector.extract_feat(images))
+    dense_head(detector)(detector.extract_feat(images))
+    if kind_of(detector) is DetectorKind.TWO_STAGE:
         extractor = detector.roi_head.bbox_roi_extractor
         size = extractor.roi_layers[0].output_size
         regions = detector.rpn_head.test_cfg.max_per_img
         detector.roi_head.bbox_head(images.new_zeros((regions, extractor.out_channels, *size)))
-    else:
-        raise RecipeError(
-            f"{type(detector).__name__}: only detectors with a dense head, or with an rpn_head and a roi_head, "
-            "are measured"
-        )

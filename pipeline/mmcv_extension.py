@@ -27,7 +27,7 @@ class _StandInLoader(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         from pipeline.mmcv_ops import TorchvisionOps
 
-        return TorchvisionOps()
+        return TorchvisionOps(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         pass

@@ -16,14 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms as torchvision_nms
 
-from pipeline.mmcv_extension import NAME
-
 
 class TorchvisionOps(ModuleType):
     """Stand-in for ``mmcv._ext``: every operator that is not provided raises an error when it is called."""
 
-    def __init__(self) -> None:
-        super().__init__(NAME, "torchvision's kernels behind mmcv's operator names")
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "torchvision's kernels behind mmcv's operator names")
         self.nms = nms
         self.roi_align_forward = roi_align_forward
         self.roi_align_backward = roi_align_backward

@@ -64,6 +64,7 @@ NOT_USED_BY = {
         "deploy.graph.export_check": "compares artefacts",
         "deploy.runtime.matching": "the same",
         "deploy.graph.translations": "translates operators for ONNX",
+        "pipeline.detectors": "only which kind a detector is, to count its FLOPs; a wrong kind cannot run",
     },
     "export": {"pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet"},
     "precision": {

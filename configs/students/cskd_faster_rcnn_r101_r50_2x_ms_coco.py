@@ -3,18 +3,4 @@ _base_ = ["./twin_faster_rcnn_r50_2x_ms_coco.py"]
 teacher = "configs/teachers/faster_rcnn_r101_2x_coco.py"
 twin = "configs/students/twin_faster_rcnn_r50_2x_ms_coco.py"
 published = dict(teacher=39.8, distilled=41.0)
-distillation = dict(
-    methods=[
-        dict(
-            type="CSKD",
-            neck_weight=(1.0, 0.5),
-            roi_weight=(1.0, 0.5),
-            mask_weight=(1.0, 0.5),
-            rpn_weight=(1.0, 0.5),
-            rpn_prediction_weight=(1.0, 0.5),
-            region_weight=(1.0, 0.5),
-            hidden_weight=(1.0, 1.0),
-            prediction_weight=(1.0, 1.0),
-        ),
-    ],
-)
+distillation = dict(methods=[dict(type="CSKD")])

@@ -5,16 +5,4 @@ _base_ = ["./twin_fcos_giou_r18_1x_ms_coco.py"]
 teacher = "configs/teachers/fcos_giou_r101_2x_ms_coco.py"
 twin = "configs/students/twin_fcos_giou_r18_1x_ms_coco.py"
 published = dict(teacher=42.6)
-distillation = dict(
-    methods=[
-        dict(
-            type="CSKD",
-            neck_weight=(1.0, 0.5),
-            roi_weight=(1.0, 0.5),
-            mask_weight=(1.0, 0.5),
-            reg_branch_weight=(1.0, 0.5),
-            cls_branch_weight=(1.0, 0.5),
-            prediction_weight=(1.0, 0.5),
-        ),
-    ],
-)
+distillation = dict(methods=[dict(type="CSKD")])

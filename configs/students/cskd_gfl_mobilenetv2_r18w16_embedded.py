@@ -13,8 +13,6 @@ distillation = dict(
             neck_weight=_feature,
             roi_weight=_feature,
             mask_weight=_feature,
-            cls_branch_weight=(1.0, 0.5),
-            reg_branch_weight=(1.0, 0.5),
             prediction_weight=(0.1, 0.05),
             # The teacher has four tower convolutions of 96 channels, the student two of 64: only the last ones are
             # compared, through 1x1 convolutions.

@@ -3,16 +3,4 @@ _base_ = ["./twin_gfl_r50_2x_ms_coco.py"]
 teacher = "configs/teachers/gfl_r101_2x_ms_coco.py"
 twin = "configs/students/twin_gfl_r50_2x_ms_coco.py"
 published = dict(teacher=44.9, distilled=44.5)
-distillation = dict(
-    methods=[
-        dict(
-            type="CSKD",
-            neck_weight=(1.0, 0.5),
-            roi_weight=(1.0, 0.5),
-            mask_weight=(1.0, 0.5),
-            reg_branch_weight=(1.0, 0.5),
-            cls_branch_weight=(1.0, 0.5),
-            prediction_weight=(1.0, 0.5),
-        ),
-    ],
-)
+distillation = dict(methods=[dict(type="CSKD")])

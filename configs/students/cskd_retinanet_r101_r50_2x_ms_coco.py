@@ -3,16 +3,4 @@ _base_ = ["./twin_retinanet_r50_2x_ms_coco.py"]
 teacher = "configs/teachers/retinanet_r101_2x_coco.py"
 twin = "configs/students/twin_retinanet_r50_2x_ms_coco.py"
 published = dict(teacher=38.9, distilled=40.2)
-distillation = dict(
-    methods=[
-        dict(
-            type="CSKD",
-            neck_weight=(1.0, 2.0),
-            roi_weight=(1.0, 2.0),
-            mask_weight=(1.0, 2.0),
-            reg_branch_weight=(5.0, 2.0),
-            cls_branch_weight=(5.0, 2.0),
-            prediction_weight=(1.0, 2.0),
-        ),
-    ],
-)
+distillation = dict(methods=[dict(type="CSKD")])

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from mmdet.utils import reduce_mean
 
-from pipeline.detectors.family import Assignment, Family, Layer, Published, scattered
+from pipeline.detectors.family import Assignment, Family, Layer, scattered
 
 
 class ATSSFamily(Family):
     """``cls`` is ``[N, K, H, W]`` logits, ``reg`` ``[N, 4, H, W]`` deltas, ``ctr`` ``[N, 1, H, W]`` logits."""
 
+    name = "ATSS"
     outputs = ("cls", "reg", "ctr")
     predictors = ("atss_cls", "atss_reg", "atss_centerness", "scales")
     recorded = (*Family.recorded, "centerness_target")
-    published = Published(center_weight=1.0, feature_weight=1.0)
 
     def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
         parts = predictors or head

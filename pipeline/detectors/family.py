@@ -1,4 +1,4 @@
-"""What a distillation method needs to know of a detector family."""
+"""What a detector family contributes to distillation; it knows nothing of any method."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,6 @@ class Assignment:
         positives: what the family's own classification loss is divided by, averaged over the processes where it does
             so: the sum over the images of ``max(#positives, 1)``, or for FCOS ``max(#positives, 1)`` of the batch.
         box_normaliser: the same of the box loss; for FCOS and ATSS the bounded sum of ``box_weights``.
-        normaliser: the one that CrossKD divides by: ``box_normaliser`` for FCOS, else ``positives``.
     """
 
     labels: list[Tensor]
@@ -43,69 +42,30 @@ class Assignment:
     priors: list[Tensor]
     positives: float
     box_normaliser: float
-    normaliser: float
-
-
-@dataclass(frozen=True)
-class Published:
-    """The settings that CrossKD's released configurations use for a family.
-
-    Attributes:
-        reused_head_index: hand-over point, see :class:`pipeline.distillers.crosskd.CrossKD`.
-        cls_weight, reg_weight, center_weight: weights of CrossKD's losses, 0 for none.
-        feature_weight: weight of PKD beside it.
-    """
-
-    reused_head_index: int = 3
-    cls_weight: float = 1.0
-    reg_weight: float = 1.0
-    center_weight: float = 0.0
-    feature_weight: float = 2.0
-
-
-@dataclass(frozen=True)
-class PublishedCSKD:
-    """The settings that CSKD's released configurations use for a family.
-
-    Attributes:
-        neck: weights (of the squared error, of the cosine distance) of the comparisons of FPN outputs.
-        branch: the same of the tower convolutions' outputs, for both branches.
-        prediction: the same of the predictions.
-        adapts_branches: tower features go through 1x1 convolutions of their own before they are compared.
-        over_foreground: outputs whose comparison is divided by the foreground's area.
-    """
-
-    neck: tuple[float, float] = (1.0, 0.5)
-    branch: tuple[float, float] = (1.0, 0.5)
-    prediction: tuple[float, float] = (1.0, 0.5)
-    adapts_branches: bool = False
-    over_foreground: tuple[str, ...] = ("reg", "ctr")
 
 
 class Family(ABC):
     """Adapter of one detector family; it reaches a stock mmdet head from outside and keeps no state.
 
     Attributes:
+        name: of the family, by which methods list what was published for it.
         outputs: names of what the head's forward returns, in its order.
         predictors: names of the head's parts that come after the towers; the first one classifies.
         recorded: methods of the head that :meth:`assignment` reads the results of; dots lead to its parts.
-        reg_losses: regression distillation that fits the regression output; the first is the published one.
         sums_levels: the family's losses are one number over all levels instead of one a level.
         averages_normaliser: the family's own loss averages its normaliser over the processes.
         scores_are_qualities: the classification learns the quality of the box (IoU) instead of a probability.
-        published: settings of CrossKD's released configurations.
-        published_cskd: settings of CSKD's.
+        predicts_distributions: ``reg`` is a distribution over bins for each side instead of one number.
     """
 
+    name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]] = ("cls", "reg")
     predictors: ClassVar[tuple[str, ...]]
     recorded: ClassVar[tuple[str, ...]] = ("get_targets", "prior_generator.grid_priors")
-    reg_losses: ClassVar[tuple[str, ...]] = ("giou", "iou")
     sums_levels: ClassVar[bool] = False
     averages_normaliser: ClassVar[bool] = True
     scores_are_qualities: ClassVar[bool] = False
-    published: ClassVar[Published] = Published()
-    published_cskd: ClassVar[PublishedCSKD] = PublishedCSKD()
+    predicts_distributions: ClassVar[bool] = False
 
     def towers(self, head: Any) -> dict[str, Sequence[Any]]:
         """The stacked ConvModules of each branch."""
@@ -126,7 +86,7 @@ class Family(ABC):
         return [dict(zip(self.outputs, level, strict=True)) for level in zip(*outputs, strict=True)]
 
     def boxes(self, head: Any, priors: Tensor, regression: Tensor) -> Tensor:
-        """Decode rows of a teacher's or cross head's ``reg`` output ``[n, 4]`` at priors ``[n, 4 or 2]``.
+        """Decode rows of the ``reg`` output of a head in evaluation, ``[n, 4]``, at priors ``[n, 4 or 2]``.
 
         Returns:
             ``[n, 4]`` corners in pixels, not clipped to the image.
@@ -155,7 +115,6 @@ class Family(ABC):
             priors=results["prior_generator.grid_priors"][-1],
             positives=float(positives),
             box_normaliser=float(positives),
-            normaliser=float(positives),
         )
 
 

@@ -1,7 +1,7 @@
 """Faster R-CNN in training: proposals, sampled regions, and what both stages compute of them.
 
-Every step is one of the stock modules' own; they are only called one by one, so that their outputs can be seen and
-their losses be computed in float32.
+Every step is one of the stock modules' own; they are only called one by one, so that methods get their
+outputs and their losses are computed in float32.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from mmdet.structures.bbox import bbox2roi
 from torch import Tensor
 
 from pipeline.detectors.family import Branches
-from pipeline.detectors.flow import Features, Flow, LossDict, Seen
+from pipeline.detectors.flow import Features, Flow, ForwardPass, LossDict
 from pipeline.detectors.recorder import record_results
 from pipeline.errors import RecipeError
 
@@ -36,8 +36,8 @@ class Regions(NamedTuple):
     sampled: list[Any]
 
 
-class Judged(NamedTuple):
-    """What a second stage says of regions.
+class RegionOutputs(NamedTuple):
+    """What a second stage predicts for regions, and the activations before its predictions.
 
     Attributes:
         cls: logits ``[R, K + 1]``, background last.
@@ -52,7 +52,7 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class TwoStageAssignment:
-    """The targets that the student's own losses assigned, and the regions that they looked at.
+    """The targets that the student's own losses assigned, and the regions that they were of.
 
     The lists have an entry a level, flattened in the order (image, y, x, anchor).
 
@@ -75,9 +75,9 @@ class TwoStageFlow(Flow):
     """Backbone, neck, RPN and the classification of its proposals."""
 
     def losses(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> LossDict:
-        return self.observed(student, inputs, samples).losses
+        return self.forward_student(student, inputs, samples).losses
 
-    def observed(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> Seen:
+    def forward_student(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> ForwardPass:
         rpn, roi = student.rpn_head, student.roi_head
         features = student.extract_feat(inputs)
         predictions = _by_level(rpn(features))
@@ -87,12 +87,12 @@ class TwoStageFlow(Flow):
         pooled = pool(roi, features, regions.rois)
         scores, deltas = roi.bbox_head(pooled)
         with torch.autocast(inputs.device.type, enabled=False):
-            judged = roi.bbox_head.loss_and_target(
+            region_losses = roi.bbox_head.loss_and_target(
                 scores.float(), deltas.float(), regions.rois, regions.sampled, roi.train_cfg
             )
         _, label_weights, _, box_weights, normaliser = targets[-1]
         # What else the second stage reports is its accuracy, which is no loss.
-        losses |= {name: loss for name, loss in judged["loss_bbox"].items() if name.startswith("loss")}
+        losses |= {name: loss for name, loss in region_losses["loss_bbox"].items() if name.startswith("loss")}
         assignment = TwoStageAssignment(
             label_weights=[level.reshape(-1) for level in label_weights],
             box_weights=[level.reshape(-1, 4) for level in box_weights],
@@ -100,11 +100,11 @@ class TwoStageFlow(Flow):
             regions=regions,
             pooled=pooled,
         )
-        return Seen(features, predictions, losses, assignment)
+        return ForwardPass(features, predictions, losses, assignment)
 
-    def look(self, teacher: BaseDetector, inputs: Tensor, predict: bool) -> Seen:
+    def forward_teacher(self, teacher: BaseDetector, inputs: Tensor, predict: bool) -> ForwardPass:
         features = teacher.extract_feat(inputs)
-        return Seen(features, _by_level(teacher.rpn_head(features)) if predict else [], {}, None)
+        return ForwardPass(features, _by_level(teacher.rpn_head(features)) if predict else [], {}, None)
 
 
 def check_parts(detector: BaseDetector) -> None:
@@ -116,9 +116,9 @@ def check_parts(detector: BaseDetector) -> None:
     rpn, roi = detector.rpn_head, detector.roi_head
     # By exact class names: a subclass may compute its losses in another way.
     findings = [
-        f"{key} is a {type(part).__name__}, not a {known}"
-        for key, part, known in (("rpn_head", rpn, "RPNHead"), ("roi_head", roi, "StandardRoIHead"))
-        if type(part).__name__ != known
+        f"{key} is a {type(part).__name__}, not a {expected}"
+        for key, part, expected in (("rpn_head", rpn, "RPNHead"), ("roi_head", roi, "StandardRoIHead"))
+        if type(part).__name__ != expected
     ]
     head = getattr(roi, "bbox_head", None)
     if not isinstance(head, BBoxHead):
@@ -144,11 +144,11 @@ def sample_regions(roi: Any, proposals: list[Any], samples: list[Any], features:
     """Assign proposals to the annotated boxes and sample them, by the second stage's own assigner and sampler."""
     annotated, ignored, _ = unpack_gt_instances(samples)
     sampled = []
-    for image, (found, mine, skipped) in enumerate(zip(proposals, annotated, ignored, strict=True)):
-        found.priors = found.pop("bboxes")
-        assigned = roi.bbox_assigner.assign(found, mine, skipped)
+    for image, (proposed, objects, skipped) in enumerate(zip(proposals, annotated, ignored, strict=True)):
+        proposed.priors = proposed.pop("bboxes")
+        assigned = roi.bbox_assigner.assign(proposed, objects, skipped)
         levels = [level[image][None] for level in features]
-        sampled.append(roi.bbox_sampler.sample(assigned, found, mine, feats=levels))
+        sampled.append(roi.bbox_sampler.sample(assigned, proposed, objects, feats=levels))
     return Regions(bbox2roi([result.priors for result in sampled]), sampled)
 
 
@@ -158,12 +158,12 @@ def pool(roi: Any, features: Features, rois: Tensor) -> Tensor:
     return extractor([level.float() for level in features[: extractor.num_inputs]], rois)
 
 
-def judge(head: Any, pooled: Tensor) -> Judged:
+def classify_regions(head: Any, pooled: Tensor) -> RegionOutputs:
     """Run a second stage's head, of shared linear layers alone, on features ``[R, C, h, w]``."""
     hidden = [(head.avg_pool(pooled) if head.with_avg_pool else pooled).flatten(1)]
     for layer in head.shared_fcs:
         hidden.append(head.relu(layer(hidden[-1])))
-    return Judged(head.fc_cls(hidden[-1]), head.fc_reg(hidden[-1]), hidden[1:])
+    return RegionOutputs(head.fc_cls(hidden[-1]), head.fc_reg(hidden[-1]), hidden[1:])
 
 
 def _by_level(outputs: Sequence[Sequence[Tensor]]) -> list[Branches]:
@@ -172,8 +172,8 @@ def _by_level(outputs: Sequence[Sequence[Tensor]]) -> list[Branches]:
 
 def _proposal_losses(rpn: Any, predictions: list[Branches], samples: list[Any]) -> LossDict:
     annotated, ignored, metas = unpack_gt_instances(samples)
-    objects = [mine.clone() for mine in annotated]
-    for mine in objects:
-        mine.labels = torch.zeros_like(mine.labels)
+    objects = [instances.clone() for instances in annotated]
+    for instances in objects:
+        instances.labels = torch.zeros_like(instances.labels)
     maps = [[level[name].float() for level in predictions] for name in OUTPUTS]
     return rpn.loss_by_feat(*maps, objects, metas, ignored)

@@ -7,15 +7,7 @@ import torch
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from pipeline.detectors.family import (
-    Assignment,
-    Branches,
-    Family,
-    Layer,
-    Published,
-    PublishedCSKD,
-    scattered,
-)
+from pipeline.detectors.family import Assignment, Branches, Family, Layer, scattered
 
 _SMALLEST_CENTERNESS = 1e-6  # the bound in the head's own loss
 
@@ -26,13 +18,11 @@ class FCOSFamily(Family):
     The distances are pixels, but a head with ``norm_on_bbox`` that is in training mode predicts them in strides.
     """
 
+    name = "FCOS"
     outputs = ("cls", "reg", "ctr")
     predictors = ("conv_cls", "conv_reg", "conv_centerness", "scales")
     recorded = (*Family.recorded, "centerness_target")
-    reg_losses = ("iou", "giou")
     sums_levels = True
-    published = Published(reused_head_index=2, cls_weight=0.4, reg_weight=0.75)
-    published_cskd = PublishedCSKD(adapts_branches=True)
 
     def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
         parts = predictors or head
@@ -66,5 +56,4 @@ class FCOSFamily(Family):
             priors=results["prior_generator.grid_priors"][-1],
             positives=max(positives.item(), 1.0),
             box_normaliser=total,
-            normaliser=total,
         )

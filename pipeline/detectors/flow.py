@@ -1,4 +1,4 @@
-"""How a batch goes through a detector in training, and what a distillation method may see of it."""
+"""How a batch goes through a detector in training, and what of it a distillation method is given."""
 
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
@@ -51,10 +51,15 @@ class Batch:
         )
 
 
-class Seen(NamedTuple):
-    """What a detector computed: its losses (a student's only), its features, raw predictions and assigned targets.
+class ForwardPass(NamedTuple):
+    """What a detector computed for a batch.
 
-    The targets have the form of the kind of detector: :class:`Assignment` for a dense head. A teacher has none.
+    Attributes:
+        features: FPN outputs.
+        predictions: raw predictions of the dense head, one dict a level.
+        losses: its own; a teacher has none.
+        assignment: the targets that its losses assigned, in the form of its kind of detector
+            (:class:`pipeline.detectors.Assignment` for a single-stage one); a teacher has none.
     """
 
     features: Features
@@ -66,7 +71,8 @@ class Seen(NamedTuple):
 class Flow(ABC):
     """The way of a batch through one kind of detector; the detector is stock and is not changed.
 
-    Convolutions run in the precision that is switched on around the call, losses in float32.
+    Layers run in the precision that is switched on around the call, prediction layers too; raw predictions become
+    float32 before the losses, which are computed in it.
     """
 
     @abstractmethod
@@ -74,11 +80,11 @@ class Flow(ABC):
         """The student's own losses."""
 
     @abstractmethod
-    def observed(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> Seen:
-        """The student's own losses and all that a method wants to see of their computation."""
+    def forward_student(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> ForwardPass:
+        """The student's own losses, and all that methods need of their computation."""
 
     @abstractmethod
-    def look(self, teacher: BaseDetector, inputs: Tensor, predict: bool) -> Seen:
+    def forward_teacher(self, teacher: BaseDetector, inputs: Tensor, predict: bool) -> ForwardPass:
         """The teacher's features and, with ``predict``, its raw predictions."""
 
 
@@ -89,23 +95,23 @@ class SingleStageFlow(Flow):
         features = student.extract_feat(inputs)
         return _head_losses(student.bbox_head, student.bbox_head(features), samples)
 
-    def observed(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> Seen:
+    def forward_student(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> ForwardPass:
         head, family = student.bbox_head, family_of(student)
         with ExitStack() as stack:
             results = {name: stack.enter_context(record_results(head, name)) for name in family.recorded}
             features = student.extract_feat(inputs)
             outputs = head(features)
             losses = _head_losses(head, outputs, samples)
-        return Seen(features, family.predictions(outputs), losses, family.assignment(head, results))
+        return ForwardPass(features, family.predictions(outputs), losses, family.assignment(head, results))
 
-    def look(self, teacher: BaseDetector, inputs: Tensor, predict: bool) -> Seen:
+    def forward_teacher(self, teacher: BaseDetector, inputs: Tensor, predict: bool) -> ForwardPass:
         features = teacher.extract_feat(inputs)
         predictions = family_of(teacher).predictions(teacher.bbox_head(features)) if predict else []
-        return Seen(features, predictions, {}, None)
+        return ForwardPass(features, predictions, {}, None)
 
 
 def _head_losses(head: Any, outputs: tuple[list[Tensor], ...], samples: list[Any]) -> LossDict:
     instances, ignored, metas = unpack_gt_instances(samples)
-    exact = [[level.float() for level in maps] for maps in outputs]
-    with torch.autocast(exact[0][0].device.type, enabled=False):
-        return head.loss_by_feat(*exact, instances, metas, ignored)
+    in_float32 = [[level.float() for level in maps] for maps in outputs]
+    with torch.autocast(in_float32[0][0].device.type, enabled=False):
+        return head.loss_by_feat(*in_float32, instances, metas, ignored)

@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from pipeline.detectors.family import Family, Layer, Published, PublishedCSKD
+from pipeline.detectors.family import Family, Layer
 
 
 class GFLFamily(Family):
     """``cls`` is ``[N, K, H, W]`` quality logits, ``reg`` is ``[N, 4 (reg_max + 1), H, W]`` distribution logits."""
 
+    name = "GFL"
     predictors = ("gfl_cls", "gfl_reg", "scales")
-    reg_losses = ("kl",)
     scores_are_qualities = True
-    published = Published(reg_weight=4.0, feature_weight=6.0)
-    published_cskd = PublishedCSKD(over_foreground=("cls", "reg"))
+    predicts_distributions = True
 
     def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
         parts = predictors or head

@@ -13,7 +13,7 @@ def record_outputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, list[
     """Collect the outputs of modules in call order; a head that runs level by level gives one entry a level.
 
     A ConvModule's output is the tensor after its activation, which is the hand-over point that the published
-    CrossKD results were made with (its code remembers the tensor before an in-place ReLU; crosskd.md, fact 1).
+    CrossKD results were made with (its code remembers the tensor before an in-place ReLU).
     """
     outputs: dict[str, list[Tensor]] = {name: [] for name in modules}
 

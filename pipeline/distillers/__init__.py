@@ -6,51 +6,49 @@ from typing import Any
 import torch
 from mmdet.models.detectors.base import BaseDetector
 
-from pipeline.detectors import is_two_stage
+from pipeline.detectors import DetectorKind, family_name, kind_of
 from pipeline.distillers.crosskd import CrossKD
-from pipeline.distillers.cskd import CSKD
-from pipeline.distillers.cskd_two_stage import TwoStageCSKD
+from pipeline.distillers.cskd.single_stage import CSKD
+from pipeline.distillers.cskd.two_stage import TwoStageCSKD
 from pipeline.distillers.distiller import Distiller
 from pipeline.distillers.method import Method
+from pipeline.distillers.method_settings import read_settings
 from pipeline.distillers.pkd import PKD
 from pipeline.distillers.schedule import WeightSchedule
 from pipeline.errors import RecipeError
 
-__all__ = ["METHODS", "TWO_STAGE_METHODS", "Distiller", "Method", "WeightSchedule", "build_methods", "build_schedule"]
+__all__ = ["METHODS", "Distiller", "Method", "WeightSchedule", "build_methods", "build_schedule"]
 
-METHODS: dict[str, type[Method]] = {"CSKD": CSKD, "CrossKD": CrossKD, "PKD": PKD}
-TWO_STAGE_METHODS: dict[str, type[Method]] = {"CSKD": TwoStageCSKD, "PKD": PKD}
-"""The forms of the methods for a student with a second stage."""
+METHODS: dict[str, dict[DetectorKind, type[Method]]] = {
+    "CSKD": {DetectorKind.SINGLE_STAGE: CSKD, DetectorKind.TWO_STAGE: TwoStageCSKD},
+    "CrossKD": {DetectorKind.SINGLE_STAGE: CrossKD},
+    "PKD": {DetectorKind.SINGLE_STAGE: PKD, DetectorKind.TWO_STAGE: PKD},
+}
+"""The form of each method for each kind of student. To register another method: add an entry."""
 
 
 def build_methods(configs: list[dict[str, Any]], student: BaseDetector, teacher: BaseDetector) -> list[Method]:
     """Build the methods of a recipe's ``distillation.methods``.
 
-    The random generators are left as they were, so that a student and its twin see the same data.
+    An argument that a recipe does not give is the published one of the student's family, or the method's own default
+    where nothing was published for it. The random generators are left as they were, so that a student and its twin see
+    the same data.
 
     Raises:
-        RecipeError: an unknown method or argument, a method given twice or not written for the student's kind of
-            detector, or a pair that does not fit.
+        RecipeError: an unknown method, an unknown argument or a wrong value, a method given twice or not written for
+            the student's kind of detector, or a pair that does not fit.
     """
-    forms = TWO_STAGE_METHODS if is_two_stage(student) else METHODS
     methods: list[Method] = []
     for config in configs:
         arguments = dict(config)
         name = arguments.pop("type", None)
-        if name not in METHODS:
-            raise RecipeError(f"distillation.methods: unknown type {name!r}; known: {sorted(METHODS)}")
-        if name not in forms:
-            raise RecipeError(
-                f"distillation.methods: {name} is written for a dense head, which a {type(student).__name__} has not; "
-                f"choose of {sorted(forms)}"
-            )
-        if any(type(method) is forms[name] for method in methods):
+        form = _form(name, student)
+        if any(type(method) is form for method in methods):
             raise RecipeError(f"distillation.methods: {name} is given twice; join the two into one")
+        published = form.published.get(family_name(student), {})
+        settings = read_settings(str(name), form.settings_class, published, arguments)
         with torch.random.fork_rng():
-            try:
-                methods.append(forms[name](student, teacher, **arguments))
-            except TypeError as error:
-                raise RecipeError(f"distillation.methods: {name} does not take these arguments: {error}") from error
+            methods.append(form(student, teacher, settings))
     return methods
 
 
@@ -60,3 +58,16 @@ def build_schedule(config: Mapping[str, Any]) -> WeightSchedule:
         return WeightSchedule(**config)
     except TypeError as error:
         raise RecipeError(f"distillation.schedule does not take these keys: {error}") from error
+
+
+def _form(name: Any, student: BaseDetector) -> type[Method]:
+    if name not in METHODS:
+        raise RecipeError(f"distillation.methods: unknown type {name!r}; known: {sorted(METHODS)}")
+    kind = kind_of(student)
+    if kind not in METHODS[name]:
+        fitting = sorted(other for other, forms in METHODS.items() if kind in forms)
+        raise RecipeError(
+            f"distillation.methods: {name} is not written for {kind} detectors, and the student is a "
+            f"{type(student).__name__}; choose of {fitting}"
+        )
+    return METHODS[name][kind]

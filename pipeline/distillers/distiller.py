@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from pipeline.detectors import Batch, Seen, flow_of
+from pipeline.detectors import Batch, ForwardPass, flow_of
 from pipeline.detectors.flow import LossDict
 from pipeline.detectors.recorder import record_outputs
 from pipeline.distillers.method import Method, View
@@ -79,10 +79,10 @@ class Distiller(BaseModel):
         """
         total, terms = super().parse_losses(losses)
         finite = torch.isfinite(total).int()
-        mine_is_finite = bool(finite)
+        is_finite_here = bool(finite)
         all_reduce(finite, op="min")
         if not finite:
-            finding = "" if mine_is_finite else self._not_finite(terms)
+            finding = "" if is_finite_here else self._not_finite(terms)
             raise TrainingError("\n".join(text for text in all_gather_object(finding) if text))
         if get_world_size() > 1:
             # DDP waits for a gradient of every parameter, and a method whose weight is 0 gives its adapters none.
@@ -122,13 +122,13 @@ class Distiller(BaseModel):
         if not factor:
             return flow.losses(self.student, inputs, samples)
         # First, so that what it needs for a moment does not come on top of the student's graph.
-        known = self._look(inputs)
+        views_t = self._forward_teacher(inputs)
         with record_outputs(_tagged([method.student_taps() for method in self._each_method()])) as recorded:
-            mine = flow.observed(self.student, inputs, samples)
-        views = self._views(mine, recorded)
-        losses, batch = mine.losses, Batch.of(inputs, samples)
-        for method, view, reference in zip(self._each_method(), views, known, strict=True):
-            found = method.losses(view, reference, mine.assignment, batch)
+            forward = flow.forward_student(self.student, inputs, samples)
+        views_s = self._views(forward, recorded)
+        losses, batch = forward.losses, Batch.of(inputs, samples)
+        for method, view_s, view_t in zip(self._each_method(), views_s, views_t, strict=True):
+            found = method.losses(view_s, view_t, forward.assignment, batch)
             if taken := sorted(found.keys() & losses.keys()):
                 raise TrainingError(f"{type(method).__name__} returns {taken}, which another part already returned")
             losses |= _scaled(found, factor)
@@ -144,15 +144,16 @@ class Distiller(BaseModel):
         return cast(list[Method], list(self.methods))
 
     @torch.no_grad()
-    def _look(self, inputs: Tensor) -> list[View]:
+    def _forward_teacher(self, inputs: Tensor) -> list[View]:
         methods = self._each_method()
         with record_outputs(_tagged([method.teacher_taps() for method in methods])) as recorded:
             predict = any(method.reads_predictions for method in methods)
-            known = flow_of(self._teacher).look(self._teacher, inputs, predict)
-        return self._views(known, recorded)
+            forward = flow_of(self._teacher).forward_teacher(self._teacher, inputs, predict)
+        return self._views(forward, recorded)
 
-    def _views(self, seen: Seen, recorded: dict[str, list[Tensor]]) -> list[View]:
-        return [View(seen.features, seen.predictions, _untagged(recorded, place)) for place in range(len(self.methods))]
+    def _views(self, forward: ForwardPass, recorded: dict[str, list[Tensor]]) -> list[View]:
+        places = range(len(self.methods))
+        return [View(forward.features, forward.predictions, _untagged(recorded, place)) for place in places]
 
 
 def _scaled(losses: LossDict, factor: float) -> LossDict:

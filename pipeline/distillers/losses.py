@@ -1,4 +1,4 @@
-"""Distillation losses as pure functions of tensors (float32 in, scalar out)."""
+"""Distillation losses and their parts as pure functions of float32 tensors; a loss is a scalar."""
 
 import torch
 from torch import Tensor

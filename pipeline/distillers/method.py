@@ -1,19 +1,22 @@
 """The interface between a distillation method and the distiller that runs it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from mmdet.models.detectors.base import BaseDetector
 from torch import Tensor, nn
 
-from pipeline.detectors import Batch
+from pipeline.detectors import Batch, dense_head
 from pipeline.detectors.family import Branches
 from pipeline.detectors.flow import Features, LossDict
+from pipeline.distillers.method_settings import MethodSettings
 
 
 @dataclass(frozen=True)
 class View:
-    """What one detector computed for the batch.
+    """What a method is given of one detector's forward pass.
 
     Attributes:
         features: FPN outputs, one ``[N, C, H, W]`` a level.
@@ -28,16 +31,43 @@ class View:
 
 
 class Method(nn.Module, ABC):
-    """A distillation method: it names the modules it wants to see and turns two views into losses.
+    """A distillation method: it names the modules whose outputs it needs and turns two views into losses.
 
     Its own parameters (adapters) are trained with the student and dropped afterwards.
 
+    Args:
+        student, teacher: stock mmdet detectors; they are referred to, not owned.
+        settings: of ``settings_class``.
+
     Attributes:
+        settings_class: what the arguments in a recipe are checked against; its defaults are for any family.
+        published: what differs from these defaults in the released configurations, by the name of the family.
         reads_predictions: whether the method looks at the teacher's predictions or at parts of its head; where no
             method does, the head is not run.
     """
 
+    settings_class: ClassVar[type[MethodSettings]]
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     reads_predictions: bool = True
+
+    # mmdet's detectors are untyped.
+    _student: Any
+    _teacher: Any
+
+    def __init__(self, student: BaseDetector, teacher: BaseDetector, settings: Any) -> None:
+        super().__init__()
+        self.settings = settings
+        # Around nn.Module, which would register them.
+        object.__setattr__(self, "_student", student)
+        object.__setattr__(self, "_teacher", teacher)
+
+    @property
+    def _student_head(self) -> Any:
+        return dense_head(self._student)
+
+    @property
+    def _teacher_head(self) -> Any:
+        return dense_head(self._teacher)
 
     @abstractmethod
     def student_taps(self) -> dict[str, nn.Module]:
@@ -54,6 +84,6 @@ class Method(nn.Module, ABC):
         Args:
             student, teacher: what the two computed for the batch.
             assignment: the targets that the student's own losses assigned, in the form of its kind of detector
-                (:class:`pipeline.detectors.Assignment` for a dense head).
+                (:class:`pipeline.detectors.Assignment` for a single-stage one).
             batch: the images and their annotations.
         """

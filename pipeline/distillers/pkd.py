@@ -6,42 +6,55 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from torch import nn
 
-from pipeline.detectors import Batch, dense_head, family_of, is_two_stage
+from pipeline.detectors import Batch, dense_head
 from pipeline.detectors.flow import LossDict
 from pipeline.distillers.losses import standardised_distance
 from pipeline.distillers.method import Method, View
+from pipeline.distillers.method_settings import MethodSettings, Switch, Weight
 from pipeline.distillers.preflight import check_features
-from pipeline.errors import RecipeError
+
+
+class PKDSettings(MethodSettings):
+    """Arguments of PKD in a recipe.
+
+    Attributes:
+        weight: of each level's loss.
+        adapter: a 1x1 convolution from the student's FPN width to the teacher's, shared by the levels; needed where
+            the widths differ.
+    """
+
+    weight: Weight = 2.0
+    adapter: Switch = False
+
+
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "GFL": {"weight": 6.0},
+    "RetinaNet": {"weight": 2.0},
+    "FCOS": {"weight": 2.0},
+    "ATSS": {"weight": 1.0},
+}
+"""Beside CrossKD, in that method's released configurations."""
 
 
 class PKD(Method):
-    """Pearson-correlation distillation of every FPN output, alone or beside CrossKD.
+    """Pearson-correlation distillation of every FPN output, alone or beside another method.
 
     The heads take no part, so teacher and student may be of different families.
-
-    Args:
-        student, teacher: stock mmdet detectors with the same levels.
-        weight: weight of each level's loss; not given it is the one published for the student's family beside
-            CrossKD (GFL 6, RetinaNet 2, FCOS 2, ATSS 1); a two-stage student needs one.
-        adapter: a 1x1 convolution from the student's FPN width to the teacher's, shared by the levels, trained with
-            the student and dropped afterwards; needed where the widths differ.
 
     Raises:
         RecipeError: the pair does not fit (every mismatch is listed).
     """
 
+    settings_class = PKDSettings
+    published = PUBLISHED
+    settings: PKDSettings
     reads_predictions = False
 
-    def __init__(
-        self, student: BaseDetector, teacher: BaseDetector, weight: float | None = None, adapter: bool = False
-    ) -> None:
-        super().__init__()
-        check_features(student, teacher, adapter, "PKD")
-        if weight is None and is_two_stage(student):
-            raise RecipeError(f"PKD: nothing is published for a {type(student).__name__}; give the method a weight")
-        self.weight = family_of(student).published.feature_weight if weight is None else weight
-        mine, known = (int(dense_head(detector).in_channels) for detector in (student, teacher))
-        self.adapter: nn.Module = nn.Conv2d(mine, known, 1) if adapter else nn.Identity()
+    def __init__(self, student: BaseDetector, teacher: BaseDetector, settings: PKDSettings) -> None:
+        super().__init__(student, teacher, settings)
+        check_features(student, teacher, settings.adapter, "PKD")
+        width_s, width_t = (int(dense_head(detector).in_channels) for detector in (student, teacher))
+        self.adapter: nn.Module = nn.Conv2d(width_s, width_t, 1) if settings.adapter else nn.Identity()
 
     def student_taps(self) -> dict[str, nn.Module]:
         return {}
@@ -54,7 +67,7 @@ class PKD(Method):
         with torch.autocast(adapted[0].device.type, enabled=False):
             return {
                 "loss_feat_kd": [
-                    self.weight * standardised_distance(mine.float(), known.float())
-                    for mine, known in zip(adapted, teacher.features, strict=True)
+                    self.settings.weight * standardised_distance(feature_s.float(), feature_t.float())
+                    for feature_s, feature_t in zip(adapted, teacher.features, strict=True)
                 ]
             }

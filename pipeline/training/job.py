@@ -9,7 +9,6 @@ from io import StringIO
 from pathlib import Path
 
 import torch
-from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
 from mmdet.models.detectors.base import BaseDetector
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
@@ -17,6 +16,7 @@ from mmengine.runner import set_random_seed
 
 from pipeline.checkpoints import classes_entry, load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
+from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS
 from pipeline.recipes import Recipe, build_detector, pretrained_parts
@@ -139,7 +139,7 @@ def build_distiller(job: TrainingJob) -> Distiller:
             )
     distillation = job.recipe.config.get("distillation", {})
     if distillation and job.teacher is not None:
-        teacher = fuse_conv_bn(job.teacher[0])
+        teacher = fold_batch_norm(job.teacher[0])
         methods = build_methods(distillation.methods, student, teacher)
         distiller = Distiller(student, teacher, methods, build_schedule(distillation.get("schedule", {})))
     else:

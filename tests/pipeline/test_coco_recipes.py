@@ -91,16 +91,16 @@ def content(path: str | Path) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_its_twin_with_a_method(name: str) -> None:
     recipe = read_recipe(STUDENTS / f"{name}.py")
-    mine, twin = (content(path) for path in (STUDENTS / f"{name}.py", recipe.twin))
-    methods = "+".join(method["type"] for method in mine.pop("distillation")["methods"])
+    distilled, twin = (content(path) for path in (STUDENTS / f"{name}.py", recipe.twin))
+    methods = "+".join(method["type"] for method in distilled.pop("distillation")["methods"])
     assert methods == {"crosskd": "CrossKD", "cskd": "CSKD"}[name.split("_")[0]] + ("+PKD" if "_pkd_" in name else "")
-    published, alone = mine.pop("published"), twin.pop("published", {})
+    published, alone = distilled.pop("published"), twin.pop("published", {})
     assert alone.items() <= published.items()
-    assert mine == twin
+    assert distilled == twin
     teacher = content(recipe.teacher)
     assert published["teacher"] == teacher["published"]["teacher"]
     for key in ("mean", "std", "bgr_to_rgb"):
-        assert mine["model"]["data_preprocessor"][key] == teacher["model"]["data_preprocessor"][key]
+        assert distilled["model"]["data_preprocessor"][key] == teacher["model"]["data_preprocessor"][key]
 
 
 # (epochs, learning rate, largest gradient, frozen stages, smallest short side, AP published with the method)

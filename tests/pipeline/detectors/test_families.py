@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
@@ -26,9 +27,9 @@ HEADS: list[dict[str, Any]] = [
 ]
 
 
-class Detector(torch.nn.Module):
+class Detector(SingleStageDetector):
     def __init__(self, head: dict[str, Any]) -> None:
-        super().__init__()
+        torch.nn.Module.__init__(self)
         register_all_modules(init_default_scope=True)
         shape = {"num_classes": 3, "in_channels": 8, "feat_channels": 8, "stacked_convs": 2}
         self.bbox_head = MODELS.build(ConfigDict(head | shape))

@@ -147,18 +147,18 @@ def test_box_distillation_looks_at_decoded_boxes(make_detector: Any, batch: dict
     head = teacher.bbox_head
     wanted, positives = torch.zeros(()), 0.0
     with torch.no_grad():
-        features, mine = teacher.extract_feat(batch["inputs"]), student.extract_feat(batch["inputs"])
-        for level, (known, own) in enumerate(zip(features, mine, strict=True)):
-            logits, deltas, _ = head.forward_single(known, head.scales[level])
+        features, student_features = teacher.extract_feat(batch["inputs"]), student.extract_feat(batch["inputs"])
+        for level, (out_t, out_s) in enumerate(zip(features, student_features, strict=True)):
+            logits, deltas, _ = head.forward_single(out_t, head.scales[level])
             for conv in head.reg_convs:
-                known = conv(known)
+                out_t = conv(out_t)
             for conv in student.bbox_head.reg_convs:
-                own = conv(own)
-            s, t = (maps.permute(1, 0, 2, 3).flatten(1) for maps in (own, known))
+                out_s = conv(out_s)
+            s, t = (maps.permute(1, 0, 2, 3).flatten(1) for maps in (out_s, out_t))
             aligned = (s - s.mean(1, keepdim=True)) / (s.std(1, keepdim=True) + 1e-6) * t.std(1, keepdim=True)
-            aligned = (aligned + t.mean(1, keepdim=True)).relu().unflatten(1, (len(own), *own.shape[2:]))
+            aligned = (aligned + t.mean(1, keepdim=True)).relu().unflatten(1, (len(out_s), *out_s.shape[2:]))
             cross = head.scales[level](head.atss_reg(aligned.permute(1, 0, 2, 3)))
-            priors = head.prior_generator.single_level_grid_priors(own.shape[2:], level, device="cpu").repeat(2, 1)
+            priors = head.prior_generator.single_level_grid_priors(out_s.shape[2:], level, device="cpu").repeat(2, 1)
             boxes = [head.bbox_coder.decode(priors, d.permute(0, 2, 3, 1).reshape(-1, 4)) for d in (cross, deltas)]
             weights = logits.amax(1).sigmoid().flatten()
             distances = GIoULoss(reduction="none")(*boxes)
@@ -198,7 +198,7 @@ def test_fcos_is_divided_by_the_sum_of_centerness(make_detector: Any, batch: dic
         "centerness_target": [centerness],
         "prior_generator.grid_priors": [points],
     }
-    assert family.assignment(head, results).normaliser == pytest.approx(centerness.sum().item())
+    assert family.assignment(head, results).box_normaliser == pytest.approx(centerness.sum().item())
     small = [make_distiller(make_detector, "FCOS", legacy_normaliser=legacy) for legacy in (True, False)]
     small[1].student.load_state_dict(small[0].student.state_dict())
     small[1]._teacher.load_state_dict(small[0]._teacher.state_dict())

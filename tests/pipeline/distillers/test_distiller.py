@@ -82,7 +82,7 @@ def test_a_deep_copy_shares_the_teacher(make_gfl: Any, batch: dict[str, Any]) ->
     copy = deepcopy(distiller)
     assert copy._teacher is distiller._teacher
     assert copy.student is not distiller.student
-    assert copy.methods[0]._student is copy.student
+    assert copy.methods[0]._student_head is copy.student.bbox_head
     assert copy.methods[0]._teacher_head is distiller._teacher.bbox_head
     torch.testing.assert_close(distillation_losses(copy, batch), distillation_losses(distiller, batch))
 
@@ -94,8 +94,8 @@ def test_the_student_predicts_as_the_wrapped_one(make_gfl: Any, batch: dict[str,
     with torch.no_grad():
         wanted = alone.eval()(**batch, mode="tensor")
         got = distiller(**batch, mode="tensor")
-    for mine, other in zip(got, wanted, strict=True):
-        for level, expected in zip(mine, other, strict=True):
+    for output, expected_output in zip(got, wanted, strict=True):
+        for level, expected in zip(output, expected_output, strict=True):
             torch.testing.assert_close(level, expected)
 
 
@@ -140,11 +140,20 @@ def test_a_loss_that_is_not_finite_names_every_term_and_image(make_gfl: Any) -> 
         ({"reused_head_index": 3}, "reused_head_index is 3, but the student's towers have 2"),
         ({"reused_head_index": -1}, "choose 0 to 2"),
         ({"type": "crosskd"}, "unknown type 'crosskd'; known: .*CrossKD"),
-        ({"weight": 1}, "does not take these arguments"),
+        ({"weight": 1}, r"CrossKD: weight = 1 is no argument of it; choose of \['adapter', 'beta', .*or leave it out"),
         ({"reg_loss": "giou"}, r"reg_loss is 'giou'; GFLHead takes \['kl'\]"),
-        ({"bin_reduction": "max"}, "bin_reduction is 'max'; choose one of"),
+        ({"bin_reduction": "max"}, r"CrossKD: bin_reduction is 'max'; give one of \['sum', 'mean'\]"),
         ({"center_weight": 1.0}, "center_weight is 1.0, but GFLHead predicts no centerness"),
         ({"cls_weight": 0, "reg_weight": 0}, "all weights are 0"),
+        ({"cls_weight": "1"}, "^distillation.methods: CrossKD: cls_weight is '1'; give a number that is not negative$"),
+        ({"reg_weight": -1.0}, "reg_weight is -1.0; give a number that is not negative"),
+        ({"temperature": 0}, "temperature is 0; give a number above 0"),
+        ({"reg_loss": "l1"}, "reg_loss is 'l1'; give 'kl', 'giou' or 'iou'"),
+        ({"adapter": 1}, "adapter is 1; give True or False"),
+        (
+            {"weight": 1, "beta": None, "adapter": "yes"},
+            "adapter is 'yes'; give True or False\n.*CrossKD: weight = 1 is no argument",
+        ),
     ],
 )
 def test_a_wrong_method_names_the_key(make_gfl: Any, method: dict[str, Any], message: str) -> None:

@@ -50,12 +50,12 @@ def test_a_dead_channel_stays_finite() -> None:
 @given(seed=st.integers(0, 2**16), beta=st.sampled_from([1.0, 2.0, 1.5]), scale=st.floats(0.1, 20))
 def test_quality_focal_against_numpy(seed: int, beta: float, scale: float) -> None:
     rng = np.random.default_rng(seed)
-    logits, known = rng.normal(0, scale, (7, 4)), rng.normal(0, scale, (7, 4))
+    logits, teacher = rng.normal(0, scale, (7, 4)), rng.normal(0, scale, (7, 4))
     weights = rng.integers(0, 2, 7).astype(float)
-    probability, target = 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(-known))
+    probability, target = 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(-teacher))
     entropy = np.logaddexp(0, logits) - logits * target
     wanted = (entropy * np.abs(probability - target) ** beta * weights[:, None]).sum() / 3
-    got = quality_focal_distillation(*(torch.from_numpy(a) for a in (logits, known, weights)), 3, beta)
+    got = quality_focal_distillation(*(torch.from_numpy(a) for a in (logits, teacher, weights)), 3, beta)
     assert got.item() == pytest.approx(wanted, rel=1e-6, abs=1e-9)
 
 
@@ -63,13 +63,13 @@ def test_quality_focal_against_numpy(seed: int, beta: float, scale: float) -> No
 @given(seed=st.integers(0, 2**16), temperature=st.floats(0.5, 10))
 def test_divergence_against_numpy(seed: int, temperature: float) -> None:
     rng = np.random.default_rng(seed)
-    logits, known = rng.normal(0, 3, (5, 17)), rng.normal(0, 3, (5, 17))
+    logits, teacher = rng.normal(0, 3, (5, 17)), rng.normal(0, 3, (5, 17))
 
     def softmax(values: np.ndarray) -> np.ndarray:
         exponent = np.exp(values / temperature - (values / temperature).max(axis=1, keepdims=True))
         return exponent / exponent.sum(axis=1, keepdims=True)
 
-    p, q = softmax(known), softmax(logits)
+    p, q = softmax(teacher), softmax(logits)
     wanted = (p * np.log(p / q)).sum(axis=1) * temperature**2
-    got = distribution_divergence(torch.from_numpy(logits), torch.from_numpy(known), temperature)
+    got = distribution_divergence(torch.from_numpy(logits), torch.from_numpy(teacher), temperature)
     np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-6, atol=1e-9)

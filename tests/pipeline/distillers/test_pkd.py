@@ -57,7 +57,7 @@ def test_other_heads_and_widths_are_fine_with_an_adapter(make_detector: Any, bat
 @pytest.mark.parametrize(("family", "weight"), [("GFL", 6), ("RetinaNet", 2), ("FCOS", 2), ("ATSS", 1)])
 def test_the_default_weight_is_the_published_one(make_detector: Any, family: str, weight: float) -> None:
     student = make_detector(family)
-    assert build_methods([PKD], student, student)[0].weight == weight
+    assert build_methods([PKD], student, student)[0].settings.weight == weight
 
 
 def test_it_is_one_minus_the_correlation() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
 
 from pipeline.checkpoints import load_detector, load_weights
+from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.errors import TrainingError
 from pipeline.recipes import Recipe, build_detector
 from pipeline.records import DatasetRecord
@@ -55,7 +55,7 @@ def test_trains_and_writes_the_student_alone(
 ) -> None:
     distillation = with_teacher(make_recipe, in_scratch, squares, settings)
     teacher = distillation.teacher[0]  # type: ignore[index]
-    before = fuse_conv_bn(deepcopy(teacher)).state_dict()
+    before = fold_batch_norm(deepcopy(teacher)).state_dict()
     weights = in_scratch / "student.safetensors"
     record = train(distillation, weights)
     load_detector(distillation.recipe, weights)

@@ -53,9 +53,9 @@ def foreground(boxes: Sequence[Tensor], frames: Sequence[Size], size: Size) -> T
         ``[N, H, W]``, boolean. A cell belongs to a box from its first corner's cell to its last corner's, inclusive.
     """
     masks = []
-    for mine, frame in zip(boxes, frames, strict=True):
-        left, top, right, bottom = _on_map(mine, frame, size).trunc().unbind(1)
-        rows, columns = (torch.arange(length, device=mine.device) for length in size)
+    for corners, frame in zip(boxes, frames, strict=True):
+        left, top, right, bottom = _on_map(corners, frame, size).trunc().unbind(1)
+        rows, columns = (torch.arange(length, device=corners.device) for length in size)
         down = ((rows >= top[:, None]) & (rows <= bottom[:, None])).float()
         across = ((columns >= left[:, None]) & (columns <= right[:, None])).float()
         masks.append(down.T @ across > 0)
@@ -66,8 +66,8 @@ def regions_of_boxes(boxes: Sequence[Tensor], frames: Sequence[Size], size: Size
     """The boxes in cells, with the index of their image in front: ``[K, 5]`` for all ``K`` boxes of the batch."""
     return torch.cat(
         [
-            torch.cat([mine.new_full((len(mine), 1), index), _on_map(mine, frame, size)], dim=1)
-            for index, (mine, frame) in enumerate(zip(boxes, frames, strict=True))
+            torch.cat([corners.new_full((len(corners), 1), index), _on_map(corners, frame, size)], dim=1)
+            for index, (corners, frame) in enumerate(zip(boxes, frames, strict=True))
         ]
     )
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.detectors.family import Branches
-from pipeline.distillers.cskd_losses import Comparison, Weights
-from pipeline.distillers.cskd_regions import Annotated, pooled
+from pipeline.distillers.cskd.annotated_regions import Annotated, pooled
+from pipeline.distillers.cskd.cosine_losses import Comparison, Weights
 
 Levels = list[Tensor]
 """A loss, one scalar a level."""
@@ -66,28 +66,28 @@ class NeckBlock(nn.Module):
         adapted = [adapter(level) for adapter, level in zip(self.adapters, student, strict=True)]
         losses: dict[str, Levels] = {}
         with torch.autocast(teacher[0].device.type, enabled=False):
-            for place, (mine, known) in enumerate(zip(adapted, teacher, strict=True)):
-                for name, loss in self._level(mine.float(), known.float(), annotated, place).items():
+            for place, (feature_s, feature_t) in enumerate(zip(adapted, teacher, strict=True)):
+                for name, loss in self._level(feature_s.float(), feature_t.float(), annotated, place).items():
                     losses.setdefault(name, []).append(loss)
         return losses
 
-    def _level(self, mine: Tensor, known: Tensor, annotated: Annotated, level: int) -> dict[str, Tensor]:
+    def _level(self, student: Tensor, teacher: Tensor, annotated: Annotated, level: int) -> dict[str, Tensor]:
         losses = {}
-        pair = self.switches.compare(mine, known) if any((*self.weights.feature, *self.weights.mask)) else None
+        pair = self.switches.compare(student, teacher) if any((*self.weights.feature, *self.weights.mask)) else None
         if pair is not None and any(self.weights.feature):
             losses["neck"] = pair.everywhere(self.weights.feature)
         if any(self.weights.roi):
-            losses["neck_roi"] = self._roi(mine, known, annotated.regions[level])
+            losses["neck_roi"] = self._roi(student, teacher, annotated.regions[level])
         if pair is not None and any(self.weights.mask):
             inside, outside = annotated.masks[level], ~annotated.masks[level]
             losses["neck_fg"] = pair.within(self.weights.mask, inside, self.switches.count_outside)
             losses["neck_bg"] = pair.within(self.weights.mask, outside, self.switches.count_outside)
         return losses
 
-    def _roi(self, mine: Tensor, known: Tensor, regions: Tensor) -> Tensor:
+    def _roi(self, student: Tensor, teacher: Tensor, regions: Tensor) -> Tensor:
         if not len(regions):
-            return mine.sum() * 0
-        return self.switches.compare(pooled(mine, regions), pooled(known, regions)).everywhere(self.weights.roi)
+            return student.sum() * 0
+        return self.switches.compare(pooled(student, regions), pooled(teacher, regions)).everywhere(self.weights.roi)
 
 
 class TowerBlock(nn.Module):
@@ -117,8 +117,8 @@ class TowerBlock(nn.Module):
             adapted = [adapter(maps[level]) for adapter, maps in each]
             with torch.autocast(adapted[0].device.type, enabled=False):
                 pairs = [
-                    self.switches.compare(mine, known[level]).everywhere(self.weights)
-                    for mine, known in zip(adapted, teacher, strict=True)
+                    self.switches.compare(feature_s, features_t[level]).everywhere(self.weights)
+                    for feature_s, features_t in zip(adapted, teacher, strict=True)
                 ]
                 losses.append(torch.stack(pairs).mean())
         return losses
@@ -142,9 +142,9 @@ def compare_predictions(
         switches: see :class:`Switches`.
     """
     losses: dict[str, Levels] = {}
-    for mine, known, area in zip(student, teacher, areas, strict=True):
-        for name in mine:
-            sides = [maps[name].float() for maps in (mine, known)]
+    for level_s, level_t, area in zip(student, teacher, areas, strict=True):
+        for name in level_s:
+            sides = [maps[name].float() for maps in (level_s, level_t)]
             pair = switches.compare(*(sides if name == "reg" else [side.sigmoid() for side in sides]))
             loss = pair.everywhere(weights, area if name in over_foreground else None)
             losses.setdefault(name, []).append(loss)
@@ -155,7 +155,7 @@ def adapters(widths: Sequence[tuple[int, int]], adapt: bool) -> nn.ModuleList:
     """A 1x1 convolution from each student's width to its teacher's, or nothing that computes."""
     if not adapt:
         return nn.ModuleList(nn.Identity() for _ in widths)
-    return nn.ModuleList(reset(nn.Conv2d(mine, known, 1)) for mine, known in widths)
+    return nn.ModuleList(reset(nn.Conv2d(width_s, width_t, 1)) for width_s, width_t in widths)
 
 
 def reset(convolution: nn.Conv2d) -> nn.Conv2d:

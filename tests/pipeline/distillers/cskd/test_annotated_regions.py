@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.distillers.cskd_regions import foreground, pooled, regions_of_boxes
+from pipeline.distillers.cskd.annotated_regions import foreground, pooled, regions_of_boxes
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 FRAMES = st.tuples(st.integers(20, 90), st.integers(20, 90))
@@ -23,8 +23,8 @@ def test_foreground_and_regions(
     frames = [frame, (frame[0] + 7, frame[1])]
     boxes = [boxes_in(frames[index], count, seed + index) for index, count in enumerate(counts)]
     wanted, regions = torch.zeros(2, *size, dtype=torch.bool), []
-    for index, (mine, (height, width)) in enumerate(zip(boxes, frames, strict=True)):
-        for x1, y1, x2, y2 in mine:
+    for index, (corners, (height, width)) in enumerate(zip(boxes, frames, strict=True)):
+        for x1, y1, x2, y2 in corners:
             left, right = (value / width * size[1] for value in (x1, x2))
             top, bottom = (value / height * size[0] for value in (y1, y2))
             wanted[index, int(top) : int(bottom) + 1, int(left) : int(right) + 1] = True

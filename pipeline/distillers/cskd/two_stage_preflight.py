@@ -5,10 +5,9 @@ from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 
-from pipeline.detectors import is_two_stage
+from pipeline.detectors import DetectorKind, kind_of
 from pipeline.detectors.faster_rcnn import check_parts
 from pipeline.distillers.preflight import dense_findings, differ, refuse
-from pipeline.errors import RecipeError
 
 _SAME: list[tuple[str, Callable[[Any], Any]]] = [
     ("bbox_head.num_classes", lambda roi: roi.bbox_head.num_classes),
@@ -27,19 +26,18 @@ def check_cskd_two_stage(student: BaseDetector, teacher: BaseDetector) -> None:
     """
     sides = {"student": student, "teacher": teacher}
     for who, detector in sides.items():
-        if not is_two_stage(detector):
-            raise RecipeError(
-                f"CSKD: the {who} is a {type(detector).__name__} without a second stage, the other one has two; "
-                "choose a teacher of the student's detector family"
-            )
+        if kind_of(detector) is not DetectorKind.TWO_STAGE:
+            name = type(detector).__name__
+            cure = "choose a teacher of the student's detector family"
+            refuse("CSKD", [f"the {who} is a {name} without a second stage, the other one has two; {cure}"])
         check_parts(detector)
     findings = [found for who, detector in sides.items() for found in _unfit(who, detector)]
     if not findings:
         findings = dense_findings(student, teacher, "CSKD")
         findings += [
             found
-            for what, tell in _SAME
-            for found in differ(what, tell(student.roi_head), tell(teacher.roi_head), "set the same in both roi_heads")
+            for what, read in _SAME
+            for found in differ(what, read(student.roi_head), read(teacher.roi_head), "set the same in both roi_heads")
         ]
     if getattr(teacher, "train_cfg", None) is None or "rcnn" not in teacher.train_cfg:
         findings.append("the teacher has no train_cfg.rcnn, by which its proposals are sampled; keep it in its recipe")

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from pipeline.detectors import Assignment, Family
 from pipeline.detectors.family import Branches
-from pipeline.distillers.cskd_blocks import Levels, reset
-from pipeline.distillers.cskd_losses import soft_focal_loss
+from pipeline.distillers.cskd.blocks import Levels, reset
+from pipeline.distillers.cskd.cosine_losses import soft_focal_loss
 from pipeline.distillers.losses import rows
 
 _FIRST_SCORE = 0.01
@@ -50,22 +50,22 @@ class Predictors(nn.Module):
         return {name: layer.apply(towers[layer.branch]) for name, layer in family.layers(head, level, self).items()}
 
 
-class Taught(NamedTuple):
+class AssistantInputs(NamedTuple):
     """What the assistant losses are computed from, an entry of each list a level.
 
     Attributes:
         head: the student's head, whose own loss modules and box coder are used.
         family: its adapter.
-        mine: the assistant's predictions in float32.
-        known: the teacher's, a constant, in the same units.
+        assistant: the assistant's predictions in float32.
+        teacher: the teacher's, a constant, in the same units.
         foreground: cells that a box touches, ``[N, H, W]``.
         assignment: the targets that the student's own losses assigned.
     """
 
     head: Any
     family: Family
-    mine: list[Branches]
-    known: list[Branches]
+    assistant: list[Branches]
+    teacher: list[Branches]
     foreground: list[Tensor]
     assignment: Assignment
 
@@ -75,8 +75,8 @@ class Taught(NamedTuple):
 
     def pair(self, name: str, level: int, width: int, at: Tensor) -> tuple[Tensor, Tensor]:
         """The assistant's and the teacher's rows ``[n, width]`` at the indices ``at``."""
-        mine, known = (rows(maps[level][name], width)[at] for maps in (self.mine, self.known))
-        return mine, known
+        rows_a, rows_t = (rows(maps[level][name], width)[at] for maps in (self.assistant, self.teacher))
+        return rows_a, rows_t
 
     def priors(self, level: int, at: Tensor) -> Tensor:
         """The anchors or points at indices of the whole batch."""
@@ -84,7 +84,7 @@ class Taught(NamedTuple):
         return priors[at % len(priors)]
 
 
-def assistant_losses(taught: Taught, gamma: float, alpha: float) -> Losses:
+def assistant_losses(inputs: AssistantInputs, gamma: float, alpha: float) -> Losses:
     """The losses of the assistant predictors, each a list over the levels.
 
     Scores learn the teacher's inside the foreground and 0 outside, or, where they are qualities, the IoU of the
@@ -92,51 +92,51 @@ def assistant_losses(taught: Taught, gamma: float, alpha: float) -> Losses:
     the annotations select. The student's own loss modules, with their weights, compare them.
 
     Args:
-        taught: predictions and targets.
+        inputs: predictions and targets.
         gamma, alpha: of the soft focal loss.
     """
-    if taught.family.scores_are_qualities:
-        return _quality_losses(taught)
-    levels = range(len(taught.mine))
+    if inputs.family.scores_are_qualities:
+        return _quality_losses(inputs)
+    levels = range(len(inputs.assistant))
     losses = {
-        "cls": [_scores(taught, level, gamma, alpha) for level in levels],
-        "reg": [_boxes(taught, level) for level in levels],
+        "cls": [_scores(inputs, level, gamma, alpha) for level in levels],
+        "reg": [_boxes(inputs, level) for level in levels],
     }
-    if "ctr" in taught.family.outputs:
-        losses["ctr"] = [_centerness(taught, level) for level in levels]
+    if "ctr" in inputs.family.outputs:
+        losses["ctr"] = [_centerness(inputs, level) for level in levels]
     return losses
 
 
-def _scores(taught: Taught, level: int, gamma: float, alpha: float) -> Tensor:
-    width = taught.head.cls_out_channels
-    mine, known = (rows(maps[level]["cls"], width) for maps in (taught.mine, taught.known))
-    inside = taught.foreground[level].flatten()
-    targets = known.sigmoid() * inside.repeat_interleave(len(mine) // len(inside))[:, None]
-    weights = taught.assignment.label_weights[level]
-    return soft_focal_loss(mine, targets, weights, taught.assignment.positives, gamma, alpha)
+def _scores(inputs: AssistantInputs, level: int, gamma: float, alpha: float) -> Tensor:
+    width = inputs.head.cls_out_channels
+    logits, logits_t = (rows(maps[level]["cls"], width) for maps in (inputs.assistant, inputs.teacher))
+    inside = inputs.foreground[level].flatten()
+    targets = logits_t.sigmoid() * inside.repeat_interleave(len(logits) // len(inside))[:, None]
+    weights = inputs.assignment.label_weights[level]
+    return soft_focal_loss(logits, targets, weights, inputs.assignment.positives, gamma, alpha)
 
 
-def _boxes(taught: Taught, level: int) -> Tensor:
-    at = taught.positive(level)
-    priors = taught.priors(level, at)
-    mine, known = (taught.family.compared(taught.head, priors, side) for side in taught.pair("reg", level, 4, at))
-    weights = taught.assignment.box_weights[level][at][:, None].expand_as(mine)
-    return taught.head.loss_bbox(mine, known, weights, avg_factor=taught.assignment.box_normaliser)
+def _boxes(inputs: AssistantInputs, level: int) -> Tensor:
+    at = inputs.positive(level)
+    priors = inputs.priors(level, at)
+    boxes, targets = (inputs.family.compared(inputs.head, priors, side) for side in inputs.pair("reg", level, 4, at))
+    weights = inputs.assignment.box_weights[level][at][:, None].expand_as(boxes)
+    return inputs.head.loss_bbox(boxes, targets, weights, avg_factor=inputs.assignment.box_normaliser)
 
 
-def _centerness(taught: Taught, level: int) -> Tensor:
-    mine, known = taught.pair("ctr", level, 1, taught.positive(level))
-    return taught.head.loss_centerness(mine[:, 0], known[:, 0].sigmoid(), avg_factor=taught.assignment.positives)
+def _centerness(inputs: AssistantInputs, level: int) -> Tensor:
+    logits, logits_t = inputs.pair("ctr", level, 1, inputs.positive(level))
+    return inputs.head.loss_centerness(logits[:, 0], logits_t[:, 0].sigmoid(), avg_factor=inputs.assignment.positives)
 
 
-def _quality_losses(taught: Taught) -> Losses:
-    levels = range(len(taught.mine))
-    compared = [_quality_level(taught, level) for level in levels]
-    total = reduce_mean(torch.stack([level.weight for level in compared]).sum()).clamp(min=1)
+def _quality_losses(inputs: AssistantInputs) -> Losses:
+    levels = range(len(inputs.assistant))
+    losses = [_quality_level(inputs, level) for level in levels]
+    total = reduce_mean(torch.stack([level.weight for level in losses]).sum()).clamp(min=1)
     return {
-        "cls": [level.cls for level in compared],
-        "reg": [level.bbox / total for level in compared],
-        "dfl": [level.dfl / total for level in compared],
+        "cls": [level.cls for level in losses],
+        "reg": [level.bbox / total for level in losses],
+        "dfl": [level.dfl / total for level in losses],
     }
 
 
@@ -147,14 +147,14 @@ class _QualityLevel(NamedTuple):
     weight: Tensor
 
 
-def _quality_level(taught: Taught, level: int) -> _QualityLevel:
-    head, assignment, at = taught.head, taught.assignment, taught.positive(level)
+def _quality_level(inputs: AssistantInputs, level: int) -> _QualityLevel:
+    head, assignment, at = inputs.head, inputs.assignment, inputs.positive(level)
     bins = head.reg_max + 1
-    centres = head.anchor_center(taught.priors(level, at)) / head.prior_generator.strides[level][0]
-    mine, known = taught.pair("reg", level, 4 * bins, at)
-    box, target = (head.bbox_coder.decode(centres, head.integral(side)) for side in (mine, known))
+    centres = head.anchor_center(inputs.priors(level, at)) / head.prior_generator.strides[level][0]
+    distributions, distributions_t = inputs.pair("reg", level, 4 * bins, at)
+    box, target = (head.bbox_coder.decode(centres, head.integral(side)) for side in (distributions, distributions_t))
     distances = head.bbox_coder.encode(centres, target, head.reg_max)
-    logits = rows(taught.mine[level]["cls"], head.cls_out_channels)
+    logits = rows(inputs.assistant[level]["cls"], head.cls_out_channels)
     weights = logits[at].detach().sigmoid().amax(dim=1)
     qualities = torch.zeros_like(assignment.label_weights[level])
     qualities[at] = bbox_overlaps(box.detach(), target, is_aligned=True)
@@ -163,7 +163,7 @@ def _quality_level(taught: Taught, level: int) -> _QualityLevel:
         cls=head.loss_cls(logits, targets, weight=assignment.label_weights[level], avg_factor=assignment.positives),
         bbox=head.loss_bbox(box, target, weight=weights, avg_factor=1.0),
         dfl=head.loss_dfl(
-            mine.reshape(-1, bins), distances.reshape(-1), weight=weights.repeat_interleave(4), avg_factor=4.0
+            distributions.reshape(-1, bins), distances.reshape(-1), weight=weights.repeat_interleave(4), avg_factor=4.0
         ),
         weight=weights.sum(),
     )

@@ -160,10 +160,17 @@ def test_a_loss_that_is_off_costs_nothing(
     ("method", "message"),
     [
         (OFF, "CSKD: all weights are 0"),
-        ({"neck_weight": 2.0}, r"neck_weight is 2.0; give two numbers"),
+        ({"neck_weight": 2.0}, r"CSKD: neck_weight is 2.0; give two numbers"),
         ({"prediction_weight": (1, 2, 3)}, r"prediction_weight is \(1, 2, 3\); give two numbers"),
-        ({"box_frame": "map"}, r"box_frame is 'map'; choose one of \['image', 'batch'\]"),
-        ({"kd_costhresh": 0.5}, "does not take these arguments"),
+        ({"box_frame": "map"}, r"box_frame is 'map'; give one of \['image', 'batch'\]"),
+        ({"neck_weight": (1, -0.5)}, r"neck_weight is \(1, -0.5\); give two numbers that are not negative"),
+        ({"neck_weight": ("1", 1)}, r"neck_weight is \('1', 1\); give two numbers"),
+        ({"alpha": 25}, "alpha is 25; give a number from 0 to 1"),
+        ({"branch_convs": 3}, r"branch_convs is 3; give 'all', 'last', or pairs such as"),
+        (
+            {"kd_costhresh": 0.5},
+            r"CSKD: kd_costhresh = 0.5 is no argument of it; choose of \['alpha', .*or leave it out",
+        ),
     ],
 )
 def test_a_wrong_argument_is_named(make_detector: Any, method: dict[str, Any], message: str) -> None:
@@ -239,25 +246,25 @@ def test_the_assistant_of_atss_by_hand(make_detector: Any, batch: dict[str, Any]
     head, samples = student.bbox_head, batch["data_samples"]
     instances, metas = [s.gt_instances for s in samples], [s.metainfo for s in samples]
     with torch.no_grad():
-        mine, known = student.extract_feat(batch["inputs"]), teacher.extract_feat(batch["inputs"])
-        sizes = [level.shape[2:] for level in mine]
+        features_s, features_t = student.extract_feat(batch["inputs"]), teacher.extract_feat(batch["inputs"])
+        sizes = [level.shape[2:] for level in features_s]
         anchors, valid = head.get_anchors(sizes, metas, device="cpu")
         anchors, labels, _, targets, _, positives = head.get_targets(anchors, valid, instances, metas)
         wanted, centerness, weight = torch.zeros(()), torch.zeros(()), torch.zeros(())
-        for level, (own, other) in enumerate(zip(mine, known, strict=True)):
+        for level, (out_s, out_t) in enumerate(zip(features_s, features_t, strict=True)):
             for conv in head.reg_convs:
-                own = conv(own)
-            deltas, entropy = assistant.scales[level](assistant.atss_reg(own)), assistant.atss_centerness(own)
-            _, known_deltas, known_entropy = teacher.bbox_head.forward_single(other, teacher.bbox_head.scales[level])
+                out_s = conv(out_s)
+            deltas, entropy = assistant.scales[level](assistant.atss_reg(out_s)), assistant.atss_centerness(out_s)
+            _, deltas_t, entropy_t = teacher.bbox_head.forward_single(out_t, teacher.bbox_head.scales[level])
             for image, place in (labels[level] < head.num_classes).nonzero().tolist():
-                y, x = divmod(place, own.shape[3])
+                y, x = divmod(place, out_s.shape[3])
                 anchor = anchors[level][image, place][None]
-                box, target = (head.bbox_coder.decode(anchor, d[image, :, y, x][None]) for d in (deltas, known_deltas))
+                box, target = (head.bbox_coder.decode(anchor, d[image, :, y, x][None]) for d in (deltas, deltas_t))
                 share = head.centerness_target(anchor, targets[level][image, place][None])
                 weight += share.sum()
                 wanted += share.sum() * head.loss_bbox(box, target)
                 centerness += nn.functional.binary_cross_entropy_with_logits(
-                    entropy[image, 0, y, x], known_entropy[image, 0, y, x].sigmoid()
+                    entropy[image, 0, y, x], entropy_t[image, 0, y, x].sigmoid()
                 )
     assert positives > 2
     assert got["loss_assist_reg_kd"].item() == pytest.approx((wanted / max(weight.item(), 1)).item(), rel=1e-4)

@@ -1,4 +1,4 @@
-"""CSKD's tensor functions: cosine-guided errors and the soft focal loss (float32 in, scalar out).
+"""CSKD's tensor functions: cosine-guided errors and the soft focal loss (float32 in, a scalar out).
 
 Source: CSKD, released code of swkdn16/CSKD; the equations are written out in docs/methods.md.
 """
@@ -36,11 +36,11 @@ class Comparison:
     """
 
     def __init__(self, student: Tensor, teacher: Tensor, detach_guidance: bool = False) -> None:
-        mine, known = student.flatten(2), teacher.flatten(2)
-        self._products = mine * known
-        self._mine_squared = mine * mine
-        self._known_squared = known * known
-        self._errors = (mine - known).square()
+        student, teacher = student.flatten(2), teacher.flatten(2)
+        self._products = student * teacher
+        self._student_squared = student * student
+        self._teacher_squared = teacher * teacher
+        self._errors = (student - teacher).square()
         self._cells = 1 - _cosine(*(terms.sum(1) for terms in self._terms))
         self._detach = detach_guidance
 
@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def _terms(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self._products, self._mine_squared, self._known_squared
+        return self._products, self._student_squared, self._teacher_squared
 
     def _guided(self, channels: Tensor, cells: Tensor) -> Tensor:
         if self._detach:
@@ -152,9 +152,9 @@ def soft_focal_loss(
     return losses.sum() / normaliser
 
 
-def _cosine(products: Tensor, mine_squared: Tensor, known_squared: Tensor) -> Tensor:
+def _cosine(products: Tensor, student_squared: Tensor, teacher_squared: Tensor) -> Tensor:
     # One bound for the product of the norms, as in torch 1.10; newer versions bound each norm.
-    return products / (mine_squared * known_squared).clamp(min=_SMALLEST_NORM**2).sqrt()
+    return products / (student_squared * teacher_squared).clamp(min=_SMALLEST_NORM**2).sqrt()
 
 
 def _over(total: Tensor, area: Tensor, comparison: Comparison) -> Tensor:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.distillers.cskd_losses import Comparison, Weights, cosine_guided_rows, soft_focal_loss
+from pipeline.distillers.cskd.cosine_losses import Comparison, Weights, cosine_guided_rows, soft_focal_loss
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 BOTH = Weights(1.7, 0.6)
@@ -21,9 +21,9 @@ def maps(shape: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
     return student, teacher.relu()  # a dead channel or cell now and then
 
 
-def cosine(mine: list[float], known: list[float]) -> float:
-    product = sum(a * b for a, b in zip(mine, known, strict=True))
-    return product / max(math.sqrt(sum(a * a for a in mine) * sum(b * b for b in known)), 1e-6)
+def cosine(student: list[float], teacher: list[float]) -> float:
+    product = sum(a * b for a, b in zip(student, teacher, strict=True))
+    return product / max(math.sqrt(sum(a * a for a in student) * sum(b * b for b in teacher)), 1e-6)
 
 
 def guided(student: Tensor, teacher: Tensor, weights: Weights, mask: Tensor | None, area: float | None) -> float:
@@ -76,9 +76,9 @@ def test_within_a_region(shape: tuple[int, ...], seed: int, weights: Weights) ->
 def test_of_rows(count: int, width: int, seed: int) -> None:
     student, teacher = (value.flatten(1) for value in maps((count, width, 1, 1), seed))
     wanted = 0.0
-    for mine, known in zip(student.tolist(), teacher.tolist(), strict=True):
-        distance = 1 - cosine(mine, known)
-        errors = [abs(distance) * (a - b) ** 2 for a, b in zip(mine, known, strict=True)]
+    for row_s, row_t in zip(student.tolist(), teacher.tolist(), strict=True):
+        distance = 1 - cosine(row_s, row_t)
+        errors = [abs(distance) * (a - b) ** 2 for a, b in zip(row_s, row_t, strict=True)]
         wanted += (BOTH.mse * sum(errors) / width + BOTH.cosine * distance) / count
     assert cosine_guided_rows(student, teacher, BOTH).item() == pytest.approx(wanted, rel=1e-9)
 

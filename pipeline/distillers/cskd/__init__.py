@@ -1,0 +1,1 @@
+"""CSKD: cosine-similarity-guided distillation of single-stage and of two-stage detectors."""
