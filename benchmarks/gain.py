@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scipy import stats
@@ -134,9 +134,7 @@ def run_key(params: Params, student: str, seed: int) -> str:
 def measure(params: Params, student: str, seed: int, out: Path) -> GainRun:
     """Train one student with one seed and measure it; the run is on record in ``out`` afterwards."""
     name = f"{student}-seed{seed}"
-    resolved = out / f"{name}.json"
-    write_atomic(resolved, recipe_file(student).read_text(encoding="utf-8"))
-    recipe = load_resolved(resolved)
+    recipe = replace(load_resolved(recipe_file(student)), name=name)
     job = student_job(recipe, params.train.model_copy(update={"seed": seed}))
     trained = out / f"{name}.safetensors"
     record = train(job, trained)

@@ -9,7 +9,6 @@ Greedy NMS of random candidates and the choice of the best K, batch 1, under eac
 import argparse
 import statistics
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deploy.graph.nms import nms_keep, nms_keep_in_passes, take_boxes, top_candidates
-from deploy.graph.translations import STANDARD
+from deploy.graph.onnx_export import to_onnx
 from deploy.runtime.backends import resolve_threads
 from deploy.timing.turns import take_turns
 
@@ -64,19 +63,8 @@ def candidates(count: int, classes: int) -> Inputs:
 
 def export(module: nn.Module, inputs: Inputs, path: Path) -> None:
     """Write the graph of ``module``."""
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module,
-            tuple(map(torch.from_numpy, inputs.values())),
-            dynamo=True,
-            verbose=False,
-            opset_version=18,
-            input_names=list(inputs),
-            custom_translation_table=STANDARD,
-        )
-    assert program is not None
-    onnx.save(program.model_proto, path)
+    tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
+    onnx.save(to_onnx(module, tensors, None, {name: {} for name in tensors}, opset=18), path)
 
 
 def backends(path: Path, inputs: Inputs, threads: int) -> dict[str, Callable[[int], float]]:

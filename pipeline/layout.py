@@ -5,6 +5,7 @@ from pathlib import Path
 CACHE = Path(".cache/downloads")
 DATASET = Path("data/prepared")
 DATASET_RECORD = DATASET / "dataset.json"
+GUIDES = Path("build/guides")
 RECIPES = Path("build/recipes")
 MODELS = Path("models")
 ARTEFACTS = Path("artefacts")
@@ -19,6 +20,16 @@ TEACHER = "teacher"
 def recipe_file(model: str) -> Path:
     """The resolved recipe of a model."""
     return RECIPES / f"{model}.json"
+
+
+def origin_file(recipe: Path) -> Path:
+    """Where the origin of a resolved recipe is, beside it."""
+    return recipe.with_name(f"{recipe.stem}.origin.json")
+
+
+def guide_file(student: str) -> Path:
+    """Says which teacher a student learns from."""
+    return GUIDES / f"{student}.json"
 
 
 def weights_file(model: str) -> Path:

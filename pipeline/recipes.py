@@ -3,14 +3,15 @@
 A recipe is an mmengine configuration (``_base_`` inheritance, mmdet's own bases as ``mmdet::...``). The recipe owns the
 model, the method and the schedule; the data stage owns the classes and the files. :func:`resolve` joins the two into
 one flat JSON file, which is all that the later stages depend on: an inherited file cannot be missed, and a change that
-resolves to the same recipe reruns nothing. It holds the keys that a training or its evaluation reads (``REQUIRED`` and
-``OPTIONAL``); what else mmdet's own configurations set (hooks, log, visualisation) does not count here.
+resolves to the same recipe reruns nothing. It holds the keys that decide a training or its evaluation (``REQUIRED`` and
+``OPTIONAL``); what else mmdet's own configurations set (hooks, log, visualisation) does not count here. The file's name
+and what was published for it, which decide no weight, are in a file of their own (:class:`RecipeOrigin`).
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from mmengine.config import Config, ConfigDict
 
 from pipeline import mmengine_packages
 from pipeline.errors import RecipeError
-from pipeline.layout import TEACHER
-from pipeline.records import DatasetRecord
+from pipeline.layout import TEACHER, origin_file
+from pipeline.records import DatasetRecord, RecipeOrigin
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
@@ -40,12 +41,18 @@ REQUIRED = (
 )
 COCO_CLASSES: tuple[str, ...] = tuple(CocoDataset.METAINFO["classes"])
 """The classes that published weights know and published numbers are of."""
-OPTIONAL = ("auto_scale_lr", "backbone_weights", "custom_hooks", "distillation", "published")
+OPTIONAL = ("auto_scale_lr", "backbone_weights", "custom_hooks", "distillation")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A resolved recipe. ``path`` is the file it was written in; ``sha256`` is that of the resolved content."""
+    """A resolved recipe.
+
+    Attributes:
+        path: the file that it was written in.
+        published: AP on COCO's val2017 by role (``student``, ``distilled``, ``teacher``), where some was published.
+        sha256: that of the resolved content.
+    """
 
     name: str
     path: Path
@@ -53,6 +60,7 @@ class Recipe:
     classes: list[str]
     method: str
     sha256: str
+    published: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -79,7 +87,15 @@ class Recipe:
         return max(sides), min(sides)
 
 
-def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """What of a recipe decides a training (``content``), and where it comes from (``origin``); both for JSON."""
+
+    content: dict[str, Any]
+    origin: RecipeOrigin
+
+
+def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> ResolvedRecipe:
     """Read a recipe with everything it inherits and fill in the data set's classes.
 
     Args:
@@ -100,7 +116,8 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> d
     _set_num_classes(config.model, len(dataset.classes))
     content = config.to_dict()
     kept = {key: content[key] for key in (*REQUIRED, *OPTIONAL) if key in content}
-    return {"path": str(path), "classes": list(dataset.classes), "config": kept}
+    origin = RecipeOrigin(path=path.as_posix(), published=content.get("published", {}))
+    return ResolvedRecipe({"classes": list(dataset.classes), "config": kept}, origin)
 
 
 def read_recipe(path: Path) -> Config:
@@ -115,13 +132,14 @@ def read_recipe(path: Path) -> Config:
         raise RecipeError(f"{path}: cannot be read as a recipe: {type(error).__name__}: {error}") from error
 
 
-def write_resolved(target: Path, resolved: Mapping[str, Any]) -> None:
-    """Write a resolved recipe as JSON with sorted keys, so that equal recipes are equal files."""
-    write_atomic(target, json.dumps(_encode(resolved, target), indent=1, sort_keys=True) + "\n")
+def write_resolved(target: Path, resolved: ResolvedRecipe) -> None:
+    """Write a resolved recipe as JSON with sorted keys, so that equal recipes are equal files; its origin beside it."""
+    write_atomic(target, json.dumps(_encode(resolved.content, target), indent=1, sort_keys=True) + "\n")
+    resolved.origin.write(origin_file(target))
 
 
 def resolve_all(params: Params, dataset: DatasetRecord, out: Path) -> None:
-    """Resolve the teacher's configuration and every student's recipe into ``out/<model>.json``.
+    """Resolve the teacher's configuration and every student's recipe into ``out/<model>.json``, each with its origin.
 
     Raises:
         RecipeError: as :func:`resolve`; nothing is written then.
@@ -140,13 +158,15 @@ def load_resolved(path: Path) -> Recipe:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)
         config = Config(_decode(content["config"]))
+        origin = RecipeOrigin.read(origin_file(path))
         return Recipe(
             name=path.stem,
-            path=Path(content["path"]),
+            path=Path(origin.path),
             config=config,
             classes=list(content["classes"]),
             method=method_name(config),
             sha256=hashlib.sha256(text.encode()).hexdigest(),
+            published=origin.published,
         )
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: no such resolved recipe; run `dvc repro recipes`") from error

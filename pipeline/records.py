@@ -74,6 +74,20 @@ class SplitRecord(Record):
     boxes_per_class: dict[str, int]
 
 
+class RecipeOrigin(Record):
+    """Where a resolved recipe comes from: its file, and the AP on COCO that was published for it, by role."""
+
+    path: str
+    published: dict[str, float | None]
+
+
+class Guide(Record):
+    """Which teacher a student learns from: hashes of its accepted weights and its resolved recipe; none for a twin."""
+
+    weights_sha256: str | None
+    recipe_sha256: str | None
+
+
 class DatasetRecord(Record):
     """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions."""
 
@@ -203,7 +217,6 @@ class TrainingRecord(Record):
     """
 
     model: str
-    recipe: str
     method: str
     iterations: int
     batch_size: int

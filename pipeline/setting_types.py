@@ -1,6 +1,7 @@
 """What the sections of ``params.yaml`` are built from."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -17,3 +18,20 @@ class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values cannot change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def only(self, *keys: str) -> Self:
+        """A copy that holds these keys (dotted) and nothing else: reading another one raises ``AttributeError``.
+
+        So a stage cannot read what ``dvc.yaml`` does not list among its ``params`` (``tests/test_dvc.py``).
+        """
+        return self._only([key.split(".") for key in keys])
+
+    def _only(self, paths: Sequence[Sequence[str]]) -> Self:
+        kept = self.model_copy()
+        for name in type(self).model_fields:
+            below = [path[1:] for path in paths if path[0] == name]
+            if not below:
+                del kept.__dict__[name]
+            elif all(below):
+                kept.__dict__[name] = getattr(self, name)._only(below)
+        return kept

@@ -152,6 +152,15 @@ class TrainSettings(Settings):
         return self
 
 
+DECISIVE = ("seed", "precision", "channels_last", "device", "workers")
+"""Keys of ``train`` that decide a training's result; each worker of the data loader draws its own augmentation."""
+PROCESSES = ("launcher", "processes", "nodes")
+"""Keys of ``train`` that decide it by the number of processes that they come to."""
+TRAINING = tuple(f"train.{key}" for key in (*DECISIVE, *PROCESSES))
+"""What a training depends on. The other keys of ``train`` say how often it is saved and logged."""
+HARMLESS = ("train.checkpoint_interval", "train.log_interval")
+
+
 class EvaluateSettings(Settings):
     """How accuracy is measured. ``resamples`` is the number of bootstrap samples over images."""
 

@@ -2,6 +2,7 @@
 
 from pipeline.checkpoints import load_detector
 from pipeline.errors import SettingsError
+from pipeline.guides import check_guide
 from pipeline.layout import (
     DATASET,
     DATASET_RECORD,
@@ -38,10 +39,12 @@ def distil_student(params: Params, name: str) -> None:
 
     Raises:
         SettingsError: ``name`` is no key of ``students``.
+        CheckpointError: the teacher is not the one that the student's guide names.
         TrainingError: a loss is not finite.
     """
     if name not in params.students:
         raise SettingsError(f"params.yaml: students has no {name!r}; known: {sorted(params.students)}")
+    check_guide(name)
     job = student_job(load_resolved(recipe_file(name)), params.train)
     target = weights_file(name)
     trained = job.work_dir / target.name

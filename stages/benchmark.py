@@ -8,6 +8,8 @@ from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, report_file
 from pipeline.settings import load_params
 
+PARAMS = ("benchmark", "gates.benchmark_max_map_drop", "gates.benchmark_max_latency_ms")
+
 
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
@@ -15,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
     model = parser.parse_args(argv).model
-    params = load_params()
+    params = load_params().only(*PARAMS)
     record = benchmark(
         model,
         artefacts={precision: artefact_file(model, precision) for precision in params.benchmark.precisions},

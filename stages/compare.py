@@ -9,12 +9,21 @@ from pipeline.deploy_records import BenchmarkRecord
 from pipeline.layout import COMPARISON, DATASET, report_file
 from pipeline.settings import load_params
 
+PARAMS = (
+    "compare",
+    "export.models",
+    "benchmark.batch_sizes",
+    "benchmark.threads",
+    "benchmark.pin",
+    "evaluate.split",
+)
+
 
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/comparison.json``."""
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
-    params = load_params()
+    params = load_params().only(*PARAMS)
     records = [BenchmarkRecord.read(report_file("benchmark", model)) for model in params.export.models]
     comparison = compare_models(records, DATASET, params.evaluate.split, params.benchmark, params.compare)
     comparison.write(COMPARISON)

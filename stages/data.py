@@ -5,8 +5,10 @@ import logging
 from collections.abc import Sequence
 
 from pipeline.cli import stage_main
-from pipeline.datasets import prepare
+from pipeline.datasets.preparation import prepare
 from pipeline.settings import load_params
+
+PARAMS = ("data",)
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write ``data/prepared`` and show what it holds."""
     parser = argparse.ArgumentParser(prog="python -m stages.data", description=__doc__)
     parser.parse_args(argv)
-    record = prepare(load_params().data)
+    record = prepare(load_params().only(*PARAMS).data)
     for finding in record.findings:
         logger.warning("warning: %s: %s: %s", finding.file, finding.item, finding.message)
     logger.info("%s, classes: %s", record.title, ", ".join(record.classes))

@@ -8,6 +8,8 @@ from pipeline.cli import stage_main
 from pipeline.layout import TIMING_CACHES, artefact_file, engine_dir, report_file
 from pipeline.settings import load_params
 
+PARAMS = ("engine",)
+
 
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
@@ -18,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = build_engines(
         model,
         graphs=[artefact_file(model, precision) for precision in PRECISIONS],
-        settings=load_params().engine,
+        settings=load_params().only(*PARAMS).engine,
         folder=engine_dir(model),
         timing_caches=TIMING_CACHES,
     )

@@ -10,14 +10,27 @@ from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
 from pipeline.storage import write_atomic
 
+PARAMS = (
+    "evaluate",
+    "train.device",
+    "export.dynamic_size",
+    "export.score_threshold",
+    "export.nms_iou_threshold",
+    "export.max_candidates",
+    "export.max_detections",
+)
+OF_TEACHER = (*PARAMS, "gates.teacher_min_ap", "teacher.source", "teacher.checkpoints", "data.name")
+OF_STUDENT = (*PARAMS, "gates.student_min_ap")
+
 
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/evaluation/<model>.json`` and ``reports/detections/<model>.json``, then check the gates."""
-    params = load_params()
+    every = load_params()
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
-    parser.add_argument("--model", required=True, choices=[TEACHER, *params.students])
+    parser.add_argument("--model", required=True, choices=[TEACHER, *every.students])
     model = parser.parse_args(argv).model
+    params = every.only(*(OF_TEACHER if model == TEACHER else OF_STUDENT))
     record = evaluate_model(
         load_resolved(recipe_file(model)), weights_file(model), DATASET, params, report_file("detections", model)
     )

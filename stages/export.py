@@ -9,6 +9,20 @@ from pipeline.layout import DATASET, artefact_file, recipe_file, report_file, we
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
 
+PARAMS = (
+    "evaluate.split",
+    "export.opset",
+    "export.dynamic_size",
+    "export.score_threshold",
+    "export.nms_iou_threshold",
+    "export.max_candidates",
+    "export.max_detections",
+    "export.check_images",
+    "gates.export_max_box_difference_px",
+    "gates.export_max_score_difference",
+    "gates.export_min_matched",
+)
+
 
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
@@ -16,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.export", description=__doc__)
     parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
     model = parser.parse_args(argv).model
-    params = load_params()
+    params = load_params().only(*PARAMS)
     record = export_model(
         recipe=load_resolved(recipe_file(model)),
         weights=weights_file(model),

@@ -8,6 +8,8 @@ from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, report_file
 from pipeline.settings import load_params
 
+PARAMS = ("precision",)
+
 
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
@@ -15,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.precision", description=__doc__)
     parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
     model = parser.parse_args(argv).model
-    record = make_precisions(artefact_file(model), DATASET, load_params().precision)
+    record = make_precisions(artefact_file(model), DATASET, load_params().only(*PARAMS).precision)
     record.write(report_file("precision", model))
 
 

@@ -10,6 +10,8 @@ from pipeline.recipes import resolve_all
 from pipeline.records import DatasetRecord
 from pipeline.settings import load_params
 
+PARAMS = ("teacher.config", "teacher.options", "students")
+
 
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.recipes", description=__doc__)
     parser.add_argument("--out", type=Path, default=RECIPES, help="folder for the resolved recipes (%(default)s)")
     arguments = parser.parse_args(argv)
-    resolve_all(load_params(), DatasetRecord.read(DATASET_RECORD), arguments.out)
+    resolve_all(load_params().only(*PARAMS), DatasetRecord.read(DATASET_RECORD), arguments.out)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pipeline.layout import REPORTS
 from pipeline.report.render import write_report
 from pipeline.settings import PARAMS_FILE, load_params
 
+PARAMS = ("report", "gates", "students", "export.models", "evaluate", "benchmark")
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.report", description=__doc__)
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="settings file (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    write_report(load_params(arguments.params))
+    write_report(load_params(arguments.params).only(*PARAMS))
     logger.info("report: %s", REPORTS / "report.html")
 
 

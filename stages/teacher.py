@@ -4,8 +4,11 @@ import argparse
 from collections.abc import Sequence
 
 from pipeline.cli import stage_main
-from pipeline.settings import load_params
+from pipeline.settings import HARMLESS, TRAINING, load_params
 from pipeline.teacher import provide_teacher
+
+PARAMS = ("teacher.source", "teacher.checkpoints", "data.name", *TRAINING)
+UNTRACKED = HARMLESS
 
 
 @stage_main
@@ -14,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.teacher", description=__doc__)
     parser.add_argument("--source", choices=["auto", "fetch", "train"], help="override `teacher.source` of params.yaml")
     arguments = parser.parse_args(argv)
-    params = load_params()
+    params = load_params().only(*PARAMS, *UNTRACKED)
     provide_teacher(params, arguments.source or params.teacher.source)
 
 

@@ -2,8 +2,9 @@
 
 import ast
 import functools
+import importlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
@@ -13,20 +14,19 @@ import yaml
 
 from pipeline import layout
 from pipeline.layout import TEACHER
+from pipeline.settings import DECISIVE, HARMLESS, PROCESSES, TrainSettings
 from pipeline.training.fingerprint import CODE
 
 PACKAGES = ("pipeline", "stages", "deploy")
 GENERATED = ("data/", "build/", "models/", "artefacts/", "reports/")
 
-# Modules and packages that no stage needs to depend on.
+# Modules that no stage needs to depend on, each by its exact name.
 NEVER_CHANGE_A_RESULT = {
     "pipeline.__init__": "only puts the finder of mmcv's operators in place",
     "deploy.__init__": "offers `deploy.load` to users; no stage calls it",
-    "stages.__init__": "only asks OpenMP to wait passively",
     "pipeline.mmcv_extension": "only offers pipeline.mmcv_ops to mmcv",
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.runtime.errors": "the same",
-    "deploy.runtime.arguments": "checks what a command line says; stages have none of it",
     "pipeline.cli": "prints those messages",
     "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
@@ -37,50 +37,61 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.setting_types": "the same",
     "pipeline.storage": "writes what it is given, in one step",
     "pipeline.downloads": "delivers content of a given hash or fails",
-    "deploy.runtime.onnx_file": "reads a file's metadata as it stands or refuses the file",
-    "deploy.runtime.engine_file": "reads an engine as it stands or refuses it",
     "pipeline.datasets.prepared": "finds the files that data/prepared, a dependency, lists",
-    "pipeline.datasets": "makes data/prepared, which is a dependency of every stage that reads it",
     "pipeline.mmengine_packages": "finds what resolved recipes inherit",
     "pipeline.recipes": "makes the resolved recipes, which are dependencies; reading them back loses nothing, and "
     "mmdet builds the model. Depending on it would train everything again for a new error message",
+    "pipeline.guides": "makes the guides, which are dependencies, and refuses another teacher than theirs",
 }
-# What a stage imports and does not run, or runs without a trace in its result.
+# What makes the very files that a stage is there for; elsewhere they are among the above.
+MAKERS = {"data": {"pipeline.downloads"}, "recipes": {"pipeline.recipes", "pipeline.mmengine_packages"},
+          "guides": {"pipeline.guides"}}  # fmt: skip
+MAKERS["data"] |= {"pipeline.datasets.prepared"}
+# What a stage imports and does not run, or runs without a trace in its result: a module, or a package with ``.*``.
 NOT_USED_BY = {
     "data": {"pipeline.mmcv_ops": "no detector"},
     "recipes": {"pipeline.mmcv_ops": "configurations are read, no detector runs"},
+    "guides": {"pipeline.mmcv_ops": "the same"},
     "teacher": {
-        "pipeline.detectors": "for methods, which a teacher is trained without; flow.py is a dependency",
-        "pipeline.distillers": "the same; the distiller itself is a dependency",
-        "pipeline.evaluation": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "pipeline.detectors.*": "for methods, which a teacher is trained without; the flows are dependencies",
+        "pipeline.distillers.*": "the same; the distiller itself is a dependency",
+        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
     },
     "distill": {
-        "pipeline.evaluation": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
         "pipeline.weight_sources": "delivers backbone weights of a given hash or fails",
     },
     "evaluate": {
         "pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet",
-        "deploy.runtime.backends": "the backends of artefacts; PyTorch's is a dependency",
-        "deploy.graph.export_check": "compares artefacts",
-        "deploy.runtime.matching": "the same",
-        "deploy.graph.translations": "translates operators for ONNX",
-        "pipeline.detectors": "only which kind a detector is, to count its FLOPs; a wrong kind cannot run",
+        "pipeline.detectors.*": "only which kind a detector is; a wrong kind cannot run",
     },
-    "export": {"pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet"},
+    "export": {
+        "pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet",
+        "pipeline.detectors.*": "only which kind a detector is, and that is a dependency",
+    },
     "precision": {
         "pipeline.mmcv_ops": "the artefact runs without mmdet",
-        "pipeline.evaluation": "without a bootstrap only accuracy and inputs, which are dependencies",
-        "deploy.runtime.backends": "artefacts are scored under ONNX Runtime, which is a dependency",
+        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
     },
-    "engine": {
-        "pipeline.mmcv_ops": "no detector",
-        "deploy.runtime.backends": "an engine is built, not run; what finds the GPU and TensorRT is a dependency",
-    },
+    "engine": {"pipeline.mmcv_ops": "no detector"},
     "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
     "compare": {"pipeline.mmcv_ops": "the artefacts run without mmdet"},
     "report": {"pipeline.mmcv_ops": "no detector"},
 }
 NOT_USED_BY["evaluate_teacher"] = NOT_USED_BY["evaluate"]
+# The one module of a package above that a stage depends on all the same.
+NEEDED = {
+    "teacher": {
+        "pipeline.detectors.faster_rcnn",
+        "pipeline.detectors.flow",
+        "pipeline.distillers.distiller",
+        "pipeline.evaluation.accuracy",
+        "pipeline.evaluation.inputs",
+    },
+    "distill": {"pipeline.evaluation.accuracy", "pipeline.evaluation.inputs"},
+    "export": {"pipeline.detectors.kinds"},
+    "precision": {"pipeline.evaluation.accuracy", "pipeline.evaluation.inputs"},
+}
 
 
 @dataclass(frozen=True)
@@ -201,44 +212,128 @@ def covers(entry: str, path: str | Path) -> bool:
     return PurePosixPath(path).is_relative_to(entry)
 
 
-def is_in(module: str, listed: Iterable[str]) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in listed)
+def matches(module: str, pattern: str) -> bool:
+    return module == pattern or (pattern.endswith(".*") and module.startswith(pattern[:-1]))
 
 
-def test_the_closure_follows_every_way_to_import() -> None:
-    distill = closure("stages.distill")
-    assert {"pipeline.student", "pipeline.training.hooks", "pipeline.detectors.gfl"} <= distill
-    assert "pipeline.mmcv_ops" in distill, "imported inside a function"
-    assert "pipeline.datasets.trees" in distill, "imported by the __init__ above pipeline.datasets.prepared"
-    assert "deploy.runtime.detector" not in distill, "only `deploy.load` and type checkers import it"
-    assert "deploy.runtime.backends.openvino_cpu" in closure("stages.benchmark"), "imported by its name"
+def needed(stage: Stage) -> set[str]:
+    """The files whose code decides the result of a stage."""
+    makers, kept = MAKERS.get(stage.name, set()), NEEDED.get(stage.name, set())
+    skipped = {name for name in NEVER_CHANGE_A_RESULT if name not in makers}
+    patterns = NOT_USED_BY.get(stage.name, {})
+    return {
+        FILES[module].as_posix()
+        for module in closure(stage.module)
+        if has_code(module) and module not in skipped
+        if module in kept or not any(matches(module, pattern) for pattern in patterns)
+    }
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES.values() if not stage.content.get("always_changed")])
-def test_a_stage_depends_on_all_code_that_decides_its_result(stage: Stage) -> None:
-    harmless = {*NEVER_CHANGE_A_RESULT, *NOT_USED_BY[stage.name]}
-    missing = [
-        str(FILES[module])
-        for module in sorted(filter(has_code, closure(stage.module)))
-        if not is_in(module, harmless) and not any(covers(entry, FILES[module]) for entry in stage.deps)
+def is_code(entry: str) -> bool:
+    return entry.startswith(tuple(f"{package}/" for package in PACKAGES))
+
+
+def declared(stage: Stage) -> set[str]:
+    """The keys of params.yaml that the code of a stage can read; :meth:`pipeline.settings.Params.only` hides others."""
+    module = importlib.import_module(stage.module)
+    if stage.module == "stages.evaluate":
+        return {*(module.OF_TEACHER if stage.item is None else module.OF_STUDENT)}
+    return {*getattr(module, "PARAMS", ())}
+
+
+def read(stage: Stage) -> set[str]:
+    """The data that a stage reads: files of pipeline/layout.py, and what is in the repository."""
+    model = stage.item or TEACHER
+    recipe = layout.recipe_file(model)
+    weights = layout.weights_file(model).parent
+    shipped = [layout.artefact_file(model, precision) for precision in ("fp32", "fp16", "int8", "int8_symmetric")]
+    device, evaluation, detections = (layout.REPORTS / name for name in ("device.json", "evaluation", "detections"))
+    files: dict[str, set[str | Path]] = {
+        "device": set(),
+        "data": {"datasets"},
+        "recipes": {"configs", layout.DATASET_RECORD},
+        "teacher": {recipe, layout.DATASET},
+        "evaluate": {recipe, layout.origin_file(recipe), weights, layout.DATASET},
+        "guides": {layout.RECIPES, layout.accepted_file(TEACHER)},
+        "distill": {recipe, layout.guide_file(model), layout.DATASET},
+        "export": {recipe, layout.origin_file(recipe), weights, layout.DATASET},
+        "precision": {shipped[0], layout.DATASET},
+        "engine": {shipped[0], shipped[1], shipped[3], device},
+        "benchmark": {
+            *shipped,
+            layout.engine_dir(model),
+            evaluation / f"{model}.json",
+            detections / f"{model}.json",
+            device,
+            layout.DATASET,
+        },
+        "compare": {layout.ARTEFACTS, layout.REPORTS / "benchmark", device, layout.DATASET},
+        "report": {
+            *(layout.REPORTS / name for name in ("export", "precision", "engine", "benchmark")),
+            *(evaluation, detections, device, layout.COMPARISON, layout.MODELS, layout.DATASET),
+        },
+    }
+    files["evaluate_teacher"] = files["evaluate"]
+    return {Path(file).as_posix() for file in files[stage.name]}
+
+
+def problems(stage: Stage) -> list[str]:
+    """What is wrong with the dependencies and the params of a stage: too few, too many, or one twice."""
+    if stage.content.get("always_changed"):
+        return [f"{stage.name}: runs every time, and depends on {entry}" for entry in (*stage.deps, *stage.params)]
+    code, data = [e for e in stage.deps if is_code(e)], {e for e in stage.deps if not is_code(e)}
+    files = needed(stage)
+    covering = {file: [entry for entry in code if covers(entry, file)] for file in files}
+    found = [
+        f"depends on {len(entries)} of {file}: {entries}" for file, entries in covering.items() if len(entries) != 1
     ]
-    assert not missing, f"add them to the deps of {stage.name} in dvc.yaml, or say in this test why they do not matter"
+    found += [
+        f"depends on {entry}, which it does not run" for entry in code if not any(covers(entry, f) for f in files)
+    ]
+    found += [f"{entry}: reads or depends, and not both" for entry in data ^ read(stage)]
+    found += [f"params: {key}: reads or lists, and not both" for key in {*stage.params} ^ declared(stage)]
+    return [f"{stage.name}: {problem}" for problem in found]
 
 
-@pytest.mark.parametrize("stage", STAGES.values())
+@pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
+def test_a_stage_depends_on_what_decides_its_result_and_on_nothing_else(stage: Stage) -> None:
+    assert problems(stage) == []
+
+
+def without(stage: Stage, kind: str, entry: str) -> Stage:
+    kept = [other for other in stage.content[kind] if other != entry]
+    return replace(stage, content={**stage.content, kind: kept})
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
+def test_no_dependency_and_no_setting_can_be_dropped_unseen(stage: Stage) -> None:
+    removals = [without(stage, kind, entry) for kind in ("deps", "params") for entry in stage.content.get(kind, [])]
+    assert [mutant for mutant in removals if not problems(mutant)] == []
+    assert len(removals) == len(stage.deps) + len(stage.params)
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
+def test_no_dependency_and_no_setting_can_be_added_unseen(stage: Stage) -> None:
+    for kind, more in (("deps", "pipeline/downloads.py"), ("deps", "datasets/README.md"), ("params", "report.images")):
+        assert problems(replace(stage, content={**stage.content, kind: [*stage.content.get(kind, []), more]}))
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
 def test_no_exception_is_out_of_date(stage: Stage) -> None:
-    unused = [
-        name for name in NOT_USED_BY.get(stage.name, {}) if not any(is_in(m, [name]) for m in closure(stage.module))
-    ]
-    assert not unused, f"{stage.name} no longer imports them"
+    modules = closure(stage.module)
+    patterns = [*NOT_USED_BY.get(stage.name, {}), *NEEDED.get(stage.name, ()), *MAKERS.get(stage.name, ())]
+    assert [pattern for pattern in patterns if not any(matches(module, pattern) for module in modules)] == []
 
 
-@pytest.mark.parametrize("stage", STAGES.values())
-def test_a_stage_depends_on_no_code_that_it_does_not_run(stage: Stage) -> None:
-    used = [FILES[module] for module in closure(stage.module)]
-    code = [entry for entry in stage.deps if entry.startswith(tuple(f"{package}/" for package in PACKAGES))]
-    assert not [entry for entry in code if not any(covers(entry, path) for path in used)]
-    assert not [entry for entry in code if not Path(entry).exists()]
+def test_no_global_exception_is_out_of_date() -> None:
+    used = {module for stage in STAGES.values() for module in closure(stage.module)}
+    assert NEVER_CHANGE_A_RESULT.keys() <= used
+
+
+def test_what_a_stage_may_read_besides_decides_nothing() -> None:
+    for stage in STAGES.values():
+        module = importlib.import_module(stage.module)
+        assert {*getattr(module, "UNTRACKED", ())} <= {"students", *HARMLESS}
 
 
 def test_the_fingerprint_of_a_killed_training_covers_what_training_depends_on() -> None:
@@ -258,11 +353,17 @@ def test_training_ignores_settings_of_what_follows(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", DISTIL)
 def test_a_student_depends_on_its_own_recipe_and_on_no_other_students(stage: Stage) -> None:
     recipes = {entry for entry in stage.deps if entry.startswith(str(layout.RECIPES))}
-    assert recipes == {str(layout.recipe_file(str(stage.item))), str(layout.recipe_file(TEACHER))}
+    assert recipes == {str(layout.recipe_file(str(stage.item)))}
     others = [entry for other in DISTIL if other is not stage for entry in other.outs]
     assert not [entry for entry in stage.deps for other in others if covers(entry, other) or covers(other, entry)]
-    # Neither the recipes' folder nor the teacher's evaluation record, which a new bootstrap changes.
-    assert not [entry for entry in stage.deps if covers(entry, layout.report_file("evaluation", TEACHER))]
+    # Neither the recipes' folder nor the teacher or its evaluation record: the guide says what of them counts.
+    taught = [layout.report_file("evaluation", TEACHER), layout.weights_file(TEACHER), layout.accepted_file(TEACHER)]
+    assert not [entry for entry in stage.deps if any(covers(entry, path) for path in taught)]
+
+
+def test_every_setting_of_training_decides_or_is_harmless() -> None:
+    harmless = [key.removeprefix("train.") for key in HARMLESS]
+    assert sorted((*DECISIVE, *PROCESSES, *harmless)) == sorted(TrainSettings.model_fields)
 
 
 def before(stage: Stage) -> list[Stage]:
@@ -303,7 +404,8 @@ def leaves(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("leaf", list(leaves(PARAMS)))
 def test_every_setting_is_read_by_a_stage(leaf: str) -> None:
-    assert any(f"{leaf}.".startswith(f"{param}.") for stage in STAGES.values() for param in stage.params)
+    listed = [*HARMLESS, *(param for stage in STAGES.values() for param in stage.params)]
+    assert any(f"{leaf}.".startswith(f"{param}.") for param in listed)
 
 
 @pytest.mark.parametrize("stage", STAGES.values())
@@ -330,6 +432,7 @@ def written(stage: Stage) -> set[Path]:
         "device": {layout.REPORTS / "device.json"},
         "data": {layout.DATASET, layout.DATASET_RECORD},
         "recipes": {layout.RECIPES, layout.recipe_file(TEACHER), *map(layout.recipe_file, PARAMS["students"])},
+        "guides": {layout.GUIDES, *map(layout.guide_file, PARAMS["students"])},
         "teacher": trained,
         "evaluate_teacher": evaluation | {layout.accepted_file(model)},
         "distill": trained | {layout.losses_file(model), layout.validation_file(model)},
@@ -359,8 +462,11 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
         "COMPARISON",
         "DATASET",
         "DATASET_RECORD",
+        "GUIDES",
+        "guide_file",
         "RECIPES",
         "recipe_file",
+        "origin_file",
         "weights_file",
         "training_file",
         "losses_file",

@@ -6,13 +6,10 @@ is put into the finished ONNX graph, so that every precision of an artefact (ONN
 without an export of its own.
 """
 
-import io
-import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import onnx
 import torch
@@ -20,6 +17,7 @@ from onnx import GraphProto, ModelProto, NodeProto
 from torch import Tensor, nn
 
 from deploy.graph.nms import nms_keep_in_passes
+from deploy.graph.onnx_export import to_onnx
 from deploy.runtime.artefact import read_spec
 from deploy.runtime.errors import ArtefactError, NoPortableForm
 
@@ -141,21 +139,13 @@ def _candidates(model: ModelProto, scores: str, source: str) -> int:
 
 
 def _suppression(iou_threshold: float, passes: int, candidates: int, opset: int) -> ModelProto:
-    # Two images: the exporter would take a batch of one for a constant.
-    example = (torch.zeros(2, candidates, 4), torch.zeros(2, candidates), torch.zeros(2, candidates, dtype=torch.int64))
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            _Suppression(iou_threshold, passes),
-            example,
-            dynamo=True,
-            verbose=False,
-            opset_version=opset,
-            input_names=["boxes", "scores", "labels"],
-            output_names=["keep"],
-            dynamic_shapes=({0: "batch"},) * 3,
-        )
-    return cast(torch.onnx.ONNXProgram, program).model_proto
+    example = {
+        "boxes": torch.zeros(2, candidates, 4),
+        "scores": torch.zeros(2, candidates),
+        "labels": torch.zeros(2, candidates, dtype=torch.int64),
+    }
+    axes = {name: {0: "batch"} for name in example}
+    return to_onnx(_Suppression(iou_threshold, passes), example, ["keep"], axes, opset)
 
 
 def _connected(part: ModelProto, block: _Block) -> list[NodeProto]:

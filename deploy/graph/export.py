@@ -1,26 +1,23 @@
 """Export: trained weights to one self-contained ONNX file that describes itself."""
 
-import io
 import json
-import warnings
-from contextlib import redirect_stdout
 from math import lcm
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import onnx
 import torch
-from torch.export import Dim
 
 from deploy.graph.export_check import check_export
 from deploy.graph.exported_module import DeployableDetector, padding_colour
-from deploy.graph.translations import STANDARD
+from deploy.graph.onnx_export import to_onnx, trace
 from deploy.runtime.artefact import INPUT_NAME, KEEP_RATIO, LETTERBOX, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
 from deploy.runtime.images import read_image
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.prepared import find_split, read_dataset
 from pipeline.deploy_settings import ExportSettings
-from pipeline.errors import DatasetError, GateError, RecipeError, SettingsError
+from pipeline.detectors.kinds import dense_head
+from pipeline.errors import DatasetError, GateError, SettingsError
 from pipeline.recipes import Recipe
 from pipeline.records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.settings import Gates
@@ -101,50 +98,12 @@ def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
 
 
 def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:
-    images = example_images(detector)
+    spec, images = detector.spec, example_images(detector)
     sizes = torch.tensor([images.shape[1:3]] * len(images), device=images.device)
-    inputs = (images, sizes)[: len(detector.spec.input_names)]
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            with_open_size(detector, inputs, detector.spec),
-            inputs,
-            dynamo=True,
-            verbose=False,
-            opset_version=opset,
-            input_names=list(detector.spec.input_names),
-            output_names=list(OUTPUT_NAMES),
-            dynamic_shapes=tuple(open_axes(detector.spec).values()),
-            custom_translation_table=STANDARD,
-            external_data=False,
-        )
-    return without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
-
-
-def with_open_size(
-    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], spec: ArtefactSpec
-) -> torch.nn.Module | torch.export.ExportedProgram:
-    """What is handed to ``torch.onnx.export``: the module, or for a dynamic size its trace.
-
-    Left to trace by itself, ``torch.onnx.export`` (torch 2.14) takes an axis for a constant without a word where the
-    module's code makes it one (mmdet's Swin Transformer does), and the graph is wrong at every other size.
-
-    Raises:
-        RecipeError: height, width or the number of images do not stay open.
-    """
-    if not spec.dynamic_size:
-        return module
-    shapes = tuple(dict.fromkeys(axes, Dim.DYNAMIC) for axes in open_axes(spec).values())
-    # Two ways to trace, in the order of torch.onnx.export: len(tensor) is a constant to the first one alone.
-    for strict in (False, True):
-        try:
-            return torch.export.export(module, inputs, dynamic_shapes=shapes[: len(inputs)], strict=strict)
-        except Exception as error:  # whatever tracing a detector's code can end in
-            reason = error
-    raise RecipeError(
-        "export.dynamic_size: the detector's code needs a fixed size; set it to false in params.yaml. torch.export "
-        f"says: {reason}"
-    ) from reason
+    inputs = dict(zip(spec.input_names, (images, sizes), strict=False))
+    axes = open_axes(spec)
+    module = trace(detector, inputs, axes) if spec.dynamic_size else detector
+    return to_onnx(module, inputs, OUTPUT_NAMES, axes, opset)
 
 
 def example_images(detector: DeployableDetector) -> torch.Tensor:
@@ -156,7 +115,7 @@ def example_images(detector: DeployableDetector) -> torch.Tensor:
     height, width = spec.input_height, spec.input_width
     if spec.dynamic_size:
         stock = detector.detector
-        first_head = stock.rpn_head if hasattr(stock, "rpn_head") else stock.bbox_head
+        first_head = dense_head(stock)
         strides = [stride[0] for stride in first_head.prior_generator.strides]
         step = lcm(spec.size_divisor or 1, *strides)
         height, width = 3 * step, 4 * step
@@ -168,15 +127,6 @@ def open_axes(spec: ArtefactSpec) -> dict[str, dict[int, str]]:
     if not spec.dynamic_size:
         return {INPUT_NAME: {0: "batch"}}
     return {INPUT_NAME: {0: "batch", 1: "height", 2: "width"}, SIZES_NAME: {0: "batch"}}
-
-
-def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph without what the exporter notes beside its parts: source files and lines of this machine."""
-    graph = model.graph
-    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    return model
 
 
 def record_of(model: str, artefact: Path, opset: int, check: ExportCheck) -> ExportRecord:

@@ -21,6 +21,7 @@ from deploy.graph.nms import best_candidates, nms_keep, take_boxes, top_candidat
 from deploy.graph.swin import keep_batch_open
 from deploy.graph.two_stage_decoding import TwoStagePredictor
 from deploy.runtime.artefact import ArtefactSpec
+from pipeline.detectors.kinds import DetectorKind, kind_of
 from pipeline.errors import RecipeError
 
 
@@ -34,7 +35,7 @@ class Outputs(NamedTuple):
 
 
 class DeployableDetector(nn.Module):
-    """A stock mmdet single-stage detector behind the interface of an artefact.
+    """A stock mmdet detector, single-stage or two-stage, behind the interface of an artefact.
 
     Args:
         detector: put into eval mode and used as it is; its weights are shared, not copied.
@@ -65,7 +66,7 @@ class DeployableDetector(nn.Module):
         features = None if spec.dynamic_size else self._features()
         self.predictor = (
             TwoStagePredictor(detector, features)
-            if _is_two_stage(detector)
+            if kind_of(detector) is DetectorKind.TWO_STAGE
             else DensePredictor(self.detector.bbox_head, features)
         )
 
@@ -159,20 +160,8 @@ def _without_padding(pixels: Tensor, sizes: Tensor) -> Tensor:
     return torch.where(rows[:, None, :, None] & columns[:, None, None, :], pixels, 0.0)
 
 
-def _is_two_stage(detector: Any) -> bool:
-    return hasattr(detector, "rpn_head") and hasattr(detector, "roi_head")
-
-
 def _classifier(detector: Any) -> Any:
-    if _is_two_stage(detector):
-        return detector.roi_head.bbox_head
-    head = getattr(detector, "bbox_head", None)
-    if head is None:
-        raise RecipeError(
-            f"{type(detector).__name__}: only detectors with a dense head, or with an rpn_head and a roi_head, "
-            "can be exported"
-        )
-    return head
+    return detector.roi_head.bbox_head if kind_of(detector) is DetectorKind.TWO_STAGE else detector.bbox_head
 
 
 def normalisation(preprocessor: Any) -> tuple[Tensor, Tensor]:

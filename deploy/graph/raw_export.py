@@ -7,23 +7,22 @@ network makes them: for each level l
 """
 
 import argparse
-import io
 import json
-import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import onnx
 import torch
 from torch import Tensor, nn
 
-from deploy.graph.export import describe, example_images, open_axes, with_open_size, without_notes
+from deploy.graph.export import describe, example_images, open_axes
 from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.onnx_export import to_onnx, trace
 from deploy.runtime.artefact import INPUT_NAME, ArtefactSpec
 from pipeline.checkpoints import load_detector
 from pipeline.cli import stage_main
+from pipeline.detectors.kinds import DetectorKind, kind_of
 from pipeline.errors import RecipeError
 from pipeline.layout import ARTEFACTS, recipe_file, weights_file
 from pipeline.recipes import load_resolved
@@ -61,30 +60,17 @@ def export_raw(detector: DeployableDetector, path: Path, opset: int) -> None:
     Raises:
         RecipeError: the detector has no dense head.
     """
-    if not hasattr(detector.detector, "bbox_head"):
+    if kind_of(detector.detector) is not DetectorKind.SINGLE_STAGE:
         raise RecipeError(
             f"{type(detector.detector).__name__}: only a dense head has a raw form; the second stage of a two-stage "
             "detector needs the post-processing of the first: export it with `python -m stages.export`"
         )
-    spec, head = detector.spec, detector.detector.bbox_head
-    example = example_images(detector)
-    raw = RawDetector(detector).eval()
-    levels = len(head.prior_generator.strides)
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
-        warnings.simplefilter("ignore")
-        kinds = KINDS[: len(raw(example)) // levels]
-        program = torch.onnx.export(
-            with_open_size(raw, (example,), spec),
-            (example,),
-            dynamo=True,
-            verbose=False,
-            opset_version=opset,
-            input_names=[INPUT_NAME],
-            output_names=[f"{kind}_{level}" for kind in kinds for level in range(levels)],
-            dynamic_shapes=(open_axes(spec)[INPUT_NAME],),
-            external_data=False,
-        )
-    model = without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+    spec, head, raw = detector.spec, detector.detector.bbox_head, RawDetector(detector).eval()
+    inputs, axes, levels = {INPUT_NAME: example_images(detector)}, open_axes(spec), len(head.prior_generator.strides)
+    with torch.no_grad():
+        kinds = KINDS[: len(raw(**inputs)) // levels]
+    names = [f"{kind}_{level}" for kind in kinds for level in range(levels)]
+    model = to_onnx(trace(raw, inputs, axes) if spec.dynamic_size else raw, inputs, names, axes, opset)
     onnx.helper.set_model_props(model, _metadata(spec, head))
     onnx.checker.check_model(model, full_check=True)
     replace_atomic(path, lambda part: onnx.save(model, part))

@@ -115,13 +115,12 @@ def published_ap(recipe: Recipe, params: Params) -> float | None:
 
     A recipe's numbers are those of COCO's val2017: they are no measure for a data set of other classes.
     """
-    checkpoint = params.checkpoint()
-    if recipe.name == TEACHER and params.teacher.source != "train" and checkpoint is not None:
+    if recipe.name == TEACHER and params.teacher.source != "train" and (checkpoint := params.checkpoint()) is not None:
         return checkpoint.published_ap
     if tuple(recipe.classes) != COCO_CLASSES:
         return None
     role = "distilled" if recipe.method != "none" else "student"
-    return recipe.config.get("published", {}).get(TEACHER if recipe.name == TEACHER else role)
+    return recipe.published.get(TEACHER if recipe.name == TEACHER else role)
 
 
 def _report(record: EvaluationRecord) -> None:

@@ -21,7 +21,7 @@ from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS
 from pipeline.recipes import Recipe, build_detector, pretrained_parts
 from pipeline.records import DatasetRecord, TrainingRecord
-from pipeline.settings import TrainSettings
+from pipeline.settings import DECISIVE, TrainSettings
 from pipeline.storage import sha256_of
 from pipeline.training import fingerprint
 from pipeline.training.backbone import load_backbone
@@ -75,7 +75,7 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord | None:
     """
     device = choose_device(job.settings.device)
     precision = choose_precision(job.settings.precision, device)
-    resume_from = from_first(lambda: _prepare_work_dir(job, precision))
+    resume_from = from_first(lambda: _prepare_work_dir(job, device, precision))
     log = TrainingLog(job.work_dir)
     if not from_first(lambda: _is_finished(job, log)):
         _run(job, log, device, precision, resume_from)
@@ -97,7 +97,7 @@ def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
 
 
 def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
-    metadata = {"model": job.recipe.name, "recipe": str(job.recipe.path), "recipe_sha256": job.recipe.sha256}
+    metadata = {"model": job.recipe.name, "recipe_sha256": job.recipe.sha256}
     metadata |= classes_entry(job.recipe.classes)
     hooks = [
         BestWeightsHook(job.work_dir, metadata),
@@ -149,14 +149,14 @@ def build_distiller(job: TrainingJob) -> Distiller:
     return distiller
 
 
-def _prepare_work_dir(job: TrainingJob, precision: str) -> Path | None:
+def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) -> Path | None:
     settings = job.settings
     current = fingerprint.fingerprint(
         {
             "recipe": job.recipe.sha256,
             "data": {name: split.sha256 for name, split in job.dataset.splits.items()},
             "teacher": sha256_of(job.teacher[1]) if job.teacher else None,
-            "settings": {"seed": settings.seed, "precision": precision, "channels_last": settings.channels_last},
+            "settings": {**settings.model_dump(include={*DECISIVE}), "precision": precision, "device": device.type},
             "processes": get_world_size(),
         },
         Path(__file__).resolve().parents[2],
@@ -194,7 +194,6 @@ def _record(
     best = [point for point in log.validation() if point.iteration == int(kept["iteration"])]
     return TrainingRecord(
         model=job.recipe.name,
-        recipe=str(job.recipe.path),
         method=job.recipe.method,
         iterations=iterations,
         batch_size=batch_size,

@@ -16,7 +16,7 @@ from deploy.graph.export import export_model
 from deploy.ladder.pytorch_rung import evaluate_model
 from pipeline.checkpoints import load_detector
 from pipeline.choice import read_choice
-from pipeline.datasets import prepare
+from pipeline.datasets.preparation import prepare
 from pipeline.recipes import COCO_CLASSES, Recipe, build_detector, load_resolved, read_recipe, resolve, write_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import DataSettings, Params, TrainSettings
@@ -81,7 +81,8 @@ def resolved_config(path: Path) -> dict[str, Any]:
     classes = DatasetRecord(
         name="coco", title="COCO", composed=False, classes=list(COCO_CLASSES), splits={}, credits=[], findings=[]
     )
-    return resolve(path, classes, {})["config"]
+    resolved = resolve(path, classes, {})
+    return {**resolved.content["config"], "published": resolved.origin.published}
 
 
 def content(path: str | Path) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def shrunk(path: Path, dataset: DatasetRecord, folder: Path, name: str) -> Recip
         "input_size": (HEIGHT, WIDTH),
     }
     resolved = resolve(path, dataset, smaller)
-    del resolved["config"]["backbone_weights"]
+    del resolved.content["config"]["backbone_weights"]
     write_resolved(folder / f"{name}.json", resolved)
     return load_resolved(folder / f"{name}.json")
 

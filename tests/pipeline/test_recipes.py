@@ -40,7 +40,7 @@ def dataset() -> DatasetRecord:
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_twin_and_student_differ_in_the_method_only(dataset: DatasetRecord, name: str) -> None:
     path, methods = EMBEDDED[name]
-    twin, student = (resolve(each, dataset, {})["config"] for each in (path, TWIN.with_name(f"{name}.py")))
+    twin, student = (resolve(each, dataset, {}).content["config"] for each in (path, TWIN.with_name(f"{name}.py")))
     assert [method["type"] for method in student.pop("distillation")["methods"]] == methods.split()
     assert student == twin
 
@@ -71,7 +71,7 @@ def test_every_recipe_resolves_survives_the_file_and_builds(path: Path, dataset:
     resolved = resolve(path, dataset, {})
     write_resolved(target, resolved)
     recipe = load_resolved(target)
-    assert recipe.config.to_dict() == resolved["config"]
+    assert recipe.config.to_dict() == resolved.content["config"]
     assert recipe.path == path
     # At full size without the memory of its weights; mmdet's Swin Transformer reads values as it is built.
     with torch.device("cpu" if "swint" in path.stem and path.parts[1] == "teachers" else "meta"):
@@ -91,10 +91,26 @@ def test_an_inherited_change_changes_the_resolved_file(dataset: DatasetRecord, t
     assert before != after
 
 
+def test_what_decides_no_weight_is_not_in_the_resolved_file(dataset: DatasetRecord, tmp_path: Path) -> None:
+    base = f"_base_ = [{str(CROSSKD.resolve())!r}]\n"
+    forms = {
+        "one": base + "published = dict(student=40.2)\noptim_wrapper = dict(optimizer=dict(lr=0.5, eps=1e-7))\n",
+        "renamed": base + "optim_wrapper=dict( optimizer = dict(eps=1e-7, lr=0.5) )  # as before\n",
+        "other": base + "optim_wrapper = dict(optimizer=dict(lr=0.25, eps=1e-7))\n",
+    }
+    for name, text in forms.items():
+        (tmp_path / f"{name}.py").write_text(text)
+        write_resolved(tmp_path / name / "student.json", resolve(tmp_path / f"{name}.py", dataset, {}))
+    one, renamed, other = (load_resolved(tmp_path / name / "student.json") for name in forms)
+    assert one.sha256 == renamed.sha256 != other.sha256
+    assert (one.path, one.published) == (tmp_path / "one.py", {"student": 40.2})
+    assert (renamed.path, renamed.published) == (tmp_path / "renamed.py", {})
+
+
 def test_options_override_single_keys(dataset: DatasetRecord) -> None:
     resolved = resolve(CROSSKD, dataset, {"train_cfg.max_iters": 7, "distillation.methods.0.reg_weight": 2.5})
-    assert resolved["config"]["train_cfg"]["max_iters"] == 7
-    assert resolved["config"]["distillation"]["methods"][0]["reg_weight"] == 2.5
+    assert resolved.content["config"]["train_cfg"]["max_iters"] == 7
+    assert resolved.content["config"]["distillation"]["methods"][0]["reg_weight"] == 2.5
 
 
 @pytest.mark.parametrize("key", ["train_cfg.max_iter", "distillation.methods.1.type", "nothing"])
@@ -137,9 +153,9 @@ def test_a_recipe_may_inherit_mmdets_own(dataset: DatasetRecord, tmp_path: Path)
     local = tmp_path / "recipe.py"
     local.write_text("_base_ = 'own.py'\ninput_size = (800, 1344)\n")
     resolved = resolve(local, dataset, {})
-    assert resolved["config"]["model"]["backbone"]["depth"] == 50
-    assert resolved["config"]["model"]["bbox_head"]["num_classes"] == 3
-    assert pretrained_parts(resolved["config"]["model"]) == {"model.backbone": "torchvision://resnet50"}
+    assert resolved.content["config"]["model"]["backbone"]["depth"] == 50
+    assert resolved.content["config"]["model"]["bbox_head"]["num_classes"] == 3
+    assert pretrained_parts(resolved.content["config"]["model"]) == {"model.backbone": "torchvision://resnet50"}
 
 
 @pytest.mark.parametrize(

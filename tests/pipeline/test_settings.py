@@ -1,5 +1,6 @@
 """params.yaml: what is wrong is listed with key and value, all of it at once."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,12 @@ def test_processes_and_nodes_need_the_launcher_that_starts_them(launcher: str, k
     with pytest.raises(SettingsError, match=rf"{key} is 2.*which only launcher 'pytorch' starts.* is '{launcher}'"):
         parse_params(content)
     assert getattr(parse_params(smallest() | {"train": {"launcher": "pytorch", key: 2}}).train, key) == 2
+
+
+def test_only_what_is_listed_can_be_read() -> None:
+    params = parse_params(with_value("train.seed", 7)).only("train.seed", "evaluate")
+    assert (params.train.seed, params.evaluate.split) == (7, "test")
+    for read in (lambda: params.train.workers, lambda: params.benchmark, lambda: params.checkpoint()):
+        with pytest.raises(AttributeError):
+            read()
+    assert pickle.loads(pickle.dumps(params)).train.seed == 7

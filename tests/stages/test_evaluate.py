@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from pipeline.checkpoints import save_weights
-from pipeline.recipes import build_detector, load_resolved, write_resolved
-from pipeline.records import DatasetRecord, EvaluationRecord, SplitRecord
+from pipeline.recipes import ResolvedRecipe, build_detector, load_resolved, write_resolved
+from pipeline.records import DatasetRecord, EvaluationRecord, RecipeOrigin, SplitRecord
 from stages.evaluate import main
 
 MODEL = {
@@ -57,7 +57,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     DatasetRecord(
         name="one", title="One", composed=True, classes=["crown"], splits={"test": split}, credits=[], findings=[]
     ).write(prepared / "dataset.json")
-    resolved = {"path": "small.py", "classes": ["crown"], "config": {"model": MODEL, "input_size": [64, 64]}}
+    content = {"classes": ["crown"], "config": {"model": MODEL, "input_size": [64, 64]}}
+    resolved = ResolvedRecipe(content, RecipeOrigin(path="small.py", published={}))
     write_resolved(Path("build/recipes/small.json"), resolved)
     detector = build_detector(load_resolved(Path("build/recipes/small.json")))
     save_weights(Path("models/small/weights.safetensors"), detector.state_dict(), {})

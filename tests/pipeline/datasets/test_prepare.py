@@ -8,7 +8,7 @@ import cv2
 import pytest
 from pycocotools.coco import COCO
 
-from pipeline.datasets import prepare
+from pipeline.datasets.preparation import prepare
 from pipeline.datasets.prepared import read_dataset, split_paths
 from pipeline.errors import DatasetError
 from pipeline.settings import CocoDirSettings, CocoSplitSettings, DataSettings, DigitsSettings

@@ -46,7 +46,7 @@ def make_detector() -> Maker:
     return _make_detector
 
 
-def _make_detector(family: str, width: int = 32, channels: int = 4, **head: Any) -> BaseDetector:
+def _make_detector(family: str, width: int = 32, channels: int = 8, **head: Any) -> BaseDetector:
     if family == "GFL":
         detector = _make_gfl(width, channels, **head)
     else:
@@ -66,7 +66,7 @@ def _make_detector(family: str, width: int = 32, channels: int = 4, **head: Any)
     return detector
 
 
-def _make_gfl(width: int = 32, channels: int = 4, **head: Any) -> BaseDetector:
+def _make_gfl(width: int = 32, channels: int = 8, **head: Any) -> BaseDetector:
     config = _base(width, channels)
     config.bbox_head = ConfigDict(config.bbox_head, in_channels=width, feat_channels=width, num_classes=3)
     config.bbox_head.update(head)

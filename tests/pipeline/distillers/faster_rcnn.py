@@ -59,12 +59,12 @@ def config(width: int = 16, hidden: int = 24, scale: int = 4, **changes: Any) ->
         "backbone": {
             "type": "ResNet",
             "depth": 18,
-            "base_channels": 4,
+            "base_channels": 8,
             "norm_cfg": {"type": "BN"},
             "norm_eval": True,
             "frozen_stages": -1,
         },
-        "neck": {"type": "FPN", "in_channels": [4, 8, 16, 32], "out_channels": width, "num_outs": 5},
+        "neck": {"type": "FPN", "in_channels": [8, 16, 32, 64], "out_channels": width, "num_outs": 5},
         "rpn_head": {
             "type": "RPNHead",
             "in_channels": width,

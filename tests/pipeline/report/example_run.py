@@ -260,7 +260,6 @@ def _training(model: Model) -> TrainingRecord:
     ]
     return TrainingRecord(
         model=model.name,
-        recipe=f"configs/students/{model.name}.py",
         method=model.method,
         iterations=1100,
         batch_size=8,

@@ -7,9 +7,19 @@ from pathlib import Path
 import pytest
 
 from pipeline.checkpoints import load_detector
-from pipeline.layout import DATASET, WORK_DIRS, losses_file, recipe_file, training_file, validation_file, weights_file
+from pipeline.layout import (
+    DATASET,
+    WORK_DIRS,
+    guide_file,
+    losses_file,
+    origin_file,
+    recipe_file,
+    training_file,
+    validation_file,
+    weights_file,
+)
 from pipeline.recipes import Recipe, load_resolved
-from pipeline.records import DatasetRecord, TrainingRecord
+from pipeline.records import DatasetRecord, Guide, TrainingRecord
 from pipeline.settings import Params, TrainSettings
 from pipeline.student import distil_student
 from pipeline.teacher import provide_teacher
@@ -30,9 +40,11 @@ def project(
         target = tmp_path / recipe_file(made.name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(tmp_path / f"{name}.json", target)
+        shutil.move(origin_file(tmp_path / f"{name}.json"), origin_file(target))
     shutil.copytree(images, tmp_path / DATASET)
     record.write(tmp_path / DATASET / "dataset.json")
     monkeypatch.chdir(tmp_path)
+    Guide(weights_sha256=None, recipe_sha256=None).write(guide_file("twin"))
     return Params.model_validate(
         {
             "data": {},

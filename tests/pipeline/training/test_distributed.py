@@ -18,14 +18,16 @@ from pipeline.layout import (
     DATASET_RECORD,
     MODELS,
     TEACHER,
+    guide_file,
     losses_file,
     recipe_file,
     training_file,
     weights_file,
 )
 from pipeline.recipes import Recipe, build_detector, load_resolved
-from pipeline.records import DatasetRecord, TrainingRecord
+from pipeline.records import DatasetRecord, Guide, TrainingRecord
 from pipeline.settings import Params
+from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
 from tests.pipeline.training.ranks import train_in_two, true_boxes
 
@@ -74,7 +76,7 @@ def project(squares: Squares, recipes_in: RecipesIn, tmp_path_factory: pytest.Te
     shutil.copytree(squares[1], root / DATASET)
     squares[0].write(root / DATASET_RECORD)
     make = recipes_in((root / recipe_file("any")).parent)
-    teacher = make(TEACHER, **{"model.backbone.base_channels": 8, "model.neck.in_channels": [16, 32, 64]})
+    teacher = make(TEACHER, **{"model.backbone.base_channels": 16, "model.neck.in_channels": [32, 64, 128]})
     torch.manual_seed(0)
     detector = build_detector(teacher)
     detector.init_weights()
@@ -82,6 +84,8 @@ def project(squares: Squares, recipes_in: RecipesIn, tmp_path_factory: pytest.Te
     everything, even = (inheriting(root, name, text) for name, text in (("all", EVERYTHING), ("even", EVEN)))
     for name, file in (("student", everything), ("broken", everything), ("even", even), ("spoiled", even)):
         make(name, file)
+    taught = Guide(weights_sha256=sha256_of(root / weights_file(TEACHER)), recipe_sha256=teacher.sha256)
+    taught.write(root / guide_file("student"))
     make("epochs", even)
     count_epochs(root / recipe_file("epochs"))
     launch(params().train, train_in_two, root, params())

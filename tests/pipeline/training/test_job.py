@@ -41,7 +41,7 @@ def job(recipe: Recipe, squares: Squares, settings: TrainSettings, **more: objec
 
 def with_teacher(make_recipe: RecipeMaker, folder: Path, squares: Squares, settings: TrainSettings) -> TrainingJob:
     """A CrossKD job whose teacher is a wider student with random weights."""
-    recipe = make_recipe("teacher", **{"model.backbone.base_channels": 8, "model.neck.in_channels": [16, 32, 64]})
+    recipe = make_recipe("teacher", **{"model.backbone.base_channels": 16, "model.neck.in_channels": [32, 64, 128]})
     teacher = build_detector(recipe)
     teacher.init_weights()
     weights = folder / "teacher.safetensors"
@@ -238,20 +238,38 @@ class _FailAt:
         self.values[id(instance)] = value
 
 
+@pytest.mark.parametrize("change", [{"seed": 1}, {"workers": 1}], ids=str)
 def test_changed_parameters_start_clean(
     make_recipe: RecipeMaker,
     in_scratch: Path,
     squares: Squares,
     settings: TrainSettings,
     caplog: pytest.LogCaptureFixture,
+    change: dict[str, int],
 ) -> None:
     caplog.set_level("INFO")
     first = job(make_recipe("model"), squares, settings)
     train(first, in_scratch / "model.safetensors")
-    other = job(first.recipe, squares, settings.model_copy(update={"seed": 1}))
+    other = job(first.recipe, squares, settings.model_copy(update=change))
     record = train(other, in_scratch / "model.safetensors")
     assert record.resumed == 0
     assert "starting clean, changed since the last run: settings" in caplog.text
+
+
+def test_how_often_it_is_saved_and_logged_changes_nothing(
+    make_recipe: RecipeMaker,
+    in_scratch: Path,
+    squares: Squares,
+    settings: TrainSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = job(make_recipe("model"), squares, settings)
+    train(first, in_scratch / "model.safetensors")
+    monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
+    train(
+        job(first.recipe, squares, settings.model_copy(update={"checkpoint_interval": 1, "log_interval": 3})),
+        in_scratch / "model.safetensors",
+    )
 
 
 def test_a_loss_that_is_not_finite_names_terms_iteration_and_images(
