@@ -14,7 +14,7 @@ from deploy.runtime.artefact import ArtefactSpec, read_spec
 from deploy.runtime.backends import BACKENDS
 from deploy.runtime.backends.cuda_device import find_device
 from deploy.runtime.backends.tensorrt_module import import_tensorrt, version_of
-from deploy.runtime.engine_file import SUFFIX, EngineHeader, Profile, Target, pack
+from deploy.runtime.engine_file import SUFFIX, EngineDescription, Profile, Target, description_of
 from deploy.runtime.errors import BackendUnavailable, NoPortableForm
 from pipeline.deploy_records import EngineBuild, EngineRecord, EngineTarget
 from pipeline.deploy_settings import EngineSettings
@@ -29,7 +29,7 @@ PRECISIONS = BACKENDS["tensorrt"].precisions or ()
 def build_engines(
     model: str, graphs: Sequence[Path], settings: EngineSettings, folder: Path, timing_caches: Path
 ) -> EngineRecord:
-    """Build ``folder/<name>.engine`` from each ONNX file, in its portable form; nothing else stays in ``folder``.
+    """Build ``folder/<name>.engine`` and its description from each ONNX file, in its portable form; nothing else stays.
 
     Args:
         model: a student of ``params.yaml``, or ``teacher``.
@@ -59,19 +59,20 @@ def build_engines(
         for graph in graphs:
             started = perf_counter()
             try:
-                content = _build(trt, graph, settings, here, cache)
+                description, plan = _build(trt, graph, settings, here, cache)
             except NoPortableForm as error:
                 logger.info("%s: not built: %s", model, error)
                 builds.append(_build_record(graph, precisions[graph], reason=str(error)))
                 continue
             seconds = perf_counter() - started
             name = f"{graph.stem}{SUFFIX}"
-            write_atomic(scratch / name, content)
+            write_atomic(scratch / name, plan)
+            write_atomic(description_of(scratch / name), description.to_json(plan))
             build = _build_record(graph, precisions[graph])
             written = {
                 "file": (folder / name).as_posix(),
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "file_size": len(content),
+                "sha256": hashlib.sha256(plan).hexdigest(),
+                "file_size": len(plan),
                 "build_seconds": seconds,
             }
             builds.append(build.model_copy(update=written))
@@ -79,7 +80,9 @@ def build_engines(
         return _record(model, here if is_any_built else None, settings, builds)
 
 
-def _build(trt: Any, graph: Path, settings: EngineSettings, here: Target, cache: Path) -> bytes:
+def _build(
+    trt: Any, graph: Path, settings: EngineSettings, here: Target, cache: Path
+) -> tuple[EngineDescription, bytes]:
     if read_spec(graph).dynamic_size:
         raise NoPortableForm(
             f"{graph}: its size is dynamic, and engines are built for one height and width; run it with ONNX Runtime "
@@ -95,11 +98,11 @@ def _build(trt: Any, graph: Path, settings: EngineSettings, here: Target, cache:
     if plan.timing_cache:
         write_atomic(cache, plan.timing_cache)
     spec = ArtefactSpec.from_metadata({entry.key: entry.value for entry in portable.metadata_props}, str(graph))
-    return pack(EngineHeader(here, sha256_of(graph), options.profiles, spec), plan.content)
+    return EngineDescription(here, sha256_of(graph), options.profiles, spec), plan.content
 
 
 def profiles_of(settings: EngineSettings) -> tuple[Profile, ...]:
-    """The profiles of ``params.yaml`` as an engine's header holds them."""
+    """The profiles of ``params.yaml`` as an engine's description holds them."""
     return tuple(Profile(profile.least, profile.best, profile.most) for profile in settings.profiles)
 
 

@@ -112,16 +112,16 @@ def _read_graph(model: Path) -> tuple[ArtefactSpec, bytes, tuple[Binding, ...]]:
 
 
 def _read_engine(model: Path, serving: Serving) -> tuple[ArtefactSpec, bytes, tuple[Binding, ...]]:
-    header, plan = read_engine(model)
+    description, plan = read_engine(model)
     if not serving.gpu:
         raise ArtefactError(f"{model}: an engine runs on a GPU alone; serve the ONNX file on the CPU")
-    most = max(profile.most for profile in header.profiles)
+    most = max(profile.most for profile in description.profiles)
     if serving.max_batch > most:
         raise ArtefactError(
             f"{model}: the engine takes {most} images at most, --max-batch is {serving.max_batch}; lower it, or change "
             "engine.profiles in params.yaml and build the engine again"
         )
-    return header.spec, plan, expected_bindings(header.spec)
+    return description.spec, plan, expected_bindings(description.spec)
 
 
 def _tensor(binding: Binding) -> str:

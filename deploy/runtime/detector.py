@@ -13,7 +13,7 @@ from deploy.runtime.artefact import ArtefactSpec, read_spec
 from deploy.runtime.backends import Backend, DeviceTimes, RawDetections, open_backend
 from deploy.runtime.detections import Detections
 from deploy.runtime.engine_file import SUFFIX as ENGINE
-from deploy.runtime.engine_file import read_header
+from deploy.runtime.engine_file import read_description
 from deploy.runtime.images import Image, checked_image, read_image
 from deploy.runtime.preprocess import Letterbox, letterbox, sizes_of
 
@@ -121,7 +121,7 @@ class Detector:
 def open_detector(artefact: Path | str, backend: str | None = None, threads: int = 0, batch_size: int = 8) -> Detector:
     """Open an artefact; see :func:`deploy.load`."""
     path = Path(artefact)
-    spec = read_header(path).spec if path.suffix == ENGINE else read_spec(path)
+    spec = read_description(path).spec if path.suffix == ENGINE else read_spec(path)
     return Detector(spec, open_backend(backend, path, spec, threads), batch_size)
 
 

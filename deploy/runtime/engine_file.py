@@ -1,13 +1,12 @@
-"""An engine on disk: what TensorRT serialised (the plan), behind a header that says where it runs and what it computes.
+"""An engine on disk: the plan as TensorRT wrote it (``x.engine``), and beside it what it is (``x.engine.json``).
 
-Layout: :data:`MAGIC`, the length of the header (8 bytes, little-endian), the header (JSON), the plan. A plan fits one
-GPU, driver and TensorRT version; TensorRT itself notices only some of the differences, and what it then says names no
-cure. The header is compared before TensorRT sees a byte.
+The plan is the plain file that trtexec, DeepStream and Triton read. It fits one GPU, driver and TensorRT version;
+TensorRT itself notices only some of the differences, and what it then says names no cure. So the description, with the
+hashes of plan and graph, is compared before TensorRT sees a byte.
 """
 
 import hashlib
 import json
-import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,12 +14,9 @@ from typing import Any, Self
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.errors import ArtefactError
 
-MAGIC = b"detector-engine\0"
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 SUFFIX = ".engine"
 
-_LENGTH = struct.Struct("<Q")
-_MAX_HEADER = 1 << 24
 _REBUILD = "build it here with `python -m stages.engine --model MODEL`"
 
 
@@ -44,7 +40,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class EngineHeader:
+class EngineDescription:
     """What an engine says about itself; ``graph_sha256`` is the hash of the ONNX file that it was built from."""
 
     target: Target
@@ -53,7 +49,7 @@ class EngineHeader:
     spec: ArtefactSpec
 
     def to_json(self, plan: bytes) -> bytes:
-        """The header as JSON, with the size and the hash of the plan behind it."""
+        """The description as JSON, with the size and the hash of the plan that it is beside."""
         content = {
             "format_version": FORMAT_VERSION,
             "target": asdict(self.target),
@@ -67,7 +63,7 @@ class EngineHeader:
 
     @classmethod
     def from_content(cls, content: dict[str, Any], source: str) -> Self:
-        """Raises KeyError, TypeError, ValueError or :class:`ArtefactError` where the content is none of a header."""
+        """Raises KeyError, TypeError, ValueError or :class:`ArtefactError` where the content is no description."""
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {content['format_version']!r} is unknown")
         return cls(
@@ -78,27 +74,32 @@ class EngineHeader:
         )
 
 
-def pack(header: EngineHeader, plan: bytes) -> bytes:
-    """The content of an engine file."""
-    encoded = header.to_json(plan)
-    return b"".join([MAGIC, _LENGTH.pack(len(encoded)), encoded, plan])
+def description_of(engine: Path) -> Path:
+    """The file beside an engine that says what it is."""
+    return engine.with_name(f"{engine.name}.json")
 
 
-def read_header(path: Path) -> EngineHeader:
-    """Read what an engine says about itself, without its plan.
+def read_description(path: Path) -> EngineDescription:
+    """Read what an engine is, without its plan; the plan's size is checked.
 
     Raises:
-        ArtefactError: the file is missing, cut off, damaged, or no engine of this project.
+        ArtefactError: the engine or its description is missing, damaged, or none of this project.
     """
-    return _read(path, with_plan=False)[0]
+    return _described(path)[0]
 
 
-def read_engine(path: Path) -> tuple[EngineHeader, bytes]:
-    """Read an engine whole; the plan's hash is checked. Raises :class:`ArtefactError` as :func:`read_header` does."""
-    return _read(path, with_plan=True)
+def read_engine(path: Path) -> tuple[EngineDescription, bytes]:
+    """Read an engine whole; the plan's hash is checked. Raises :class:`ArtefactError` as :func:`read_description`."""
+    description, sha256 = _described(path)
+    plan = _content(path)
+    if hashlib.sha256(plan).hexdigest() != sha256:
+        raise ArtefactError(
+            f"{path}: a damaged engine: it is not the plan that {description_of(path)} says; {_REBUILD}"
+        )
+    return description, plan
 
 
-def check_target(path: Path, header: EngineHeader, here: Target) -> None:
+def check_target(path: Path, description: EngineDescription, here: Target) -> None:
     """Refuse an engine that was built for another GPU, driver or TensorRT.
 
     Raises:
@@ -107,7 +108,7 @@ def check_target(path: Path, header: EngineHeader, here: Target) -> None:
     present = asdict(here)
     differences = [
         f"{key}: built for {value!r}, here {present[key]!r}"
-        for key, value in asdict(header.target).items()
+        for key, value in asdict(description.target).items()
         if value != present[key]
     ]
     if differences:
@@ -115,7 +116,7 @@ def check_target(path: Path, header: EngineHeader, here: Target) -> None:
         raise ArtefactError(f"{path}: an engine runs only where it was built: {listed}; {_REBUILD}")
 
 
-def check_graph(path: Path, header: EngineHeader, graph: Path) -> None:
+def check_graph(path: Path, description: EngineDescription, graph: Path) -> None:
     """Refuse an engine that was built from another ONNX file than ``graph``.
 
     Raises:
@@ -126,10 +127,10 @@ def check_graph(path: Path, header: EngineHeader, graph: Path) -> None:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ArtefactError(f"{graph}: cannot be read: {error.strerror or error}") from error
-    if found != header.graph_sha256:
+    if found != description.graph_sha256:
         raise ArtefactError(
-            f"{path}: built from another graph (sha256 {header.graph_sha256[:12]}...) than {graph} ({found[:12]}...); "
-            f"{_REBUILD}"
+            f"{path}: built from another graph (sha256 {description.graph_sha256[:12]}...) than {graph} "
+            f"({found[:12]}...); {_REBUILD}"
         )
 
 
@@ -143,28 +144,25 @@ def engine_of(graph: Path) -> Path:
     return beside if beside.exists() else graph.parent / "engines" / graph.name.partition(".")[0] / beside.name
 
 
-def _read(path: Path, with_plan: bool) -> tuple[EngineHeader, bytes]:
+def _described(path: Path) -> tuple[EngineDescription, str]:
+    beside = description_of(path)
+    text = _content(beside)
     try:
-        with path.open("rb") as stream:
-            if stream.read(len(MAGIC)) != MAGIC:
-                raise ArtefactError(f"{path}: not an engine of this project; {_REBUILD}")
-            encoded = _sized(stream.read(_LENGTH.size), _LENGTH.size)
-            (length,) = _LENGTH.unpack(encoded)
-            content = json.loads(_sized(stream.read(min(length, _MAX_HEADER)), length))
-            header = EngineHeader.from_content(content, str(path))
-            if path.stat().st_size != stream.tell() + content["plan_size"]:
-                raise ValueError(f"{path.stat().st_size} bytes, {stream.tell() + content['plan_size']} were written")
-            plan = stream.read() if with_plan else b""
+        size = path.stat().st_size
     except OSError as error:
         raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}; {_REBUILD}") from error
+    try:
+        content = json.loads(text)
+        description = EngineDescription.from_content(content, str(path))
+        if size != content["plan_size"]:
+            raise ValueError(f"the engine has {size} bytes, {content['plan_size']} were written")
+        return description, str(content["plan_sha256"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path}: a damaged or truncated engine ({error}); {_REBUILD}") from error
-    if with_plan and hashlib.sha256(plan).hexdigest() != content["plan_sha256"]:
-        raise ArtefactError(f"{path}: a damaged engine: its plan is not the one that was written; {_REBUILD}")
-    return header, plan
+        raise ArtefactError(f"{beside}: not the description of this engine ({error}); {_REBUILD}") from error
 
 
-def _sized(content: bytes, size: int) -> bytes:
-    if len(content) != size:
-        raise ValueError(f"it ends in its header, after {len(content)} of {size} bytes")
-    return content
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}; {_REBUILD}") from error

@@ -10,11 +10,12 @@ from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.backends import DeviceTimes, RawDetections
 from deploy.runtime.backends.bindings import ANY, Binding, check_bindings, choose_profile
 from deploy.runtime.backends.cuda_device import find_device
+from deploy.runtime.backends.cuda_graph import RecordedWork
 from deploy.runtime.backends.cuda_memory import Cuda, CudaError, Transfer, import_cuda
 from deploy.runtime.backends.tensorrt_module import import_tensorrt, version_of
 from deploy.runtime.engine_file import (
     SUFFIX,
-    EngineHeader,
+    EngineDescription,
     Profile,
     Target,
     check_graph,
@@ -33,7 +34,7 @@ _MARKS = 4
 
 
 class TensorRtBackend:
-    """One engine with a context per profile, buffers for its largest batch, and one stream.
+    """One engine: a context and a CUDA graph per profile, page-locked buffers for its largest batch, one stream.
 
     ``device_times`` are measured by CUDA events. Not for several threads at once.
     """
@@ -42,18 +43,19 @@ class TensorRtBackend:
     device = "cuda"
 
     def __init__(
-        self, engine: "tensorrt_rtx.ICudaEngine", cuda: Cuda, header: EngineHeader, source: str, threads: int
+        self, engine: "tensorrt_rtx.ICudaEngine", cuda: Cuda, description: EngineDescription, source: str, threads: int
     ) -> None:
-        self.version = header.target.tensorrt
-        self.precision = header.spec.precision
+        self.version = description.target.tensorrt
+        self.precision = description.spec.precision
         self.threads = threads
         self.device_times: DeviceTimes | None = None
         self._cuda = cuda
         self._engine = engine
         self._source = source
         self._profiles = engine_profiles(engine)
-        self._bindings = check_bindings(engine_bindings(engine), header.spec, source)
+        self._bindings = check_bindings(engine_bindings(engine), description.spec, source)
         self._contexts: dict[int, tensorrt_rtx.IExecutionContext] = {}
+        self._work: dict[int, RecordedWork] = {}
         self._stream = cuda.call("cudaStreamCreate")
         self._marks = [cuda.call("cudaEventCreate") for _ in range(_MARKS)]
         largest = max(profile.most for profile in self._profiles)
@@ -68,7 +70,7 @@ class TensorRtBackend:
         """
         del sizes
         batch = len(images)
-        context = self._context(choose_profile(self._profiles, batch, self._source))
+        profile = choose_profile(self._profiles, batch, self._source)
         given, *outputs = self._bindings
         if images.shape != given.shape_of(batch) or images.dtype != given.dtype:
             raise ArtefactError(
@@ -76,13 +78,16 @@ class TensorRtBackend:
                 f"{list(images.shape)}"
             )
         self._memory[given.name].host[: images.nbytes] = np.ascontiguousarray(images).reshape(-1)
-        self._enqueue(context, given, outputs, batch)
+        self._enqueue(profile, given, outputs, batch)
         self._cuda.call("cudaStreamSynchronize", self._stream)
         self.device_times = self._elapsed()
         return RawDetections(*(self._output(binding, batch) for binding in outputs))
 
     def close(self) -> None:
         """Give the device's memory back; the backend is of no use afterwards."""
+        for work in self._work.values():
+            work.free()
+        self._work.clear()
         self._contexts.clear()
         for transfer in self._memory.values():
             transfer.free()
@@ -92,15 +97,22 @@ class TensorRtBackend:
         self._marks.clear()
         self._cuda.call("cudaStreamDestroy", self._stream)
 
-    def _enqueue(
-        self, context: "tensorrt_rtx.IExecutionContext", given: Binding, outputs: list[Binding], batch: int
-    ) -> None:
-        if not context.set_input_shape(given.name, given.shape_of(batch)):
-            raise ArtefactError(f"{self._source}: TensorRT refuses the input shape {given.shape_of(batch)}")
+    @property
+    def graphs(self) -> dict[Profile, str]:
+        """How each profile that ran is launched: ``graph``, ``calls``, or why it cannot be one graph."""
+        return {
+            self._profiles[index]: "graph" if work.is_graph else work.reason or "calls"
+            for index, work in self._work.items()
+        }
+
+    def _enqueue(self, profile: int, given: Binding, outputs: list[Binding], batch: int) -> None:
+        context, shape = self._context(profile), given.shape_of(batch)
+        if not context.set_input_shape(given.name, shape):
+            raise ArtefactError(f"{self._source}: TensorRT refuses the input shape {shape}")
         self._mark(0)
         self._memory[given.name].to_device(given.nbytes(batch), self._stream)
         self._mark(1)
-        if not context.execute_async_v3(int(self._stream)):
+        if not self._work[profile].run(shape, lambda: bool(context.execute_async_v3(int(self._stream)))):
             raise ArtefactError(f"{self._source}: TensorRT failed to run a batch of {batch}; its log says why")
         self._mark(2)
         for binding in outputs:
@@ -127,6 +139,7 @@ class TensorRtBackend:
             for name, transfer in self._memory.items():
                 context.set_tensor_address(name, transfer.device)
             self._contexts[profile] = context
+            self._work[profile] = RecordedWork(self._cuda, self._stream)
         return self._contexts[profile]
 
 
@@ -169,7 +182,7 @@ def open_engine(artefact: Path, spec: ArtefactSpec, threads: int) -> TensorRtBac
         raise BackendUnavailable(f"{NAME}: {error}") from error
     trt, cuda = import_tensorrt(), import_cuda(NAME)
     here = Target(device.name, device.compute_capability, device.driver, version_of(trt))
-    path, header, plan = _read(artefact, here)
+    path, description, plan = _read(artefact, here)
     runtime: tensorrt_rtx.Runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
@@ -177,19 +190,19 @@ def open_engine(artefact: Path, spec: ArtefactSpec, threads: int) -> TensorRtBac
             f"{path}: {here.tensorrt} cannot read this engine; build it again with `python -m stages.engine`"
         )
     try:
-        return TensorRtBackend(engine, cuda, header, str(path), threads)
+        return TensorRtBackend(engine, cuda, description, str(path), threads)
     except CudaError as error:
         raise BackendUnavailable(f"{NAME}: CUDA fails: {error}") from error
 
 
-def _read(artefact: Path, here: Target) -> tuple[Path, EngineHeader, bytes]:
+def _read(artefact: Path, here: Target) -> tuple[Path, EngineDescription, bytes]:
     path = artefact if artefact.suffix == SUFFIX else engine_of(artefact)
     if not path.exists():
         raise BackendUnavailable(
             f"{NAME}: no engine was built from {artefact} ({path} is missing); build it with `python -m stages.engine`"
         )
-    header, plan = read_engine(path)
+    description, plan = read_engine(path)
     if artefact != path:
-        check_graph(path, header, artefact)
-    check_target(path, header, here)
-    return path, header, plan
+        check_graph(path, description, artefact)
+    check_target(path, description, here)
+    return path, description, plan

@@ -69,12 +69,12 @@ def test_an_engine_says_where_it_runs_and_what_it_was_built_from(
     folder = tmp_path / "engines/twin"
     for _ in range(2):
         record = build_engines("twin", [graph], SETTINGS, folder, tmp_path / "timing")
-    header, plan = read_engine(folder / "twin.engine")
-    assert plan == b"plan"
-    assert header.target == Target("NVIDIA L4", "8.9", "580.65.06", "tensorrt 10.9.0.34")
-    assert header.profiles == (Profile(1, 1, 1), Profile(1, 2, 4))
-    assert (header.spec.nms_passes, read_spec(graph).nms_passes) == (16, 0)
-    check_graph(folder / "twin.engine", header, graph)
+    description, plan = read_engine(folder / "twin.engine")
+    assert plan == (folder / "twin.engine").read_bytes() == b"plan"
+    assert description.target == Target("NVIDIA L4", "8.9", "580.65.06", "tensorrt 10.9.0.34")
+    assert description.profiles == (Profile(1, 1, 1), Profile(1, 2, 4))
+    assert (description.spec.nms_passes, read_spec(graph).nms_passes) == (16, 0)
+    check_graph(folder / "twin.engine", description, graph)
     (written,) = record.engines
     assert (written.status, written.file) == ("built", (folder / "twin.engine").as_posix())
     assert written.file_size == (folder / "twin.engine").stat().st_size

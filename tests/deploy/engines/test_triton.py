@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from deploy.engines.triton import Serving, graph_bindings, main, write_repository
-from deploy.runtime.engine_file import EngineHeader, Profile, Target, pack
+from deploy.runtime.engine_file import EngineDescription, Profile, Target, description_of
 from deploy.runtime.errors import ArtefactError
 from tests.deploy.tiny import SPEC
 
@@ -80,9 +80,12 @@ def test_writing_again_replaces_the_folder(artefact: Path, tmp_path: Path) -> No
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Path:
-    header = EngineHeader(Target("g", "8.9", "1", "tensorrt 10"), "a" * 64, (Profile(1, 1, 1), Profile(1, 4, 8)), SPEC)
+    description = EngineDescription(
+        Target("g", "8.9", "1", "tensorrt 10"), "a" * 64, (Profile(1, 1, 1), Profile(1, 4, 8)), SPEC
+    )
     path = tmp_path / "twin.fp16.engine"
-    path.write_bytes(pack(header, b"the plan"))
+    path.write_bytes(b"the plan")
+    description_of(path).write_bytes(description.to_json(b"the plan"))
     return path
 
 

@@ -19,6 +19,7 @@ from tests.deploy.tiny import SPEC
 class Status(IntEnum):
     cudaSuccess = 0
     cudaErrorMemoryAllocation = 2
+    cudaErrorStreamCaptureUnsupported = 900
 
 
 class Runtime:
@@ -26,13 +27,18 @@ class Runtime:
 
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice="up", cudaMemcpyDeviceToHost="down")
 
-    def __init__(self, limit: int = 1 << 30) -> None:
+    cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal="this thread")
+
+    def __init__(self, limit: int = 1 << 30, captures: bool = True) -> None:
         self.limit = limit
+        self.captures = captures
+        self.recording: list[Any] | None = None
+        self.graphs: set[int] = set()
         self.blocks: dict[int, Any] = {}
         self.work: list[str] = []
 
     def cudaGetErrorString(self, status: Status) -> tuple[Status, bytes]:
-        return Status.cudaSuccess, {2: b"out of memory"}[int(status)]
+        return Status.cudaSuccess, {2: b"out of memory", 900: b"not permitted when capturing"}[int(status)]
 
     def _allocate(self, size: int) -> tuple[Status, int | None]:
         if size + sum(len(block) for block in self.blocks.values()) > self.limit:
@@ -60,6 +66,36 @@ class Runtime:
 
     def cudaStreamSynchronize(self, stream: int) -> tuple[Status]:
         self.work.append("synchronise")
+        return (Status.cudaSuccess,)
+
+    def cudaStreamBeginCapture(self, stream: int, mode: str) -> tuple[Status]:
+        assert self.recording is None
+        self.recording = []
+        return (Status.cudaSuccess,)
+
+    def cudaStreamEndCapture(self, stream: int) -> tuple[Status, Any]:
+        recorded, self.recording = self.recording, None
+        return (Status.cudaSuccess if self.captures else Status.cudaErrorStreamCaptureUnsupported), recorded
+
+    def cudaGraphInstantiate(self, graph: Any, flags: int) -> tuple[Status, SimpleNamespace]:
+        executable = SimpleNamespace(work=list(graph))
+        self.graphs.add(id(executable))
+        return Status.cudaSuccess, executable
+
+    def cudaGraphDestroy(self, graph: Any) -> tuple[Status]:
+        return (Status.cudaSuccess,)
+
+    def cudaGraphLaunch(self, executable: SimpleNamespace, stream: int) -> tuple[Status]:
+        self.work.append("launch")
+        for step in executable.work:
+            step()
+        return (Status.cudaSuccess,)
+
+    def cudaGraphExecDestroy(self, executable: SimpleNamespace) -> tuple[Status]:
+        self.graphs.remove(id(executable))
+        return (Status.cudaSuccess,)
+
+    def cudaGetLastError(self) -> tuple[Status]:
         return (Status.cudaSuccess,)
 
     def cudaEventCreate(self) -> tuple[Status, SimpleNamespace]:
@@ -134,6 +170,13 @@ class Context:
         return least <= self.batch <= most
 
     def execute_async_v3(self, stream: int) -> bool:
+        if self.engine.runtime.recording is not None:
+            self.engine.runtime.recording.append(self._execute)
+        else:
+            self._execute()
+        return True
+
+    def _execute(self) -> None:
         self.engine.runtime.work.append("execute")
         values = {name: self._array(name) for name in self.addresses}
         for name in values.keys() - {"images"}:
@@ -143,7 +186,6 @@ class Context:
         values["scores"][:, 0] = (self.profile + 1) / 4
         values["labels"][:, 0] = pixels[:, 2]
         values["num_dets"][:] = 1
-        return True
 
     def _array(self, name: str) -> np.ndarray:
         binding = self.engine.bindings[name]

@@ -18,7 +18,7 @@ from deploy.runtime.backends import DeviceTimes, open_backend, tensorrt, tensorr
 from deploy.runtime.backends.cuda_device import CudaDevice, find_device
 from deploy.runtime.backends.cuda_memory import Cuda, CudaError, import_cuda
 from deploy.runtime.backends.tensorrt import TensorRtBackend, open_engine
-from deploy.runtime.engine_file import EngineHeader, Profile, Target, pack
+from deploy.runtime.engine_file import EngineDescription, Profile, Target, description_of
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from pipeline.deploy_settings import EngineSettings, ProfileSettings
 from pipeline.storage import sha256_of
@@ -28,7 +28,7 @@ from tests.deploy.stock import spec as stock_spec
 from tests.deploy.tiny import SPEC
 
 TARGET = Target("NVIDIA L4", "8.9", "580.65.06", "tensorrt 10.9.0.34")
-HEADER = EngineHeader(TARGET, "a" * 64, (Profile(1, 1, 1), Profile(1, 2, 4)), SPEC)
+DESCRIPTION = EngineDescription(TARGET, "a" * 64, (Profile(1, 1, 1), Profile(1, 2, 4)), SPEC)
 
 
 def why_no_gpu() -> str:
@@ -57,7 +57,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def backend(runtime: Runtime, module: SimpleNamespace) -> TensorRtBackend:
-    return TensorRtBackend(Engine(runtime), Cuda(runtime), HEADER, "tiny.engine", threads=2)
+    return TensorRtBackend(Engine(runtime), Cuda(runtime), DESCRIPTION, "tiny.engine", threads=2)
 
 
 def images(*pixels: tuple[int, int, int]) -> np.ndarray:
@@ -104,6 +104,38 @@ def test_each_profile_has_a_context_that_is_made_once(backend: TensorRtBackend) 
     assert [context.profile for context in backend._engine.contexts] == [0, 1]
 
 
+def test_from_the_second_like_call_on_a_profile_is_one_graph(backend: TensorRtBackend, runtime: Runtime) -> None:
+    boxes = []
+    for number in range(4):
+        runtime.work.clear()
+        boxes.append(backend.run(images((number, 4, 1), (30, 20, 0))).boxes[:, 0, 0].tolist())
+        started = [step for step in runtime.work if step in ("execute", "launch")]
+        assert started == (["execute"] if number == 0 else ["launch", "execute"])
+    assert boxes == [[number, 30] for number in range(4)]
+    assert backend.graphs == {Profile(1, 2, 4): "graph"}
+
+
+def test_another_batch_of_a_profile_makes_the_graph_anew(backend: TensorRtBackend, runtime: Runtime) -> None:
+    for batch in (2, 2, 3, 3, 2, 2):
+        raw = backend.run(images(*[(batch, index, 1) for index in range(batch)]))
+        assert raw.boxes[:, 0, :2].tolist() == [[batch, index] for index in range(batch)]
+        assert len(runtime.graphs) <= 1
+    backend.run(images((0, 0, 0)))
+    assert backend.graphs == {Profile(1, 2, 4): "graph", Profile(1, 1, 1): "calls"}
+    backend.close()
+    assert not runtime.graphs
+
+
+def test_what_cannot_be_a_graph_goes_on_call_by_call_and_says_why(module: SimpleNamespace) -> None:
+    runtime = Runtime(captures=False)
+    backend = TensorRtBackend(Engine(runtime), Cuda(runtime), DESCRIPTION, "tiny.engine", threads=1)
+    for number in range(3):
+        assert backend.run(images((number, 4, 1))).boxes[0, 0, 0] == number
+    (reason,) = backend.graphs.values()
+    assert reason.startswith("cudaStreamEndCapture: not permitted when capturing")
+    assert "launch" not in runtime.work
+
+
 def test_results_outlive_the_next_call(backend: TensorRtBackend) -> None:
     first = backend.run(images((9, 9, 0)))
     kept = first.boxes.copy()
@@ -138,13 +170,13 @@ def test_too_little_device_memory_says_so_and_holds_nothing(module: SimpleNamesp
     for limit, call in ((10_000, "cudaMalloc"), (20_000, "cudaMallocHost"), (37_000, "cudaMallocHost")):
         small = Runtime(limit)
         with pytest.raises(CudaError, match=rf"{call}: out of memory \(cudaErrorMemoryAllocation\)"):
-            TensorRtBackend(Engine(small), Cuda(small), HEADER, "tiny.engine", threads=1)
+            TensorRtBackend(Engine(small), Cuda(small), DESCRIPTION, "tiny.engine", threads=1)
         gc.collect()
         assert not small.blocks
 
 
 def test_an_engine_with_other_outputs_is_refused(runtime: Runtime, module: SimpleNamespace) -> None:
-    other = replace(HEADER, spec=replace(SPEC, max_detections=100))
+    other = replace(DESCRIPTION, spec=replace(SPEC, max_detections=100))
     with pytest.raises(ArtefactError, match=r"boxes must be output float32 \[batch, 100, 4\], got .* \[batch, 2, 4\]"):
         TensorRtBackend(Engine(runtime), Cuda(runtime), other, "tiny.engine", threads=1)
     assert not runtime.blocks
@@ -163,12 +195,17 @@ def gpu(monkeypatch: pytest.MonkeyPatch, module: SimpleNamespace, runtime: Runti
     return machine
 
 
+def write(engine: Path, description: EngineDescription) -> None:
+    engine.write_bytes(b"plan")
+    description_of(engine).write_bytes(description.to_json(b"plan"))
+
+
 @pytest.fixture
 def engine(tmp_path: Path, artefact: Path) -> Path:
     """The engine of a copy of the artefact, which is beside it as `tiny.onnx`."""
     (tmp_path / "tiny.onnx").write_bytes(artefact.read_bytes())
     path = tmp_path / "tiny.engine"
-    path.write_bytes(pack(replace(HEADER, graph_sha256=sha256_of(artefact)), b"plan"))
+    write(path, replace(DESCRIPTION, graph_sha256=sha256_of(artefact)))
     return path
 
 
@@ -182,7 +219,7 @@ def test_an_engine_and_the_graph_beside_it_open_the_same(gpu: SimpleNamespace, e
 
 
 def test_an_engine_of_another_machine_is_refused(gpu: SimpleNamespace, engine: Path) -> None:
-    engine.write_bytes(pack(replace(HEADER, target=replace(TARGET, driver="570.1")), b"plan"))
+    write(engine, replace(DESCRIPTION, target=replace(TARGET, driver="570.1")))
     with pytest.raises(
         ArtefactError, match=r"tiny\.engine: .* driver: built for '570\.1', here '580\.65\.06'; build it"
     ):
@@ -190,7 +227,7 @@ def test_an_engine_of_another_machine_is_refused(gpu: SimpleNamespace, engine: P
 
 
 def test_an_engine_of_another_graph_is_refused(gpu: SimpleNamespace, engine: Path) -> None:
-    engine.write_bytes(pack(HEADER, b"plan"))
+    write(engine, DESCRIPTION)
     with pytest.raises(ArtefactError, match=r"tiny\.engine: built from another graph .*tiny\.onnx"):
         deploy.load(engine.with_suffix(".onnx"), backend="tensorrt")
 
@@ -210,7 +247,7 @@ def test_a_plan_that_tensorrt_cannot_read_is_named(gpu: SimpleNamespace, engine:
 
 def test_truncated_engine_is_named(gpu: SimpleNamespace, engine: Path) -> None:
     engine.write_bytes(engine.read_bytes()[:-1])
-    with pytest.raises(ArtefactError, match=r"tiny\.engine: a damaged or truncated engine"):
+    with pytest.raises(ArtefactError, match=r"tiny\.engine\.json: .*the engine has 3 bytes, 4 were written"):
         deploy.load(engine)
 
 
