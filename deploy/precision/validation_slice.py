@@ -1,7 +1,6 @@
 """The AP of an artefact's graph on a slice of a split: what decides between graphs before anything is tested."""
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from deploy.runtime.backends.ort import open_cpu
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
 from deploy.runtime.images import Image, read_image
+from deploy.runtime.scratch import scratch_folder
 from pipeline.datasets.prepared import find_split
 from pipeline.errors import DatasetError
 from pipeline.evaluation.accuracy import evaluate_detections
@@ -49,8 +49,8 @@ class ValidationSlice:
 
     def ap(self, model: onnx.ModelProto, spec: ArtefactSpec) -> float | None:
         """COCO AP of an artefact's graph under ONNX Runtime, in points; ``None`` where there is no box to find."""
-        with tempfile.TemporaryDirectory(prefix="validation-") as scratch:
-            artefact, annotations = Path(scratch, "model.onnx"), Path(scratch, "slice.json")
+        with scratch_folder("validation") as scratch:
+            artefact, annotations = scratch / "model.onnx", scratch / "slice.json"
             onnx.save(model, artefact)
             annotations.write_text(json.dumps(self.content), encoding="utf-8")
             detector = Detector(spec, open_cpu(artefact, spec, resolve_threads(0)))

@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from deploy.runtime.errors import ArtefactError
+from deploy.runtime.scratch import scratch_folder
 from deploy.timing.worker import Job, Outcome
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -22,8 +22,8 @@ def run_isolated(job: Job) -> Outcome:
     Raises:
         ArtefactError: the worker failed or was killed; the message ends with the last lines that it printed.
     """
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-        job_file, outcome_file = Path(scratch, "job.json"), Path(scratch, "outcome.json")
+    with scratch_folder("benchmark") as scratch:
+        job_file, outcome_file = scratch / "job.json", scratch / "outcome.json"
         job_file.write_text(json.dumps(asdict(job)), encoding="utf-8")
         status, tail = _run([sys.executable, "-m", "deploy.timing.worker", str(job_file), str(outcome_file)])
         if status:
