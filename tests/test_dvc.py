@@ -27,6 +27,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.mmcv_extension": "only offers pipeline.mmcv_ops to mmcv",
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.runtime.errors": "the same",
+    "deploy.runtime.scratch": "gives empty folders to write into",
     "pipeline.cli": "prints those messages",
     "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",

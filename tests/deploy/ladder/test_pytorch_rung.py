@@ -311,6 +311,9 @@ class Corner:
 
     def run(self, images: NDArray[np.uint8], sizes: None = None) -> RawDetections:
         count = len(images)
+        # Convolutions in TF32 would make fp32 on a GPU another precision than fp32 on a CPU.
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
         return RawDetections(
             boxes=np.tile(np.array([[0, 0, 32, 32]], np.float32), (count, 1, 1)),
             scores=np.full((count, 1), 0.5, np.float32),
@@ -339,7 +342,9 @@ def test_boxes_go_back_to_the_image_and_labels_to_category_ids(dataset: Path) ->
         weights_sha256="0" * 64,
         dataset="blobs",
     )
+    assert torch.backends.cudnn.allow_tf32, "PyTorch's own choice, which must not hold here"
     results = detect(Detector(spec, Corner(), 2), dataset / "test.json", dataset / "images")
+    assert torch.backends.cudnn.allow_tf32
     assert [item["image_id"] for item in results] == [50, 49, 48, 47, 46]
     assert {item["category_id"] for item in results} == {7}
     for item, (height, width) in zip(results, SIZES, strict=True):

@@ -20,6 +20,24 @@ def test_computes_in_fp32_also_where_the_cpu_has_bf16(artefact: Path, spec) -> N
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 
+def test_it_is_tuned_for_latency_on_as_many_threads_as_asked_for(
+    artefact: Path, spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OpenVINO's own choice may be the same today: what is asked for is held here, and not what comes of it.
+    asked = {}
+    compile_model = openvino.Core.compile_model
+
+    def spy(core: openvino.Core, model: openvino.Model, device: str, config: dict[str, object]) -> object:
+        asked.update(config)
+        return compile_model(core, model, device, config)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", spy)
+    compiled = open_cpu(artefact, spec, 1)._request.get_compiled_model()
+    assert asked["PERFORMANCE_HINT"] == "LATENCY"
+    assert "LATENCY" in str(compiled.get_property("PERFORMANCE_HINT"))
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+
 def test_bf16_is_computed_where_it_is_asked_for(exported_gfl: Path) -> None:
     if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this CPU has no bf16")

@@ -17,6 +17,15 @@ GPU_BACKENDS = [
 on_each_gpu_backend = pytest.mark.parametrize(("name", "open_it", "providers"), GPU_BACKENDS)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_it_computes_on_as_many_threads_as_asked_for_and_they_rest_between_calls(
+    artefact: Path, spec: ArtefactSpec, threads: int
+) -> None:
+    options = open_cpu(artefact, spec, threads)._session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
 @on_each_gpu_backend
 def test_a_gpu_backend_says_why_it_cannot_run_here(
     artefact: Path, spec, name: str, open_it: Factory, providers: list[str]
