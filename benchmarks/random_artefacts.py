@@ -10,7 +10,8 @@ from mmengine.config import Config, ConfigDict
 
 import pipeline  # noqa: F401  (before mmdet is imported)
 from deploy.graph.export import export_onnx
-from deploy.graph.exported_module import DeployableDetector, padding_colour
+from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.specification import padding_colour
 from deploy.precision.calibration import activation_ranges, choose_images
 from deploy.precision.fp16 import to_fp16
 from deploy.precision.network import load_exported

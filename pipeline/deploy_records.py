@@ -5,6 +5,8 @@ Units are those of :mod:`pipeline.records`.
 
 from typing import Literal
 
+from deploy.runtime.engine_file import Target
+from deploy.runtime.measurements import Latency
 from pipeline.records import AccuracyRecord, Interval, Record
 
 
@@ -60,49 +62,6 @@ class PrecisionRecord(Record):
     artefacts: list[PrecisionArtefact]
 
 
-class GpuUse(Record):
-    """The whole GPU while one batch size was measured, by NVML; null what the device does not tell."""
-
-    memory_bytes: int
-    sm_clock_mhz: float | None
-    memory_clock_mhz: float | None
-    power_w: float | None
-    energy_per_image_j: float | None
-
-
-class Latency(Record):
-    """Latency of one call with ``batch_size`` decoded images, in milliseconds.
-
-    ``p50`` to ``mean`` and the throughput are of the whole call, whose phases (means) add up to ``mean``. ``decoding``
-    of the image files comes on top. ``spread`` is the distance of the quartiles over the median; ``noisy``: it was
-    larger than ``benchmark.noise_limit``.
-    """
-
-    batch_size: int
-    warmup_calls: int
-    calls: int
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    mean: float
-    spread: float
-    noisy: bool
-    decoding: float
-    preprocessing: float
-    host_to_device: float
-    inference: float
-    device_to_host: float
-    postprocessing: float
-    images_per_second: float
-    gpu: GpuUse | None
-
-    @property
-    def from_files(self) -> float:
-        """End to end: from image files to detections, the mean."""
-        return self.decoding + self.mean
-
-
 class ClassDrop(Record):
     """How far one class falls below PyTorch, in AP points (negative: it gained)."""
 
@@ -121,7 +80,6 @@ class BoxDifferences(Record):
     detections: int
     matched: float
     mean_iou: float | None
-    min_iou: float | None
     mean_score_difference: float | None
     max_score_difference: float | None
 
@@ -216,15 +174,6 @@ class ComparisonRecord(Record):
     models: list[ComparedModel]
 
 
-class EngineTarget(Record):
-    """Where an engine runs; ``tensorrt`` is the module and its version."""
-
-    gpu: str
-    compute_capability: str
-    driver: str
-    tensorrt: str
-
-
 class EngineBuild(Record):
     """The TensorRT engine of one ONNX file: built, or ``not built`` with the reason and nothing behind it."""
 
@@ -246,7 +195,7 @@ class EngineRecord(Record):
     """
 
     model: str
-    target: EngineTarget | None
+    target: Target | None
     nms_passes: int
     profiles: list[tuple[int, int, int]]
     engines: list[EngineBuild]

@@ -5,7 +5,7 @@ milliseconds, sizes are bytes, boxes are pixels of the original image.
 """
 
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -31,9 +31,6 @@ class Record(BaseModel):
             raise PipelineError(f"{path}: no such record; run the stage that writes it (dvc repro)") from error
         except ValidationError as error:
             raise PipelineError(f"{path}: not a {cls.__name__}; run `dvc repro` to make it anew\n{error}") from error
-
-
-RecordType = TypeVar("RecordType", bound=Record)
 
 
 class DeviceRecord(Record):

@@ -28,6 +28,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.runtime.errors": "the same",
     "deploy.runtime.scratch": "gives empty folders to write into",
+    "pipeline.gates": "the same; what is held against a limit is computed elsewhere",
     "pipeline.cli": "prints those messages",
     "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
@@ -77,7 +78,12 @@ NOT_USED_BY = {
     "engine": {"pipeline.mmcv_ops": "no detector"},
     "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
     "compare": {"pipeline.mmcv_ops": "the artefacts run without mmdet"},
-    "report": {"pipeline.mmcv_ops": "no detector"},
+    "report": {
+        "pipeline.mmcv_ops": "no detector",
+        "deploy.runtime.artefact": "an engine's record names its target by a class of engine_file",
+        "deploy.runtime.engine_file": "the same",
+        "deploy.runtime.onnx_file": "the same",
+    },
 }
 NOT_USED_BY["evaluate_teacher"] = NOT_USED_BY["evaluate"]
 # The one module of a package above that a stage depends on all the same.

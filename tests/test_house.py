@@ -29,7 +29,7 @@ DOORS = ("deploy.compare", "deploy.predict", "deploy.raw_export", "deploy.triton
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pydantic", "pycocotools"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "v2"}
 LONGEST_FILE = 300
-LONGEST_FUNCTION = 70
+LONGEST_FUNCTION = 40
 LONGEST_STAGE = 60
 OF_BOTH_SIDES = {"errors"}
 # Import names that differ from the name on the package index.

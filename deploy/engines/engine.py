@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,7 +15,7 @@ from deploy.runtime.backends.cuda_device import find_device
 from deploy.runtime.backends.tensorrt_module import import_tensorrt, version_of
 from deploy.runtime.engine_file import SUFFIX, EngineDescription, Profile, Target, description_of
 from deploy.runtime.errors import BackendUnavailable, NoPortableForm
-from pipeline.deploy_records import EngineBuild, EngineRecord, EngineTarget
+from pipeline.deploy_records import EngineBuild, EngineRecord
 from pipeline.deploy_settings import EngineSettings
 from pipeline.storage import fresh_directory, sha256_of, write_atomic
 
@@ -128,7 +127,7 @@ def _build_record(graph: Path, precision: str, reason: str = "") -> EngineBuild:
 def _record(model: str, target: Target | None, settings: EngineSettings, builds: list[EngineBuild]) -> EngineRecord:
     return EngineRecord(
         model=model,
-        target=EngineTarget(**asdict(target)) if target else None,
+        target=target,
         nms_passes=settings.nms_passes,
         profiles=[(profile.least, profile.best, profile.most) for profile in settings.profiles],
         engines=builds,

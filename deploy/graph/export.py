@@ -1,6 +1,5 @@
 """Export: trained weights to one self-contained ONNX file that describes itself."""
 
-import json
 from math import lcm
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,18 @@ import onnx
 import torch
 
 from deploy.graph.export_check import check_export
-from deploy.graph.exported_module import DeployableDetector, padding_colour
+from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.onnx_export import to_onnx, trace
-from deploy.runtime.artefact import INPUT_NAME, KEEP_RATIO, LETTERBOX, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
+from deploy.graph.specification import describe
+from deploy.runtime.artefact import INPUT_NAME, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
 from deploy.runtime.images import read_image
+from deploy.runtime.split import Split
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.prepared import find_split, read_dataset
 from pipeline.deploy_settings import ExportSettings
 from pipeline.detectors.kinds import dense_head
-from pipeline.errors import DatasetError, GateError, SettingsError
+from pipeline.errors import DatasetError, SettingsError
+from pipeline.gates import refuse
 from pipeline.recipes import Recipe
 from pipeline.records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.settings import Gates
@@ -42,40 +44,6 @@ def export_model(
     detector = DeployableDetector(stock, spec)
     export_onnx(detector, artefact, settings.opset)
     return record_of(recipe.name, artefact, settings.opset, check_export(detector, artefact, images))
-
-
-def describe(recipe: Recipe, preprocessor: Any, weights: Path, dataset: str, settings: ExportSettings) -> ArtefactSpec:
-    """What the artefact of a recipe and its weights will say about itself.
-
-    Args:
-        preprocessor: the stock detector's; it pads, with the colour that it subtracts, to multiples of a divisor.
-
-    Raises:
-        RecipeError: the size is dynamic, and the recipe's test pipeline has no scale to resize to.
-    """
-    height, width = recipe.input_size
-    is_dynamic = settings.dynamic_size
-    return ArtefactSpec(
-        model=recipe.name,
-        classes=tuple(recipe.classes),
-        input_height=height,
-        input_width=width,
-        color_order="bgr",
-        resize_rule=KEEP_RATIO if is_dynamic else LETTERBOX,
-        pad_value=padding_colour(preprocessor),
-        score_threshold=settings.score_threshold,
-        nms_iou_threshold=settings.nms_iou_threshold,
-        nms_passes=0,
-        max_candidates=settings.max_candidates,
-        max_detections=settings.max_detections,
-        precision="fp32",
-        recipe=recipe.path.as_posix(),
-        recipe_sha256=recipe.sha256,
-        weights_sha256=sha256_of(weights),
-        dataset=dataset,
-        scale=recipe.test_scale if is_dynamic else None,
-        size_divisor=preprocessor.pad_size_divisor if is_dynamic else None,
-    )
 
 
 def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
@@ -161,7 +129,7 @@ def check_images(dataset_dir: Path, split: str, count: int) -> list[Path]:
         DatasetError: the data set has no such split, or the split has no images.
     """
     annotations, image_root = find_split(dataset_dir, split)
-    names = [image["file_name"] for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
+    names = Split.read(annotations).files
     if not names:
         raise DatasetError(f"{annotations}: no images to check the export with")
     count = min(count, len(names))
@@ -189,5 +157,4 @@ def check_gates(record: ExportRecord, gates: Gates) -> None:
             f"gates.export_min_matched: neither PyTorch nor ONNX Runtime found anything in {check.images} images, so "
             "nothing was compared; train longer, lower export.score_threshold, or set the gate to null"
         )
-    if broken:
-        raise GateError(f"{record.file} breaks the gates of params.yaml:\n" + "\n".join(f"  {b}" for b in broken))
+    refuse(f"{record.file} breaks the gates of params.yaml", broken)

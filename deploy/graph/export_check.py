@@ -47,7 +47,8 @@ def check_export(detector: DeployableDetector, artefact: Path, images: Sequence[
         ArtefactError: ONNX Runtime cannot run the artefact.
     """
     reference = Detector(detector.spec, PytorchBackend(detector), _BATCH_SIZE)(images)
-    exported = open_detector(artefact, _BACKEND, batch_size=_BATCH_SIZE)(images)
+    with open_detector(artefact, _BACKEND, batch_size=_BATCH_SIZE) as onnx_detector:
+        exported = onnx_detector(images)
     return summarise([compare(a, b, detector.spec) for a, b in zip(reference, exported, strict=True)])
 
 

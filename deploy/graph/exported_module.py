@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from deploy.graph.decoding import DensePredictor, Predictions
 from deploy.graph.nms import best_candidates, nms_keep, take_boxes, top_candidates
+from deploy.graph.specification import normalisation
 from deploy.graph.swin import keep_batch_open
 from deploy.graph.two_stage_decoding import TwoStagePredictor
 from deploy.runtime.artefact import ArtefactSpec
@@ -162,18 +163,3 @@ def _without_padding(pixels: Tensor, sizes: Tensor) -> Tensor:
 
 def _classifier(detector: Any) -> Any:
     return detector.roi_head.bbox_head if kind_of(detector) is DetectorKind.TWO_STAGE else detector.bbox_head
-
-
-def normalisation(preprocessor: Any) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation [3, 1, 1] that a data preprocessor subtracts and divides by (0 and 1 if none)."""
-    if not preprocessor._enable_normalize:
-        return torch.zeros(3, 1, 1, device=preprocessor.device), torch.ones(3, 1, 1, device=preprocessor.device)
-    return preprocessor.mean.float().expand(3, 1, 1), preprocessor.std.float().expand(3, 1, 1)
-
-
-def padding_colour(preprocessor: Any) -> tuple[int, int, int]:
-    """The mean colour in the order that images are decoded in (BGR), rounded: what a canvas is filled with."""
-    mean = normalisation(preprocessor)[0].flatten()
-    decoded = mean.flip(0) if preprocessor._channel_conversion else mean
-    blue, green, red = (round(value) for value in decoded.tolist())
-    return blue, green, red

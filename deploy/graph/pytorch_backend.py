@@ -28,3 +28,6 @@ class PytorchBackend:
         given = None if sizes is None else torch.tensor(sizes, device=device)
         outputs = self._detector(torch.tensor(images, device=device), given)
         return RawDetections(*(output.cpu().numpy() for output in outputs))
+
+    def close(self) -> None:
+        """Nothing is held that the object itself does not give back."""

@@ -16,9 +16,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from deploy.graph.export import describe, example_images, open_axes
+from deploy.graph.export import example_images, open_axes
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.onnx_export import to_onnx, trace
+from deploy.graph.specification import describe
 from deploy.runtime.artefact import INPUT_NAME, ArtefactSpec
 from pipeline.checkpoints import load_detector
 from pipeline.cli import stage_main

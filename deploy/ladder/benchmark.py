@@ -17,11 +17,12 @@ from deploy.timing.isolated import run_isolated
 from deploy.timing.latency import Plan
 from deploy.timing.worker import Job, Outcome
 from pipeline.datasets.prepared import find_split
-from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, Latency
+from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord
 from pipeline.deploy_settings import BenchmarkSettings
-from pipeline.errors import GateError, SettingsError
+from pipeline.errors import SettingsError
 from pipeline.evaluation import evaluate_detections, paired_difference
 from pipeline.evaluation.inputs import read_results
+from pipeline.gates import refuse
 from pipeline.records import AccuracyRecord, Bootstrap, EvaluationRecord, Interval
 from pipeline.settings import EvaluateSettings, Gates
 from pipeline.storage import sha256_of
@@ -127,7 +128,7 @@ def measure_rung(
         map_drop_interval=interval,
         worst_class=worst_class(reference, accuracy) if accuracy else None,
         boxes=box_differences(torch.detections, outcome.detections, compare_score) if accuracy else None,
-        latency=[Latency(**summary) for summary in outcome.latency],
+        latency=list(outcome.latency),
         sweep_end=outcome.sweep_end,
         sweep_reason=outcome.sweep_reason,
         gpu_unseen=outcome.gpu_unseen,
@@ -170,14 +171,12 @@ def check_gates(record: BenchmarkRecord, gates: Gates) -> None:
     """
     ran = [run for run in record.runs if run.status == "ok"]
     if not ran and _on(gates):
-        raise GateError(f"{record.model} breaks the gates of params.yaml: no backend ran here: {_reasons(record)}")
+        refuse(f"{record.model} breaks the gates of params.yaml", [f"no backend ran here: {_reasons(record)}"])
     drops = [_broken_accuracy(run, record.torch_ap, gates) for run in ran]
     broken = [drop for drop in drops if drop] + _broken_latency(record, gates.benchmark_max_latency_ms)
-    if broken:
-        first = next((run for run, drop in zip(ran, drops, strict=True) if drop), None)
-        where = f", first at {first.rung} under {first.backend}" if first else ""
-        listed = "\n".join(f"  {line}" for line in broken)
-        raise GateError(f"the ladder of {record.model} breaks the gates of params.yaml{where}:\n{listed}")
+    first = next((run for run, drop in zip(ran, drops, strict=True) if drop), None)
+    where = f", first at {first.rung} under {first.backend}" if first else ""
+    refuse(f"the ladder of {record.model} breaks the gates of params.yaml{where}", broken)
 
 
 def _on(gates: Gates) -> bool:

@@ -45,7 +45,6 @@ def box_differences(reference: Results, artefact: Results, score: float) -> BoxD
         detections=count,
         matched=len(iou) / count if count else 1.0,
         mean_iou=float(iou.mean()) if len(iou) else None,
-        min_iou=float(iou.min()) if len(iou) else None,
         mean_score_difference=float(difference.mean()) if len(iou) else None,
         max_score_difference=float(difference.max()) if len(iou) else None,
     )

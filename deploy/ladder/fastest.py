@@ -1,11 +1,11 @@
 """The fastest artefact of every model, taking turns in one run: how much faster a student is, and how sure that is."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.runtime.backends import resolve_threads
 from deploy.runtime.images import read_image
+from deploy.runtime.split import Split
 from deploy.timing.compare import Compared, Contender, compare
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.latency import LATENCY_IMAGES
@@ -37,7 +37,7 @@ def compare_models(
     compared: list[Compared] = []
     if len(fastest) > 1:
         annotations, image_root = find_split(dataset_dir, split)
-        entries = json.loads(annotations.read_text(encoding="utf-8"))["images"][:LATENCY_IMAGES]
+        entries = Split.read(annotations).images[:LATENCY_IMAGES]
         images = [read_image(image_root / entry["file_name"]) for entry in entries]
         if benchmark.pin:
             pin(resolve_threads(benchmark.threads))

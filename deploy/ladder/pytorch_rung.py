@@ -2,24 +2,24 @@
 
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from deploy.graph.export import describe
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
+from deploy.graph.specification import describe
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
+from deploy.runtime.split import Split
 from pipeline.checkpoints import load_detector
 from pipeline.complexity import measure_complexity
 from pipeline.compute import choose_device
 from pipeline.datasets.prepared import find_split, read_dataset
-from pipeline.errors import GateError
 from pipeline.evaluation.accuracy import evaluate_detections
+from pipeline.gates import refuse
 from pipeline.layout import TEACHER
 from pipeline.recipes import COCO_CLASSES, Recipe
 from pipeline.records import EvaluationRecord
@@ -77,9 +77,9 @@ def evaluate_model(
 
 def detect(detector: Detector, annotations: Path, image_root: Path) -> list[dict[str, Any]]:
     """COCO results of every image of an annotation file, in its order, with a progress bar."""
-    split = json.loads(annotations.read_text(encoding="utf-8"))
-    ids = category_ids(detector.spec.classes, split["categories"], detector.spec.model)
-    images: Sequence[dict[str, Any]] = split["images"]
+    split = Split.read(annotations)
+    ids = category_ids(detector.spec.classes, split.categories, detector.spec.model)
+    images = split.images
     results: list[dict[str, Any]] = []
     # TF32 would make fp32 on GPUs another precision than fp32 on CPUs.
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
@@ -102,12 +102,15 @@ def check_gates(record: EvaluationRecord, gates: Gates) -> None:
     name = "teacher_min_ap" if record.model == TEACHER else "student_min_ap"
     limit: float | None = getattr(gates, name)
     ap = record.accuracy.numbers.ap
+    broken = []
     if limit is not None and (ap is None or ap < limit):
         measured = "has no AP (no box to find)" if ap is None else f"has AP {ap:.2f}"
-        raise GateError(
-            f"{record.model} {measured} on {record.dataset} {record.accuracy.split}; "
-            f"gates.{name} in params.yaml asks for {limit:g}: train longer, choose another recipe, or change the gate"
+        where, cure = (
+            f"{record.dataset} {record.accuracy.split}",
+            "train longer, choose another recipe, or change the gate",
         )
+        broken.append(f"{record.model} {measured} on {where}; gates.{name} in params.yaml asks for {limit:g}: {cure}")
+    refuse(f"{record.model} breaks the gates of params.yaml", broken)
 
 
 def published_ap(recipe: Recipe, params: Params) -> float | None:

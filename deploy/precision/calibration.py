@@ -1,7 +1,6 @@
 """Calibration: which images say how large activations get, and how large they get on them."""
 
 import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.images import read_image
 from deploy.runtime.preprocess import graph_inputs
 from deploy.runtime.scratch import scratch_folder
+from deploy.runtime.split import Split
 from pipeline.datasets.prepared import find_split
 from pipeline.deploy_records import CalibrationRecord
 from pipeline.deploy_settings import CalibrationSettings
@@ -42,13 +42,11 @@ def choose_images(dataset_dir: Path, settings: CalibrationSettings) -> Calibrati
     in the order of the drawing.
 
     Raises:
-        DatasetError: the split is missing or empty, or an image file is.
+        DatasetError: the data set has no such split, the split is empty, or an image file is missing.
+        ArtefactError: the split's json is missing or damaged.
     """
     annotations, image_root = find_split(dataset_dir, settings.split)
-    try:
-        names = [image["file_name"] for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]]
-    except FileNotFoundError as error:
-        raise DatasetError(f"{annotations}: no such annotation file; run `dvc repro data`") from error
+    names = Split.read(annotations).files
     if not names:
         raise DatasetError(f"{annotations}: no images to calibrate with")
     order = np.random.default_rng(settings.seed).permutation(len(names))[: settings.images]

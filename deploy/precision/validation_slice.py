@@ -1,9 +1,8 @@
 """The AP of an artefact's graph on a slice of a split: what decides between graphs before anything is tested."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -14,6 +13,7 @@ from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
 from deploy.runtime.images import Image, read_image
 from deploy.runtime.scratch import scratch_folder
+from deploy.runtime.split import Split
 from pipeline.datasets.prepared import find_split
 from pipeline.errors import DatasetError
 from pipeline.evaluation.accuracy import evaluate_detections
@@ -25,7 +25,7 @@ class ValidationSlice:
 
     split: str
     images: tuple[Image, ...]
-    content: dict[str, Any]
+    content: Split
 
     @classmethod
     def read(cls, dataset_dir: Path, split: str, count: int) -> "ValidationSlice":
@@ -36,28 +36,28 @@ class ValidationSlice:
             ImageError: an image cannot be read.
         """
         annotations, image_root = find_split(dataset_dir, split)
-        content = json.loads(annotations.read_text(encoding="utf-8"))
-        entries = content["images"]
+        whole = Split.read(annotations)
+        entries = whole.images
         if not entries:
             raise DatasetError(f"{annotations}: no images to measure int8 on")
         count = min(count, len(entries))
         chosen = [entries[position * len(entries) // count] for position in range(count)]
         ids = {entry["id"] for entry in chosen}
-        boxes = [item for item in content["annotations"] if item["image_id"] in ids]
+        boxes = [item for item in whole.annotations if item["image_id"] in ids]
         images = tuple(read_image(image_root / entry["file_name"]) for entry in chosen)
-        return cls(split, images, {**content, "images": chosen, "annotations": boxes})
+        return cls(split, images, replace(whole, images=chosen, annotations=boxes))
 
     def ap(self, model: onnx.ModelProto, spec: ArtefactSpec) -> float | None:
         """COCO AP of an artefact's graph under ONNX Runtime, in points; ``None`` where there is no box to find."""
         with scratch_folder("validation") as scratch:
             artefact, annotations = scratch / "model.onnx", scratch / "slice.json"
             onnx.save(model, artefact)
-            annotations.write_text(json.dumps(self.content), encoding="utf-8")
-            detector = Detector(spec, open_cpu(artefact, spec, resolve_threads(0)))
-            ids = category_ids(spec.classes, self.content["categories"], spec.model)
-            results = [
-                item
-                for entry, image in zip(self.content["images"], self.images, strict=True)
-                for item in detector(image).to_coco(entry["id"], ids)
-            ]
+            annotations.write_text(json.dumps(asdict(self.content)), encoding="utf-8")
+            ids = category_ids(spec.classes, self.content.categories, spec.model)
+            with Detector(spec, open_cpu(artefact, spec, resolve_threads(0))) as detector:
+                results = [
+                    item
+                    for entry, image in zip(self.content.images, self.images, strict=True)
+                    for item in detector(image).to_coco(entry["id"], ids)
+                ]
             return evaluate_detections(annotations, results, self.split).numbers.ap

@@ -14,11 +14,6 @@ _GOLDEN_ANGLE = 0.618034
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw(image: Image, detections: Detections) -> Image:
-    """Return a copy of a BGR image with boxes, class names and scores; strokes grow with the image."""
-    return draw_on(image.copy(), detections)
-
-
 def draw_on(canvas: Image, detections: Detections) -> Image:
     """Draw on a BGR image itself, which may be a gigabyte, and return it."""
     # The mean side: by its long side alone, a panorama would get strokes as wide as it is high.

@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         floor = detector.spec.score_threshold
         sys.stderr.write(f"note: this artefact gives no detection below {floor:g}\n")
     try:
-        summary = predict(detector, sources, options.out, options.score, options.every)
+        with detector:
+            summary = predict(detector, sources, options.out, options.score, options.every)
     except OSError as error:
         sys.exit(f"error: {options.out}: the results cannot be written: {error}")
     sys.stdout.write(f"{_line(summary, detector)}; results in {_printable(options.out)}\n")

@@ -3,7 +3,10 @@
 import json
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deploy.runtime.errors import ArtefactError
 from deploy.runtime.onnx_file import read_metadata
@@ -124,6 +127,11 @@ class ArtefactSpec:
             return False
         longer, shorter = self.scale
         return longer >= shorter > 0 and self.size_divisor > 0
+
+
+def named_inputs(images: NDArray[np.uint8], sizes: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    """The inputs of a graph by name: see :class:`ArtefactSpec`."""
+    return {INPUT_NAME: images} if sizes is None else {INPUT_NAME: images, SIZES_NAME: sizes}
 
 
 def read_spec(artefact: Path) -> ArtefactSpec:

@@ -65,6 +65,16 @@ class Detector:
         self.backend = backend
         self.batch_size = batch_size
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the backend holds of a device; leaving a ``with`` block does it too."""
+        self.backend.close()
+
     @overload
     def __call__(self, images: Source) -> Detections: ...  # type: ignore[overload-overlap]  # str is iterable too
     @overload
@@ -126,4 +136,4 @@ def open_detector(artefact: Path | str, backend: str | None = None, threads: int
 
 
 def _load(source: Source) -> Image:
-    return checked_image(source) if isinstance(source, np.ndarray) else read_image(source)
+    return source if isinstance(source, np.ndarray) else read_image(source)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.errors import ArtefactError
@@ -23,6 +23,8 @@ _REBUILD = "build it here with `python -m stages.engine --model MODEL`"
 @dataclass(frozen=True)
 class Target:
     """Where an engine runs: the GPU and the software that built it. ``tensorrt`` names the module and its version."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     gpu: str
     compute_capability: str

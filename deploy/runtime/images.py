@@ -46,15 +46,15 @@ def decode_image(content: bytes, source: str) -> Image:
         raise ImageError(
             f"{source}: not an image that can be decoded (damaged, cut off, or of another kind); save it as PNG or JPEG"
         )
-    return checked_image(image, source)
+    return np.asarray(image, np.uint8)
 
 
-def checked_image(image: np.ndarray, source: str = "image array") -> Image:
+def checked_image(image: np.ndarray) -> Image:
     """Return ``image`` if it is uint8 ``[H, W, 3]`` with at least one pixel; raises :class:`ImageError` otherwise."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ImageError(
-            f"{source}: expected a uint8 array [height, width, 3] in BGR order, got {image.dtype} {list(image.shape)}; "
-            "convert it with cv2.cvtColor, or pass the path of the file"
+            f"image array: expected a uint8 array [height, width, 3] in BGR order, got {image.dtype} "
+            f"{list(image.shape)}; convert it with cv2.cvtColor, or pass the path of the file"
         )
     return image
 

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.runtime.artefact import ArtefactSpec
-from deploy.runtime.backends import named_inputs
+from deploy.runtime.artefact import ArtefactSpec, named_inputs
 from deploy.runtime.images import Image
 
 Boxes = NDArray[np.float32]

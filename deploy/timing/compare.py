@@ -6,6 +6,7 @@ python -m deploy.compare artefacts/teacher.onnx artefacts/student.int8.onnx@open
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -60,17 +61,16 @@ def compare(
     Raises:
         ArtefactError, BackendUnavailable: a contender cannot be opened.
     """
-    detectors = [open_detector(each.artefact, each.backend, threads) for each in contenders]
-    cv2.setNumThreads(resolve_threads(threads))
     batches = [list(islice(cycle(images), place * batch_size, (place + 1) * batch_size)) for place in range(calls)]
-    runs = {str(place): _call(detector, batches) for place, detector in enumerate(detectors)}
-    with tqdm(total=rounds * len(runs), desc="taking turns", unit="turn", leave=False) as bar:
-        times = list(take_turns(runs, rounds, calls, _WARM_UP, bar.update).values())
+    with ExitStack() as stack:
+        detectors = [stack.enter_context(open_detector(each.artefact, each.backend, threads)) for each in contenders]
+        cv2.setNumThreads(resolve_threads(threads))
+        runs = {str(place): _call(detector, batches) for place, detector in enumerate(detectors)}
+        with tqdm(total=rounds * len(runs), desc="taking turns", unit="turn", leave=False) as bar:
+            times = list(take_turns(runs, rounds, calls, _WARM_UP, bar.update).values())
     return [
-        Compared(
-            contender, detector.backend.name, detector.backend.precision, median(mine), times_as_fast(mine, times[0])
-        )
-        for contender, detector, mine in zip(contenders, detectors, times, strict=True)
+        Compared(each, detector.backend.name, detector.backend.precision, median(own), times_as_fast(own, times[0]))
+        for each, detector, own in zip(contenders, detectors, times, strict=True)
     ]
 
 

@@ -11,25 +11,9 @@ from typing import Any, Self
 
 from deploy.runtime.backends.cuda_device import pci_bus_id
 from deploy.runtime.errors import BackendUnavailable
+from deploy.runtime.measurements import GpuUse
 
 _INTERVAL_S = 0.02
-
-
-@dataclass(frozen=True)
-class GpuUse:
-    """The whole device over the calls of one batch size, the warm-up among them.
-
-    Attributes:
-        memory_bytes: the most that was in use, by all processes.
-        sm_clock_mhz, memory_clock_mhz, power_w: means of samples every 20 ms; None where the device does not tell.
-        energy_per_image_j: by the device's own counter where it moved (Volta and later), else from power and time.
-    """
-
-    memory_bytes: int
-    sm_clock_mhz: float | None
-    memory_clock_mhz: float | None
-    power_w: float | None
-    energy_per_image_j: float | None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from deploy.runtime.detector import Detector, PhaseTimes
 from deploy.runtime.images import Image
+from deploy.runtime.measurements import Latency
 
 LATENCY_IMAGES = 32
 """Distinct images to measure on: enough variety of content, little enough to keep decoded in memory."""
@@ -38,37 +39,9 @@ class Plan:
     noise_limit: float
 
 
-@dataclass(frozen=True)
-class LatencySummary:
-    """Latency of one call with ``batch_size`` decoded images, in milliseconds.
-
-    ``p50`` to ``mean`` are of the whole call. The phases are means, so that they add up to ``mean``; ``decoding``, of
-    the image files of a batch, comes on top of it. ``spread`` is the distance of the quartiles over the median; beyond
-    the limit of the plan the measurement is ``noisy``. Throughput is ``batch_size`` over the mean.
-    """
-
-    batch_size: int
-    warmup_calls: int
-    calls: int
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    mean: float
-    spread: float
-    noisy: bool
-    decoding: float
-    preprocessing: float
-    host_to_device: float
-    inference: float
-    device_to_host: float
-    postprocessing: float
-    images_per_second: float
-
-
 def summarise(
     samples: Sequence[PhaseTimes], batch_size: int, warmup_calls: int, noise_limit: float, decoding: float = 0.0
-) -> LatencySummary:
+) -> Latency:
     """Percentiles (linear interpolation between ranks) and means of measured calls; at least one is needed.
 
     Args:
@@ -84,7 +57,7 @@ def summarise(
     def phase(name: str) -> float:
         return float(np.mean([getattr(sample, name) for sample in samples]))
 
-    return LatencySummary(
+    return Latency(
         batch_size=batch_size,
         warmup_calls=warmup_calls,
         calls=len(samples),
@@ -102,6 +75,7 @@ def summarise(
         device_to_host=phase("device_to_host"),
         postprocessing=phase("postprocessing"),
         images_per_second=1e3 * batch_size / mean,
+        gpu=None,
     )
 
 
@@ -112,7 +86,7 @@ def measure(
     plan: Plan,
     decoding: float = 0.0,
     step: Callable[[], object] = lambda: None,
-) -> LatencySummary:
+) -> Latency:
     """Warm up until the calls get no faster, then measure.
 
     Args:

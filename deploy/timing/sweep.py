@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from deploy.runtime.detector import Detector
 from deploy.runtime.errors import BatchOutsideProfiles
 from deploy.runtime.images import Image
+from deploy.runtime.measurements import Latency
 from deploy.timing.gpu_monitor import GpuMonitor
 from deploy.timing.latency import Plan, measure
 from deploy.timing.memory import available_memory, peak_memory
@@ -23,13 +24,9 @@ Progress = Callable[[int], AbstractContextManager[Callable[[], object]]]
 
 @dataclass(frozen=True)
 class Sweep:
-    """Summaries by batch size, the smallest first; ``reason`` says why larger ones are missing, if they are.
+    """Latency by batch size, the smallest first; ``reason`` says why larger ones are missing, if they are."""
 
-    Each entry is a :class:`deploy.timing.latency.LatencySummary` as a dict, and what the GPU used (or None) as its
-    ``gpu``.
-    """
-
-    latency: tuple[dict[str, Any], ...]
+    latency: tuple[Latency, ...]
     end: End
     reason: str
 
@@ -56,7 +53,7 @@ def sweep(
     Raises:
         ArtefactError: the smallest batch fails, or a larger one for another reason than memory or its size.
     """
-    found: list[dict[str, Any]] = []
+    found: list[Latency] = []
     before = peak_memory()
     sizes = sorted(set(batch_sizes))
     for place, batch_size in enumerate(sizes):
@@ -80,25 +77,25 @@ def _measured(
     decoding: float,
     step: Callable[[], object],
     monitor: GpuMonitor | None,
-) -> dict[str, Any]:
+) -> Latency:
     if monitor is None:
-        return {**asdict(measure(detector, images, batch_size, plan, decoding, step)), "gpu": None}
+        return measure(detector, images, batch_size, plan, decoding, step)
     with monitor.watch() as watched:
         summary = measure(detector, images, batch_size, plan, decoding, step)
     calls = summary.warmup_calls + summary.calls
-    return {**asdict(summary), "gpu": asdict(watched.use(images=calls * batch_size))}
+    return replace(summary, gpu=watched.use(images=calls * batch_size))
 
 
 def _too_large(
-    found: Sequence[dict[str, Any]], batch_size: int, max_call_ms: float | None, rise: int
+    found: Sequence[Latency], batch_size: int, max_call_ms: float | None, rise: int
 ) -> tuple[End, str] | None:
     """Why ``batch_size`` is not tried after those of ``found``, which raised the memory's peak by ``rise`` bytes."""
     if not found:
         return None
     last = found[-1]
-    if max_call_ms is not None and last["p50"] > max_call_ms:
-        return "time", f"batch {last['batch_size']} took {last['p50']:.1f} ms, benchmark.max_call_ms is {max_call_ms:g}"
-    needed = rise * batch_size / last["batch_size"] - rise
+    if max_call_ms is not None and last.p50 > max_call_ms:
+        return "time", f"batch {last.batch_size} took {last.p50:.1f} ms, benchmark.max_call_ms is {max_call_ms:g}"
+    needed = rise * batch_size / last.batch_size - rise
     if (free := available_memory()) is not None and needed > (1 - _RESERVE) * free:
         megabytes = f"about {needed / 1e6:,.0f} MB more, {free / 1e6:,.0f} MB are free"
         return "memory", f"batch {batch_size} would need {megabytes}"

@@ -8,10 +8,10 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import cv2
 from tqdm import tqdm
@@ -21,6 +21,8 @@ from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import read_image
+from deploy.runtime.measurements import Latency
+from deploy.runtime.split import Split
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.gpu_monitor import GpuMonitor
 from deploy.timing.latency import LATENCY_IMAGES, Plan
@@ -64,12 +66,17 @@ class Outcome:
     threads: int = 0
     cores: tuple[int, ...] = ()
     load_ms: float | None = None
-    latency: tuple[dict[str, Any], ...] = ()
+    latency: tuple[Latency, ...] = ()
     sweep_end: End | None = None
     sweep_reason: str = ""
     gpu_unseen: str = ""
     detections: tuple[dict[str, Any], ...] = ()
     peak_memory_bytes: int | None = None
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Self:
+        """From what the worker wrote."""
+        return cls(**{**content, "latency": tuple(map(Latency.from_content, content["latency"]))})
 
 
 def run_job(job: Job) -> Outcome:
@@ -87,21 +94,24 @@ def run_job(job: Job) -> Outcome:
     except BackendUnavailable as error:
         return Outcome(reason=str(error))
     load_ms = 1e3 * (perf_counter() - started)
+    with detector:
+        return replace(_measured(detector, job), cores=cores, load_ms=load_ms)
+
+
+def _measured(detector: Detector, job: Job) -> Outcome:
     backend = detector.backend
     # OpenCV resizes on threads of its own; the stated number holds for the whole detector.
     cv2.setNumThreads(backend.threads)
-    split = json.loads(Path(job.annotations).read_text(encoding="utf-8"))
-    ids = category_ids(detector.spec.classes, split["categories"], job.artefact)
+    split = Split.read(Path(job.annotations))
+    ids = category_ids(detector.spec.classes, split.categories, job.artefact)
     monitor, gpu_unseen = _monitor(backend)
-    swept = _sweep(detector, job, split["images"], monitor)
-    detections = _detect(detector, job, split["images"], ids)
+    swept = _sweep(detector, job, split.images, monitor)
+    detections = _detect(detector, job, split.images, ids)
     return Outcome(
         version=backend.version,
         device=backend.device,
         precision=backend.precision,
         threads=backend.threads,
-        cores=cores,
-        load_ms=load_ms,
         latency=swept.latency,
         sweep_end=swept.end,
         sweep_reason=swept.reason,

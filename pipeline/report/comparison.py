@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparedModel, Latency
+from deploy.runtime.measurements import Latency
+from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparedModel
 from pipeline.evaluation import paired_difference
 from pipeline.report.collect import ModelResults, Results
 

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-from pipeline.deploy_records import BackendRun, Latency
+from deploy.runtime.measurements import Latency
+from pipeline.deploy_records import BackendRun
 from pipeline.report import formats
 from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
 from pipeline.report.collect import Results

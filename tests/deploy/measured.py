@@ -1,8 +1,10 @@
 """Records of benchmarks, made up."""
 
+from dataclasses import fields
 from typing import Any
 
-from pipeline.deploy_records import BackendRun, Latency
+from deploy.runtime.measurements import Latency
+from pipeline.deploy_records import BackendRun
 
 
 def backend_run(backend: str, **changes: Any) -> BackendRun:
@@ -38,5 +40,5 @@ def timed_run(backend: str, p50: float) -> BackendRun:
 
 
 def _latency(batch_size: int, p50: float) -> Latency:
-    zeros = {name: 0 for name in Latency.model_fields if name not in ("batch_size", "p50", "gpu", "noisy")}
+    zeros = {each.name: 0 for each in fields(Latency) if each.name not in ("batch_size", "p50", "gpu", "noisy")}
     return Latency(batch_size=batch_size, p50=p50, noisy=False, gpu=None, **zeros)

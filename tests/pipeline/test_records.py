@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, GpuUse, Latency
+from deploy.runtime.measurements import GpuUse, Latency
+from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord
 from pipeline.errors import PipelineError
 from pipeline.records import CocoNumbers, Complexity, Interval
 

@@ -5,12 +5,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.runtime.artefact import INPUT_NAME, SIZES_NAME, ArtefactSpec
+from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.errors import BackendUnavailable
 
 
@@ -53,10 +53,9 @@ class Backend(Protocol):
         """
         ...
 
-
-def named_inputs(images: NDArray[np.uint8], sizes: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
-    """The inputs of a graph by name: see :class:`deploy.runtime.artefact.ArtefactSpec`."""
-    return {INPUT_NAME: images} if sizes is None else {INPUT_NAME: images, SIZES_NAME: sizes}
+    def close(self) -> None:
+        """Give back what the backend holds of a device; it is of no use afterwards. Another call does nothing."""
+        ...
 
 
 Factory = Callable[[Path, ArtefactSpec, int], Backend]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec
-from deploy.runtime.backends import DeviceTimes, RawDetections, named_inputs
+from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
+from deploy.runtime.backends import DeviceTimes, RawDetections
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 
 _DEVICE = "CPU"
@@ -33,6 +33,9 @@ class OpenVinoBackend:
         """See :meth:`deploy.runtime.backends.Backend.run`."""
         results = self._request.infer(named_inputs(images, sizes), share_inputs=True)
         return RawDetections(*(results[output] for output in self._outputs))
+
+    def close(self) -> None:
+        """Nothing is held that the object itself does not give back."""
 
 
 def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBackend:

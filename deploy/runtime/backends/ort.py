@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec
-from deploy.runtime.backends import DeviceTimes, RawDetections, named_inputs
+from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
+from deploy.runtime.backends import DeviceTimes, RawDetections
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -33,6 +33,9 @@ class OnnxRuntimeBackend:
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.runtime.backends.Backend.run`."""
         return RawDetections(*self._session.run(OUTPUT_NAMES, named_inputs(images, sizes)))
+
+    def close(self) -> None:
+        """Nothing is held that the object itself does not give back."""
 
 
 class OnnxRuntimeDeviceBackend(OnnxRuntimeBackend):

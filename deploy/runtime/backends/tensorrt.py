@@ -84,7 +84,9 @@ class TensorRtBackend:
         return RawDetections(*(self._output(binding, batch) for binding in outputs))
 
     def close(self) -> None:
-        """Give the device's memory back; the backend is of no use afterwards."""
+        """See :meth:`deploy.runtime.backends.Backend.close`: memory, graphs, events and stream go back."""
+        if not self._marks:
+            return
         for work in self._work.values():
             work.free()
         self._work.clear()

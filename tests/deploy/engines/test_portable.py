@@ -13,7 +13,8 @@ import torch
 
 from deploy.engines.portable import MOST_CANDIDATES, read_portable
 from deploy.graph.export import export_onnx
-from deploy.graph.exported_module import DeployableDetector, padding_colour
+from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.specification import padding_colour
 from deploy.runtime.artefact import OUTPUT_NAMES, read_spec
 from deploy.runtime.errors import ArtefactError
 from tests.deploy.embedded import CLASSES, SIZE, digit_pictures, load_teacher

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from deploy.engines.portable import read_portable
 from deploy.graph.export import export_onnx, record_of
-from deploy.graph.exported_module import DeployableDetector, padding_colour
+from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
+from deploy.graph.specification import padding_colour
 from deploy.runtime.artefact import OUTPUT_NAMES, read_spec
 from deploy.runtime.backends import open_backend
 from deploy.runtime.detector import Detector

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from deploy.graph.exported_module import DeployableDetector, padding_colour
+from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.nms import nms_keep_in_passes
+from deploy.graph.specification import padding_colour
 from deploy.runtime.artefact import ArtefactSpec
 from pipeline.errors import RecipeError
 from tests.deploy.stock import HEADS, PREPROCESSOR, SIZE, noise_images, spec, stock_detector
@@ -198,7 +199,7 @@ def test_what_cannot_be_exported_is_an_error() -> None:
         DeployableDetector(stock_detector(), spec(3))
     with pytest.raises(RecipeError, match=r"input_size 100x128 is no multiple of .* pad_size_divisor 32"):
         DeployableDetector(stock_detector(), spec(10, input_height=100))
-    with pytest.raises(RecipeError, match="Sequential: only detectors with a dense head, or with an rpn_head"):
+    with pytest.raises(RecipeError, match="Sequential is of no known kind of detector"):
         DeployableDetector(torch.nn.Sequential(), spec(10))
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from deploy.precision.calibration import activation_ranges, choose_images
 from deploy.precision.network import load_exported
+from deploy.runtime.errors import ArtefactError
 from pipeline.deploy_settings import CalibrationSettings
 from pipeline.errors import DatasetError
 from tests.deploy.tiny import write_dataset, write_network_artefact
@@ -58,10 +59,12 @@ def test_an_empty_split(dataset: Path) -> None:
         choose_images(dataset, CalibrationSettings())
 
 
-@pytest.mark.parametrize("missing", ["test.json", "images/test/3.png"])
-def test_a_missing_file_is_named(missing: str, dataset: Path) -> None:
+@pytest.mark.parametrize(
+    ("missing", "error"), [("test.json", ArtefactError), ("images/test/3.png", DatasetError)], ids=["json", "image"]
+)
+def test_a_missing_file_is_named(missing: str, error: type[Exception], dataset: Path) -> None:
     (dataset / missing).unlink()
-    with pytest.raises(DatasetError, match=rf"{missing}: no such .*dvc repro data"):
+    with pytest.raises(error, match=rf"{missing}: no s.*dvc repro data"):
         choose_images(dataset, CalibrationSettings())
 
 

@@ -1,5 +1,6 @@
 """A network in which one layer must not be quantised, and the search that has to find it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_the_limit_on_layers_holds_and_the_loss_is_recorded(quantiser, validatio
 
 def test_without_a_box_to_find_nothing_is_kept(quantiser: Quantiser, dataset: Path) -> None:
     whole = ValidationSlice.read(dataset, "val", 2)
-    empty = ValidationSlice("val", whole.images, {**whole.content, "annotations": []})
+    empty = ValidationSlice("val", whole.images, replace(whole.content, annotations=[]))
     reference = empty.ap(quantiser.model, SPEC)
     _, record = search_layers(quantiser, SPEC, empty, reference, SearchSettings())
     assert (record.fp32_ap, record.ap, record.kept) == (None, None, [])
@@ -75,8 +76,8 @@ def test_without_a_box_to_find_nothing_is_kept(quantiser: Quantiser, dataset: Pa
 
 def test_the_slice_is_spread_over_the_split(dataset: Path) -> None:
     found = ValidationSlice.read(dataset, "val", 3)
-    assert [entry["id"] for entry in found.content["images"]] == [10, 30, 50]
-    assert [item["image_id"] for item in found.content["annotations"]] == [10, 30, 50]
+    assert [entry["id"] for entry in found.content.images] == [10, 30, 50]
+    assert [item["image_id"] for item in found.content.annotations] == [10, 30, 50]
     assert len(ValidationSlice.read(dataset, "val", 100).images) == 6
     with pytest.raises(DatasetError, match="has no split 'test'"):
         ValidationSlice.read(dataset, "test", 3)

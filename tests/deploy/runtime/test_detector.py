@@ -1,10 +1,13 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 import deploy
+from deploy.prediction.prediction import predict
+from deploy.runtime import detector as detecting
 from deploy.runtime.backends import RawDetections
 from deploy.runtime.detector import Detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
@@ -101,6 +104,30 @@ def test_bad_images_are_refused(detector: Detector, tmp_path: Path) -> None:
         detector(np.zeros((8, 8), np.uint8))
     with pytest.raises(ImageError, match="BGR order"):
         detector([np.zeros((8, 8, 3), np.float32)])
+
+
+def test_every_image_is_checked_once_on_its_way(
+    detector: Detector, red_box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = red_box(64, 96, (30, 10, 50, 20))
+    cv2.imwrite(str(tmp_path / "x.png"), image)
+    checks: list[np.ndarray] = []
+    monkeypatch.setattr(detecting, "checked_image", lambda image: checks.append(image) or image)
+    for source, number in ((image, 1), (tmp_path / "x.png", 1), ([image, tmp_path / "x.png", image], 3)):
+        checks.clear()
+        detector(source)
+        assert len(checks) == number
+    checks.clear()
+    predict(detector, [tmp_path / "x.png"], tmp_path / "out", 0.3)
+    assert len(checks) == 1
+
+
+def test_leaving_the_block_closes_the_backend_also_after_an_error(detector: Detector) -> None:
+    closed: list[str] = []
+    backend = SimpleNamespace(name="x", close=lambda: closed.append("x"))
+    with pytest.raises(KeyError), Detector(detector.spec, backend):
+        raise KeyError
+    assert closed == ["x"]
 
 
 def test_bad_artefacts_are_refused(artefact: Path, tmp_path: Path, write) -> None:

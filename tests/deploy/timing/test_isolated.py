@@ -23,7 +23,7 @@ def test_outcome_comes_back_from_the_other_process(job: Job, capfd: pytest.Captu
     ballast = np.ones(300 << 20, np.uint8)
     outcome = run_isolated(job)
     assert len(outcome.detections) == 4
-    assert [entry["batch_size"] for entry in outcome.latency] == [1, 2]
+    assert [entry.batch_size for entry in outcome.latency] == [1, 2]
     # What this process holds does not count: the peak is the worker's own.
     assert 20 << 20 < outcome.peak_memory_bytes < ballast.nbytes
     assert len(outcome.cores) == 1

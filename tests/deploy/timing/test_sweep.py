@@ -40,15 +40,15 @@ def run(detector: Any, sizes: list[int], max_call_ms: float | None = None, monit
 
 
 def sizes_of(found: Sweep) -> list[int]:
-    return [entry["batch_size"] for entry in found.latency]
+    return [entry.batch_size for entry in found.latency]
 
 
 def test_sizes_are_measured_once_each_from_the_smallest_up() -> None:
     found = run(Simulated(), [8, 1, 2, 8])
     assert sizes_of(found) == [1, 2, 8]
-    assert [entry["p50"] for entry in found.latency] == [10, 20, 80]
-    assert [entry["decoding"] for entry in found.latency] == [0.5, 1, 4]
-    assert [entry["gpu"] for entry in found.latency] == [None] * 3
+    assert [entry.p50 for entry in found.latency] == [10, 20, 80]
+    assert [entry.decoding for entry in found.latency] == [0.5, 1, 4]
+    assert [entry.gpu for entry in found.latency] == [None] * 3
     assert (found.end, found.reason) == ("complete", "")
 
 
@@ -97,7 +97,7 @@ def test_the_smallest_batch_must_run() -> None:
 
 def test_the_gpu_is_watched_for_every_batch_size() -> None:
     found = run(Simulated(), [1, 4], monitor=GpuMonitor(Nvml(), "0000:65:00.0"))  # type: ignore[arg-type]
-    first, second = (entry["gpu"] for entry in found.latency)
-    assert first["memory_bytes"] == second["memory_bytes"] == 3 << 30
+    first, second = (entry.gpu for entry in found.latency)
+    assert first.memory_bytes == second.memory_bytes == 3 << 30
     # One joule a look at the counter, over four calls (two of them warm-up) of one and of four images.
-    assert (first["energy_per_image_j"], second["energy_per_image_j"]) == (1 / 4, 1 / 16)
+    assert (first.energy_per_image_j, second.energy_per_image_j) == (1 / 4, 1 / 16)

@@ -31,8 +31,8 @@ def test_outcome_holds_every_detection_and_every_batch_size(backend: str, artefa
     for found in outcome.detections:
         assert found["bbox"] == truth[found["image_id"]]["bbox"]
         assert found["category_id"] == 7
-    assert [(entry["batch_size"], entry["calls"]) for entry in outcome.latency] == [(1, 4), (8, 4)]
-    assert all(entry["decoding"] > 0 for entry in outcome.latency)
+    assert [(entry.batch_size, entry.calls) for entry in outcome.latency] == [(1, 4), (8, 4)]
+    assert all(entry.decoding > 0 for entry in outcome.latency)
     assert (outcome.reason, outcome.sweep_end, outcome.sweep_reason, outcome.gpu_unseen) == ("", "complete", "", "")
     assert (outcome.threads, outcome.cores) == (1, ())
     assert outcome.load_ms > 0

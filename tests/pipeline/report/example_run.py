@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from deploy.runtime.measurements import Latency
 from pipeline.deploy_records import (
     ArtefactFile,
     BackendRun,
@@ -21,7 +22,6 @@ from pipeline.deploy_records import (
     EngineBuild,
     EngineRecord,
     KeptLayer,
-    Latency,
     LayerSearch,
     PrecisionArtefact,
     PrecisionRecord,
@@ -415,7 +415,6 @@ def _run(artefact: str, backend: str, version: str, milliseconds: float, accurac
             detections=90,
             matched=1.0 if is_exact else 0.978,
             mean_iou=0.99,
-            min_iou=0.7,
             mean_score_difference=0.012,
             max_score_difference=0.2,
         ),

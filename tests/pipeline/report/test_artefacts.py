@@ -1,6 +1,7 @@
 from dataclasses import replace
 
-from pipeline.deploy_records import EngineBuild, EngineTarget
+from deploy.runtime.engine_file import Target
+from pipeline.deploy_records import EngineBuild
 from pipeline.report.artefacts import (
     cost_table,
     engine_table,
@@ -78,7 +79,7 @@ def test_an_engine_says_where_it_runs(results):
         build_seconds=75.0,
     )
     target = {"gpu": "NVIDIA L4", "compute_capability": "8.9", "driver": "580.1", "tensorrt": "tensorrt 10.9"}
-    engine = model.engine.model_copy(update={"engines": [built], "target": EngineTarget(**target)})
+    engine = model.engine.model_copy(update={"engines": [built], "target": Target(**target)})
     models = tuple(replace(item, engine=engine if item is model else item.engine) for item in results.models)
     table = engine_table(replace(results, models=models))
     file = "artefacts/engines/crosskd/crosskd.fp16.engine"

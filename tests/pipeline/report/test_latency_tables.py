@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.deploy_records import GpuUse
+from deploy.runtime.measurements import GpuUse
 from pipeline.report.chart_style import LIGHT, Look
 from pipeline.report.latency_tables import (
     batch_alt,
@@ -24,7 +24,7 @@ GPU = GpuUse(
 def with_latency(results, model: str, **changes):
     """Every measurement of one model changed."""
     runs = [
-        run.model_copy(update={"latency": [item.model_copy(update=changes) for item in run.latency]})
+        run.model_copy(update={"latency": [replace(item, **changes) for item in run.latency]})
         for run in model_of(results, model).benchmark.runs
     ]
     return with_runs(results, model, runs)

@@ -218,6 +218,14 @@ def test_an_engine_and_the_graph_beside_it_open_the_same(gpu: SimpleNamespace, e
     assert deploy.load(engine).backend.name == "tensorrt"
 
 
+def test_a_with_block_gives_the_device_back(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    with deploy.load(engine) as detector:
+        detector(images((3, 4, 1))[0])
+        assert runtime.blocks
+    assert not runtime.blocks
+    detector.close()
+
+
 def test_an_engine_of_another_machine_is_refused(gpu: SimpleNamespace, engine: Path) -> None:
     write(engine, replace(DESCRIPTION, target=replace(TARGET, driver="570.1")))
     with pytest.raises(

@@ -1,0 +1,61 @@
+"""What an artefact says of itself: from the recipe, the detector's preprocessor and the settings of the export."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deploy.runtime.artefact import KEEP_RATIO, LETTERBOX, ArtefactSpec
+from pipeline.deploy_settings import ExportSettings
+from pipeline.recipes import Recipe
+from pipeline.storage import sha256_of
+
+
+def describe(recipe: Recipe, preprocessor: Any, weights: Path, dataset: str, settings: ExportSettings) -> ArtefactSpec:
+    """What the artefact of a recipe and its weights will say about itself.
+
+    Args:
+        preprocessor: the stock detector's; it pads, with the colour that it subtracts, to multiples of a divisor.
+
+    Raises:
+        RecipeError: the size is dynamic, and the recipe's test pipeline has no scale to resize to.
+    """
+    height, width = recipe.input_size
+    is_dynamic = settings.dynamic_size
+    return ArtefactSpec(
+        model=recipe.name,
+        classes=tuple(recipe.classes),
+        input_height=height,
+        input_width=width,
+        color_order="bgr",
+        resize_rule=KEEP_RATIO if is_dynamic else LETTERBOX,
+        pad_value=padding_colour(preprocessor),
+        score_threshold=settings.score_threshold,
+        nms_iou_threshold=settings.nms_iou_threshold,
+        nms_passes=0,
+        max_candidates=settings.max_candidates,
+        max_detections=settings.max_detections,
+        precision="fp32",
+        recipe=recipe.path.as_posix(),
+        recipe_sha256=recipe.sha256,
+        weights_sha256=sha256_of(weights),
+        dataset=dataset,
+        scale=recipe.test_scale if is_dynamic else None,
+        size_divisor=preprocessor.pad_size_divisor if is_dynamic else None,
+    )
+
+
+def normalisation(preprocessor: Any) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [3, 1, 1] that a data preprocessor subtracts and divides by (0 and 1 if none)."""
+    if not preprocessor._enable_normalize:
+        return torch.zeros(3, 1, 1, device=preprocessor.device), torch.ones(3, 1, 1, device=preprocessor.device)
+    return preprocessor.mean.float().expand(3, 1, 1), preprocessor.std.float().expand(3, 1, 1)
+
+
+def padding_colour(preprocessor: Any) -> tuple[int, int, int]:
+    """The mean colour in the order that images are decoded in (BGR), rounded: what a canvas is filled with."""
+    mean = normalisation(preprocessor)[0].flatten()
+    decoded = mean.flip(0) if preprocessor._channel_conversion else mean
+    blue, green, red = (round(value) for value in decoded.tolist())
+    return blue, green, red
