@@ -150,7 +150,7 @@ def _lost(before: float | None, after: float | None) -> float | None:
 
 
 def engine_table(results: Results) -> Table:
-    """The TensorRT engines that were built; why there is none, once, with the models that it holds for."""
+    """The TensorRT engines that were built: for which GPU, and for which batch sizes."""
     columns = (
         text("Model"),
         text("Precision"),
@@ -160,14 +160,14 @@ def engine_table(results: Results) -> Table:
         text("batch sizes (tuned for)"),
         text("for"),
     )
-    built = [
+    rows = tuple(
         _engine_row(model.name, build, model.engine)
         for model in results.models
         if model.engine
         for build in model.engine.engines
         if build.status == "built"
-    ]
-    return Table(columns, (*built, *_unbuilt_rows(results)))
+    )
+    return Table(columns, rows)
 
 
 def _engine_row(model: str, build: EngineBuild, record: EngineRecord) -> Row:
@@ -183,7 +183,8 @@ def _engine_row(model: str, build: EngineBuild, record: EngineRecord) -> Row:
     )
 
 
-def _unbuilt_rows(results: Results) -> Iterator[Row]:
+def unbuilt_table(results: Results) -> Table:
+    """Why there is no engine, each reason once with the models and precisions that it holds for."""
     models: dict[str, dict[str, None]] = {}
     precisions: dict[str, dict[str, None]] = {}
     for model in results.models:
@@ -191,8 +192,8 @@ def _unbuilt_rows(results: Results) -> Iterator[Row]:
             if build.status != "built":
                 models.setdefault(build.reason, {})[model.name] = None
                 precisions.setdefault(build.reason, {})[precision_title(build.precision)] = None
-    for reason, names in models.items():
-        yield row(", ".join(names), ", ".join(precisions[reason]), f"not built: {reason}", *[formats.MISSING] * 4)
+    rows = tuple(row(", ".join(names), ", ".join(precisions[reason]), reason) for reason, names in models.items())
+    return Table((text("not built for"), text("Precisions"), text("why")), rows)
 
 
 def export_table(results: Results) -> Table:
