@@ -147,12 +147,12 @@ def engine_of(graph: Path) -> Path:
 
 
 def _described(path: Path) -> tuple[EngineDescription, str]:
-    beside = description_of(path)
-    text = _content(beside)
     try:
         size = path.stat().st_size
     except OSError as error:
         raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}; {_REBUILD}") from error
+    beside = description_of(path)
+    text = _content(beside)
     try:
         content = json.loads(text)
         description = EngineDescription.from_content(content, str(path))
