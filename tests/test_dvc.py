@@ -337,6 +337,16 @@ def test_no_global_exception_is_out_of_date() -> None:
     assert NEVER_CHANGE_A_RESULT.keys() <= used
 
 
+@pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
+def test_a_stage_takes_from_the_settings_only_what_it_declares(stage: Stage) -> None:
+    module = importlib.import_module(stage.module)
+    if hasattr(module, "PARAMS"):
+        source = FILES[stage.module].read_text(encoding="utf-8")
+        assert source.count("load_params(") == source.count(".only(*") == 1
+    else:
+        assert not stage.params
+
+
 def test_what_a_stage_may_read_besides_decides_nothing() -> None:
     for stage in STAGES.values():
         module = importlib.import_module(stage.module)
