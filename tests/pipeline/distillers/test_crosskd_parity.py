@@ -15,12 +15,15 @@ from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
+from pipeline.device import describe_device
 from pipeline.distillers import Distiller, build_methods
 from tests.pipeline.distillers import golden
 
 LOSS_RTOL = 2e-5
-# Convolutions round by the CPU: one without AVX-512 moves norms by up to 5.2e-5 from where the values were made.
-GRAD_RTOL, GRAD_ATOL = 1e-4, 1e-7
+# Convolutions round by the CPU. With AVX-512, as where the values were made, norms agree to 1e-5. Measured without it:
+# 1.4e-5 at most, but for GFL's last batch, which amplifies rounding to 4.6e-4 (the specification's bar is 1e-3).
+ROUNDS_AS_MADE = "avx512f" in describe_device().instruction_sets
+GRAD_ATOL = 1e-7
 STOCK = {"CrossKDGFL": "GFL", "CrossKDRetinaNet": "RetinaNet", "CrossKDFCOS": "FCOS", "CrossKDATSS": "ATSS"}
 REG_LOSS = {"KnowledgeDistillationKLDivLoss": "kl", "GIoULoss": "giou", "IoULoss": "iou"}
 OURS = {"losses_center_kd": "loss_center_kd"} | {f"loss_feat_kd_{level}": f"loss_feat_kd.{level}" for level in range(5)}
@@ -158,12 +161,13 @@ def test_gradients_equal_the_published_code(case: Case, mode: str, batch: str, w
     got = case.gradients(mode, batch, which)
     assert got.keys() >= wanted.keys()
     largest = max(value for value in wanted.values() if value)
+    tolerance = 1e-5 if ROUNDS_AS_MADE else 1e-3 if (case.name, batch) == ("A_gfl", "b2") else 2e-5
     for key, gradient in got.items():
         if not wanted.get(key):
             assert gradient is None or not gradient.any(), key
         else:
             norm = gradient.double().norm().item()
-            assert norm == pytest.approx(wanted[key], rel=GRAD_RTOL, abs=GRAD_ATOL * largest), key
+            assert norm == pytest.approx(wanted[key], rel=tolerance, abs=GRAD_ATOL * largest), key
 
 
 @pytest.mark.parametrize("mode", MODES)
