@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro use test lint smoke trt-check lock clean
+.PHONY: help setup repro use test lint smoke trt-check gpu-proof lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -85,6 +85,10 @@ trt-check: setup  ## Build engines of every detector family with TensorRT-RTX, w
 
 LIST_TRT_CHECK = "$(PYTHON)" -c 'import tomllib; \
   extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trt-check"]; print(*extra)'
+
+# No set-up: it takes the machine's own Python where there is no .venv, and says what is missing.
+gpu-proof:  ## Prove on a GPU what can only be seen on one, in at most 8 minutes (docs/gpu.md)
+	$(or $(wildcard $(BIN)/python),python3) -m benchmarks.gpu_proof
 
 # The newest versions that the ranges in pyproject.toml allow, resolved in an environment that is thrown away.
 lock:  ## Resolve pyproject.toml anew into requirements.lock
