@@ -108,9 +108,9 @@ def test_what_decides_no_weight_is_not_in_the_resolved_file(dataset: DatasetReco
 
 
 def test_options_override_single_keys(dataset: DatasetRecord) -> None:
-    resolved = resolve(CROSSKD, dataset, {"train_cfg.max_iters": 7, "distillation.methods.0.reg_weight": 2.5})
+    resolved = resolve(CROSSKD, dataset, {"train_cfg.max_iters": 7, "distillation.methods.0.reused_head_index": 2})
     assert resolved.content["config"]["train_cfg"]["max_iters"] == 7
-    assert resolved.content["config"]["distillation"]["methods"][0]["reg_weight"] == 2.5
+    assert resolved.content["config"]["distillation"]["methods"][0]["reused_head_index"] == 2
 
 
 @pytest.mark.parametrize("key", ["train_cfg.max_iter", "distillation.methods.1.type", "nothing"])
