@@ -105,7 +105,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     # Replaced as wholes: an entry of the earlier choice would belong to another teacher or student.
     params["students"] = {}
     if isinstance(teacher := params.get("teacher"), MutableMapping):
-        teacher.update({"options": {}, "checkpoints": {}})
+        teacher.update({"options": {}, "checkpoints": {}, "published_ap": {}})
     _merge(params, choice)
     stream = io.StringIO()
     parser.dump(params, stream)
@@ -184,8 +184,7 @@ def _checkpoints(teacher: str, classes: tuple[str, ...]) -> dict[str, Any]:
     config = read_recipe(Path(teacher))
     if "checkpoint" not in config or classes != COCO_CLASSES:
         return {}
-    published = config.get("published", {}).get(TEACHER)
-    return {"coco_dir": {**config.checkpoint.to_dict(), "published_ap": published}}
+    return {"coco_dir": config.checkpoint.to_dict()}
 
 
 def _thresholds(config: Config) -> dict[str, Any]:

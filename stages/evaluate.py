@@ -19,7 +19,7 @@ PARAMS = (
     "export.max_candidates",
     "export.max_detections",
 )
-OF_TEACHER = (*PARAMS, "gates.teacher_min_ap", "teacher.source", "teacher.checkpoints", "data.name")
+OF_TEACHER = (*PARAMS, "gates.teacher_min_ap", "teacher.source", "teacher.published_ap", "data.name")
 OF_STUDENT = (*PARAMS, "gates.student_min_ap")
 
 

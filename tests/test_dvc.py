@@ -28,6 +28,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.runtime.errors": "the same",
     "deploy.runtime.scratch": "gives empty folders to write into",
+    "deploy.runtime.split": "reads the lists of data/prepared, a dependency, as they are, or refuses the file",
     "pipeline.gates": "the same; what is held against a limit is computed elsewhere",
     "pipeline.cli": "prints those messages",
     "pipeline.launcher": "starts the processes of a training; how many is a setting",
@@ -419,16 +420,25 @@ def leaves(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
         yield from leaves(value, f"{above}{key}.") if isinstance(value, dict) and value else [f"{above}{key}"]
 
 
+def covers_key(param: str, key: str) -> bool:
+    return f"{key}.".startswith(f"{param}.")
+
+
 @pytest.mark.parametrize("leaf", list(leaves(PARAMS)))
 def test_every_setting_is_read_by_a_stage(leaf: str) -> None:
     listed = [*HARMLESS, *(param for stage in STAGES.values() for param in stage.params)]
-    assert any(f"{leaf}.".startswith(f"{param}.") for param in listed)
+    assert any(covers_key(param, leaf) for param in listed)
+
+
+def test_a_corrected_published_number_trains_nothing() -> None:
+    readers = [name for name, s in STAGES.items() if any(covers_key(key, "teacher.published_ap") for key in s.params)]
+    assert readers == ["evaluate_teacher"]
 
 
 @pytest.mark.parametrize("stage", STAGES.values())
 def test_a_stage_names_settings_that_exist(stage: Stage) -> None:
     known = list(leaves(PARAMS))
-    assert not [param for param in stage.params if not any(f"{leaf}.".startswith(f"{param}.") for leaf in known)]
+    assert not [param for param in stage.params if not any(covers_key(param, leaf) for leaf in known)]
 
 
 def test_every_generated_dependency_is_made_by_one_stage() -> None:

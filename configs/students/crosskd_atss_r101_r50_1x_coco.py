@@ -3,8 +3,4 @@ _base_ = ["./twin_atss_r50_1x_coco.py"]
 teacher = "configs/teachers/atss_r101_1x_coco.py"
 twin = "configs/students/twin_atss_r50_1x_coco.py"
 published = dict(teacher=41.5, distilled=41.8)
-distillation = dict(
-    methods=[
-        dict(type="CrossKD", reused_head_index=3, cls_weight=1.0, reg_weight=1.0, center_weight=1.0, reg_loss="giou"),
-    ],
-)
+distillation = dict(methods=[dict(type="CrossKD")])

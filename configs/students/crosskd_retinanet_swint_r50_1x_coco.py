@@ -3,8 +3,4 @@ _base_ = ["./twin_retinanet_r50_1x_coco.py"]
 teacher = "configs/teachers/retinanet_swint_1x_coco.py"
 twin = "configs/students/twin_retinanet_r50_1x_coco.py"
 published = dict(teacher=37.3, distilled=38.0)
-distillation = dict(
-    methods=[
-        dict(type="CrossKD", reused_head_index=3, cls_weight=1.0, reg_weight=1.0, reg_loss="giou"),
-    ],
-)
+distillation = dict(methods=[dict(type="CrossKD")])

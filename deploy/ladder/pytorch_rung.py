@@ -118,8 +118,8 @@ def published_ap(recipe: Recipe, params: Params) -> float | None:
 
     A recipe's numbers are those of COCO's val2017: they are no measure for a data set of other classes.
     """
-    if recipe.name == TEACHER and params.teacher.source != "train" and (checkpoint := params.checkpoint()) is not None:
-        return checkpoint.published_ap
+    if recipe.name == TEACHER and params.teacher.source != "train" and params.data.name in params.teacher.published_ap:
+        return params.teacher.published_ap[params.data.name]
     if tuple(recipe.classes) != COCO_CLASSES:
         return None
     role = "distilled" if recipe.method != "none" else "student"

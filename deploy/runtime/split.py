@@ -1,4 +1,4 @@
-"""A split of a prepared data set as the inference side reads it: its images, categories and boxes.
+"""A split of a prepared data set, as all but the data stage read it: its images, categories and boxes.
 
 What a user's own json may hold wrong is found and told by the data stage, which reads it in a way of its own.
 """

@@ -56,6 +56,7 @@ class Family(ABC):
         averages_normaliser: the family's own loss averages its normaliser over the processes.
         scores_are_qualities: the classification learns the quality of the box (IoU) instead of a probability.
         predicts_distributions: ``reg`` is a distribution over bins for each side instead of one number.
+        reg_units: attributes of the head that decide in which units a head in training predicts ``reg``.
     """
 
     name: ClassVar[str]
@@ -66,6 +67,7 @@ class Family(ABC):
     averages_normaliser: ClassVar[bool] = True
     scores_are_qualities: ClassVar[bool] = False
     predicts_distributions: ClassVar[bool] = False
+    reg_units: ClassVar[tuple[str, ...]] = ()
 
     def towers(self, head: Any) -> dict[str, Sequence[Any]]:
         """The stacked ConvModules of each branch."""

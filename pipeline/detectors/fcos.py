@@ -23,6 +23,7 @@ class FCOSFamily(Family):
     predictors = ("conv_cls", "conv_reg", "conv_centerness", "scales")
     recorded = (*Family.recorded, "centerness_target")
     sums_levels = True
+    reg_units = ("norm_on_bbox",)
 
     def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
         parts = predictors or head

@@ -41,7 +41,7 @@ def evaluate_detections(
         averaged over 0.50:0.95. ``bootstrap`` is ``None`` too where the split has no box to find.
 
     Raises:
-        DatasetError: the annotation file is missing or no COCO json.
+        ArtefactError, DatasetError: as :func:`read_ground_truth`.
         PipelineError: results name unknown images or categories or are malformed.
     """
     ground_truth = read_ground_truth(annotations)

@@ -8,34 +8,27 @@ from typing import Any
 
 from faster_coco_eval import COCO
 
+from deploy.runtime.split import Split
 from pipeline.errors import DatasetError, PipelineError
 
 _LISTED = 5
 
 
 def read_ground_truth(path: Path) -> COCO:
-    """Read a COCO annotation file for evaluation.
+    """Read the boxes of a split for evaluation.
 
     Annotations are numbered anew from 1: COCO's matching stores the id of the matched box and takes 0 for "unmatched",
     so that a box with id 0 could never be found (cocodataset/cocoapi issue 664, faster_coco_eval issue 77).
 
     Raises:
-        DatasetError: the file is missing, is no COCO json, or has no images or categories.
+        ArtefactError: the file is missing or none that the data stage wrote.
+        DatasetError: it has no images or no categories.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path}: no such annotation file; run `dvc repro data`") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not valid JSON: {error}; run `dvc repro data` to make it anew") from error
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise DatasetError(f"{path}: no COCO annotation file: the list {key!r} is missing")
-    for key in ("images", "categories"):
-        if not content[key]:
-            raise DatasetError(f"{path}: the list {key!r} is empty, there is nothing to evaluate on")
-    annotations = [_annotation(number, item) for number, item in enumerate(content["annotations"], start=1)]
-    return _indexed(content["images"], content["categories"], annotations)
+    split = Split.read(path)
+    if not split.images or not split.categories:
+        raise DatasetError(f"{path}: has no images or no categories, there is nothing to evaluate on")
+    annotations = [_annotation(number, item) for number, item in enumerate(split.annotations, start=1)]
+    return _indexed(split.images, split.categories, annotations)
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from pipeline.recipes import (
     build_detector,
     load_resolved,
     pretrained_parts,
+    read_recipe,
     resolve,
     without_pretrained,
     write_resolved,
@@ -71,7 +72,10 @@ def test_every_recipe_resolves_survives_the_file_and_builds(path: Path, dataset:
     resolved = resolve(path, dataset, {})
     write_resolved(target, resolved)
     recipe = load_resolved(target)
-    assert recipe.config.to_dict() == resolved.content["config"]
+    expected = resolved.content["config"]
+    if "backbone_weights" in expected:
+        expected["backbone_weights"]["sources"] = read_recipe(path).backbone_weights.sources
+    assert recipe.config.to_dict() == expected
     assert recipe.path == path
     # At full size without the memory of its weights; mmdet's Swin Transformer reads values as it is built.
     with torch.device("cpu" if "swint" in path.stem and path.parts[1] == "teachers" else "meta"):
@@ -92,25 +96,28 @@ def test_an_inherited_change_changes_the_resolved_file(dataset: DatasetRecord, t
 
 
 def test_what_decides_no_weight_is_not_in_the_resolved_file(dataset: DatasetRecord, tmp_path: Path) -> None:
-    base = f"_base_ = [{str(CROSSKD.resolve())!r}]\n"
+    weights = "backbone_weights = dict(layout='torchvision_resnet', sha256_prefix='0676ba61', sources=['a.pth'])\n"
+    base = f"_base_ = [{str(CROSSKD.resolve())!r}]\n{weights}"
     forms = {
         "one": base + "published = dict(student=40.2)\noptim_wrapper = dict(optimizer=dict(lr=0.5, eps=1e-7))\n",
         "renamed": base + "optim_wrapper=dict( optimizer = dict(eps=1e-7, lr=0.5) )  # as before\n",
+        "moved": base.replace("a.pth", "b.pth") + "optim_wrapper = dict(optimizer=dict(lr=0.5, eps=1e-7))\n",
         "other": base + "optim_wrapper = dict(optimizer=dict(lr=0.25, eps=1e-7))\n",
     }
     for name, text in forms.items():
         (tmp_path / f"{name}.py").write_text(text)
         write_resolved(tmp_path / name / "student.json", resolve(tmp_path / f"{name}.py", dataset, {}))
-    one, renamed, other = (load_resolved(tmp_path / name / "student.json") for name in forms)
-    assert one.sha256 == renamed.sha256 != other.sha256
+    one, renamed, moved, other = (load_resolved(tmp_path / name / "student.json") for name in forms)
+    assert one.sha256 == renamed.sha256 == moved.sha256 != other.sha256
+    assert [recipe.config.backbone_weights.sources for recipe in (one, moved)] == [["a.pth"], ["b.pth"]]
     assert (one.path, one.published) == (tmp_path / "one.py", {"student": 40.2})
     assert (renamed.path, renamed.published) == (tmp_path / "renamed.py", {})
 
 
 def test_options_override_single_keys(dataset: DatasetRecord) -> None:
-    resolved = resolve(CROSSKD, dataset, {"train_cfg.max_iters": 7, "distillation.methods.0.reg_weight": 2.5})
+    resolved = resolve(CROSSKD, dataset, {"train_cfg.max_iters": 7, "distillation.methods.0.reused_head_index": 2})
     assert resolved.content["config"]["train_cfg"]["max_iters"] == 7
-    assert resolved.content["config"]["distillation"]["methods"][0]["reg_weight"] == 2.5
+    assert resolved.content["config"]["distillation"]["methods"][0]["reused_head_index"] == 2
 
 
 @pytest.mark.parametrize("key", ["train_cfg.max_iter", "distillation.methods.1.type", "nothing"])

@@ -123,6 +123,19 @@ def test_a_checkpoint_may_be_known_by_the_digits_in_its_name() -> None:
     assert checkpoint.digest == "0676ba61"
 
 
+def test_a_published_number_stands_beside_its_checkpoint() -> None:
+    checkpoint: dict[str, Any] = {"sources": ["a"], "sha256": "0" * 64}
+    content = with_value("teacher.checkpoints.trees", checkpoint)
+    content["teacher"]["published_ap"] = {"trees": 87.0}
+    assert parse_params(content).teacher.published_ap == {"trees": 87.0}
+    content["teacher"]["published_ap"]["digits"] = 80.0
+    with pytest.raises(SettingsError, match=r"teacher: .*\['digits'\] are no data sets of `checkpoints`, \['trees'\]"):
+        parse_params(content)
+    checkpoint["published_ap"] = 87.0  # where it stood once
+    with pytest.raises(SettingsError, match=r"teacher\.checkpoints\.trees: .*published_ap has moved"):
+        parse_params(content)
+
+
 def test_all_findings_are_listed_at_once() -> None:
     content = with_value("train.device", "tpu")
     content["export"]["opset"] = 3

@@ -21,8 +21,9 @@ def check_cskd(
     """
     findings = dense_findings(student, teacher, "CSKD")
     heads, family = [dense_head(detector) for detector in (student, teacher)], family_of(teacher)
-    unit_s, unit_t = (getattr(head, "norm_on_bbox", None) for head in heads)
-    findings += differ("norm_on_bbox", unit_s, unit_t, "set the same norm_on_bbox in both heads")
+    for unit in family.reg_units:
+        unit_s, unit_t = (getattr(head, unit) for head in heads)
+        findings += differ(unit, unit_s, unit_t, f"set the same {unit} in both heads")
     if not adapts_neck:
         widths_s, widths_t = ({"features": int(head.in_channels)} for head in heads)
         findings += differ_in_width("FPN", widths_s, widths_t, "CSKD", "neck_adapt")

@@ -27,9 +27,9 @@ def images() -> Tensor:
 def test_features_are_the_same_and_a_trace_of_two_images_serves_any_number(backbone: Any, images: Tensor) -> None:
     expected = backbone(images)
     keep_batch_open(backbone)
-    assert all(torch.equal(mine, theirs) for mine, theirs in zip(backbone(images), expected, strict=True))
+    assert all(torch.equal(got, wanted) for got, wanted in zip(backbone(images), expected, strict=True))
     batch = torch.export.Dim("batch")
     traced = torch.export.export(backbone, (images[:2],), dynamic_shapes={"x": {0: batch}}, strict=False).module()
     for count in (1, 2, 3):
-        for mine, theirs in zip(traced(images[:count]), expected, strict=True):
-            torch.testing.assert_close(mine, theirs[:count], rtol=1e-5, atol=1e-5)
+        for got, wanted in zip(traced(images[:count]), expected, strict=True):
+            torch.testing.assert_close(got, wanted[:count], rtol=1e-5, atol=1e-5)

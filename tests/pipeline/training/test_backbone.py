@@ -53,18 +53,18 @@ def randomised(model: nn.Module) -> Any:
 @pytest.mark.parametrize(("depth", "make"), [(18, torchvision.models.resnet18), (50, torchvision.models.resnet50)])
 def test_torchvision_resnet(load: Callable[..., Any], depth: int, make: Callable[[], nn.Module]) -> None:
     source: Any = randomised(make())
-    mine = load(resnet(depth), "torchvision_resnet", source.state_dict())
+    backbone = load(resnet(depth), "torchvision_resnet", source.state_dict())
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected = source.layer1(source.maxpool(source.relu(source.bn1(source.conv1(images)))))
-        torch.testing.assert_close(mine(images)[0], expected)
-        torch.testing.assert_close(mine(images)[1], source.layer2(expected))
+        torch.testing.assert_close(backbone(images)[0], expected)
+        torch.testing.assert_close(backbone(images)[1], source.layer2(expected))
 
 
 def test_files_of_the_time_before_batch_counters_load_too(load: Callable[..., Any]) -> None:
     state = {k: v for k, v in torchvision.models.resnet18().state_dict().items() if "num_batches_tracked" not in k}
-    mine = load(resnet(18), "torchvision_resnet", state)
-    assert torch.equal(mine.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
+    backbone = load(resnet(18), "torchvision_resnet", state)
+    assert torch.equal(backbone.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
 
 
 def test_detectron_resnet_without_the_biases_of_its_convolutions(load: Callable[..., Any]) -> None:
@@ -74,14 +74,14 @@ def test_detectron_resnet_without_the_biases_of_its_convolutions(load: Callable[
     }
     assert "conv1.bias" in biases
     assert "layer3.0.downsample.0.bias" in biases
-    mine = load(resnet(50, "caffe"), "detectron_resnet", {**state, **biases})
-    for name, value in mine.state_dict().items():
+    backbone = load(resnet(50, "caffe"), "detectron_resnet", {**state, **biases})
+    for name, value in backbone.state_dict().items():
         assert torch.equal(value, state[name]), name
 
 
 def test_torchvision_swin_has_the_same_features(load: Callable[..., Any]) -> None:
     source: Any = randomised(torchvision.models.swin_t())
-    mine = load({**SWIN, "window_size": 7, "out_indices": (0, 1, 2, 3)}, "torchvision_swin", source.state_dict())
+    backbone = load({**SWIN, "window_size": 7, "out_indices": (0, 1, 2, 3)}, "torchvision_swin", source.state_dict())
     # Feature maps that are no multiples of the window. The last stage's is smaller than one: there torchvision does not
     # shift windows and mmdet does.
     images = torch.rand(1, 3, 128, 160)
@@ -90,8 +90,8 @@ def test_torchvision_swin_has_the_same_features(load: Callable[..., Any]) -> Non
         for index, part in enumerate(source.features):
             feature = part(feature)
             if index % 2:
-                expected.append(getattr(mine, f"norm{index // 2}")(feature).permute(0, 3, 1, 2))
-        for got, wanted in zip(mine(images)[:3], expected[:3], strict=True):
+                expected.append(getattr(backbone, f"norm{index // 2}")(feature).permute(0, 3, 1, 2))
+        for got, wanted in zip(backbone(images)[:3], expected[:3], strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
 
 

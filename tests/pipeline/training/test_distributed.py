@@ -163,10 +163,10 @@ def test_only_the_student_and_its_adapters_are_trained(project: Path) -> None:
 
 @pytest.mark.parametrize("name", ["student", "broken", "even", "epochs"])
 def test_both_processes_end_with_equal_weights(project: Path, name: str) -> None:
-    mine, other = states(project, name)
-    assert mine.keys() == other.keys()
-    for key, value in mine.items():
-        assert torch.equal(value, other[key]), key
+    first, second = states(project, name)
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        assert torch.equal(value, second[key]), key
 
 
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(project: Path) -> None:
@@ -198,12 +198,12 @@ def test_two_processes_compute_what_one_does_with_twice_the_batch(
     shared = TrainingRecord.model_validate(reports(project)[0]["even"])
     assert (record.batch_size, record.processes) == (4, 1)
     assert (shared.batch_size, shared.processes) == (4, 2)
-    for mine, other in zip(record.points, shared.points, strict=True):
-        assert mine.learning_rate == other.learning_rate == pytest.approx(0.002 * 4 / 8)
+    for one, two in zip(record.points, shared.points, strict=True):
+        assert one.learning_rate == two.learning_rate == pytest.approx(0.002 * 4 / 8)
         # Close, because the normaliser is that of all processes.
-        distilled, shared_distilled = mine.losses.pop("loss_cls_kd"), other.losses.pop("loss_cls_kd")
+        distilled, shared_distilled = one.losses.pop("loss_cls_kd"), two.losses.pop("loss_cls_kd")
         assert distilled == pytest.approx(shared_distilled, rel=1e-2)
-        assert mine.losses == pytest.approx(other.losses, rel=1e-4)
+        assert one.losses == pytest.approx(two.losses, rel=1e-4)
     wanted, _ = load_weights(project / "alone.safetensors")
     got, _ = load_weights(project / "even.safetensors")
     start = build_detector(recipe).state_dict()
@@ -231,9 +231,9 @@ def test_the_metric_counts_each_image_once(project: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_in_one_process_ends_both_with_its_message(project: Path) -> None:
-    mine, other = (report["error"] for report in reports(project))
-    assert mine == other
-    assert mine.startswith(f"{TrainingError.__name__}: iteration 2: the loss is not finite: ")
-    assert "loss_cls = nan" in mine
-    assert mine.count("iteration 2") == 1
+    first, second = (report["error"] for report in reports(project))
+    assert first == second
+    assert first.startswith(f"{TrainingError.__name__}: iteration 2: the loss is not finite: ")
+    assert "loss_cls = nan" in first
+    assert first.count("iteration 2") == 1
     assert not (project / "spoiled.safetensors").exists()

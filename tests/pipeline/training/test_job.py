@@ -77,8 +77,8 @@ def test_twin_and_student_start_equal_and_see_the_same_data(
     distillation = with_teacher(make_recipe, in_scratch, squares, settings)
     alone = job(make_recipe("twin"), squares, settings)
     student, twin = build_distiller(distillation).student, build_distiller(alone).student
-    for (name, mine), (_, other) in zip(student.state_dict().items(), twin.state_dict().items(), strict=True):
-        assert torch.equal(mine, other), name
+    for (name, value), alone_value in zip(student.state_dict().items(), twin.state_dict().values(), strict=True):
+        assert torch.equal(value, alone_value), name
     records = [train(each, in_scratch / f"{each.recipe.name}.safetensors") for each in (distillation, alone)]
     # The detection loss of the first step is computed on the same weights and, if the data agree, the same batch.
     first = [record.points[0].losses["loss_bbox"] for record in records]

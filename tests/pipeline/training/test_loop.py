@@ -77,9 +77,9 @@ def test_goes_on_in_the_middle_of_an_epoch_with_the_same_images_and_ends_with_th
             train(broken, tmp_path / "broken.safetensors")
     record = train(broken, tmp_path / "broken.safetensors")
     assert record.resumed == 1
-    for mine, other in zip(record.points, straight.points, strict=True):
-        assert mine.learning_rate == other.learning_rate
-        assert mine.losses == pytest.approx(other.losses, rel=1e-4), mine.iteration
+    for resumed, uninterrupted in zip(record.points, straight.points, strict=True):
+        assert resumed.learning_rate == uninterrupted.learning_rate
+        assert resumed.losses == pytest.approx(uninterrupted.losses, rel=1e-4), resumed.iteration
     wanted, got = (load_weights(tmp_path / f"{name}.safetensors")[0] for name in ("straight", "broken"))
     for name, value in wanted.items():
         torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6)
