@@ -25,7 +25,8 @@ from deploy.runtime.backends import BACKENDS
 from deploy.runtime.backends.tensorrt import TensorRtBackend
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import BackendUnavailable
-from deploy.runtime.images import read_image
+from deploy.runtime.images import Image, read_image
+from deploy.timing.gpu_monitor import GpuMonitor
 from pipeline.datasets.prepared import find_split
 from pipeline.deploy_settings import CalibrationSettings, PrecisionSettings, SearchSettings
 from pipeline.evaluation import evaluate_detections
@@ -191,9 +192,27 @@ def measure_latency(teacher: Teacher, detector: Detector, numbers: Numbers) -> N
             if detector.backend.device_times:
                 device.append(detector.backend.device_times.inference)
         numbers[f"batch {batch}: call, ms"] = median(times[warmup:])
+        if detector.backend.device == "cuda":
+            _watch(detector, given, numbers)
         if device:
             numbers[f"batch {batch}: on the device, ms"] = median(device[warmup:])
             numbers[f"batch {batch}: on the device, p95, ms"] = float(np.percentile(device[warmup:], 95))
+
+
+def _watch(detector: Detector, images: list[Image], numbers: Numbers) -> None:
+    """What NVML says of the GPU while one batch runs again and again."""
+    try:
+        monitor = GpuMonitor.open()
+    except BackendUnavailable as error:
+        numbers["NVML"] = str(error)
+        return
+    with monitor.watch() as watched:
+        for _ in range(_CALLS):
+            detector.timed(images)
+    use = watched.use(images=_CALLS * len(images))
+    told = {"memory, MiB": use.memory_bytes / 2**20, "SM clock, MHz": use.sm_clock_mhz, "power, W": use.power_w}
+    told["energy an image, J"] = use.energy_per_image_j
+    numbers |= {f"batch {len(images)}: {name}": value for name, value in told.items() if value is not None}
 
 
 def _trtexec(engine: Path, shapes: str, numbers: Numbers) -> None:

@@ -24,10 +24,10 @@ class Part:
 
 
 PARTS = (
-    Part("gradients", "Every method on every family: losses and gradients of a step, CUDA against the CPU", 120, 40),
+    Part("gradients", "Every method on every family: losses and gradients of a step, CUDA against the CPU", 110, 40),
     Part("operators", "mmcv's operators: CUDA against the CPU", 20, 10),
-    Part("step_speed", "A distillation step at COCO size: speed and memory beside its parts", 120, 90),
-    Part("artefacts", "ONNX Runtime CUDA and TensorRT: boxes, AP and latency of the exported teacher", 100, 60),
+    Part("step_speed", "A distillation step at COCO size: speed and memory beside its parts", 140, 90),
+    Part("artefacts", "ONNX Runtime CUDA and TensorRT: boxes, AP and latency of the exported teacher", 90, 60),
     Part("training", "The embedded chain's students trained on the GPU: AP beside the CPU's", 90, 90),
     Part("collectives", "Gradients of several processes: NCCL", 30, 25),
 )

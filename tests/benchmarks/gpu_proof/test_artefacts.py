@@ -17,7 +17,9 @@ from benchmarks.gpu_proof.record import CheckResult
 from deploy.runtime.backends import DeviceTimes
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError
+from deploy.timing.gpu_monitor import GpuMonitor
 from pipeline.settings import load_params
+from tests.deploy.simulated_nvml import Nvml
 from tests.deploy.tiny import write_artefact, write_dataset
 
 BOXES = [(6, 4, 60, 40), (30, 10, 90, 60), (2, 2, 50, 62), (40, 20, 80, 50)]
@@ -111,6 +113,26 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(artefacts, "build_engines", build)
     monkeypatch.setattr(artefacts, "_opened", opener)
     return opened
+
+
+@pytest.mark.usefixtures("simulated")
+def test_the_gpu_is_watched_while_an_engine_runs(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    opener = artefacts._opened
+
+    def on_a_gpu(artefact: Path, backend: str) -> Detector:
+        detector = opener(artefact, backend)
+        detector.backend.device = "cuda"
+        return detector
+
+    monkeypatch.setattr(artefacts, "_opened", on_a_gpu)
+    found = run(artefacts._tensorrt, teacher, "fp32")
+    assert "NVML" in found.numbers or float(found.numbers["batch 1: memory, MiB"]) > 0
+    monitor = GpuMonitor(Nvml(), "0000:65:00.0")  # type: ignore[arg-type]
+    monkeypatch.setattr(artefacts.GpuMonitor, "open", lambda: monitor)
+    found = run(artefacts._tensorrt, teacher, "fp16")
+    assert (found.status, found.reason) == ("passed", "")
+    assert (found.numbers["batch 1: memory, MiB"], found.numbers["batch 8: SM clock, MHz"]) == (3072.0, 1980.0)
+    assert float(found.numbers["batch 8: energy an image, J"]) > 0
 
 
 def tool(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
