@@ -4,7 +4,7 @@ from pipeline.deploy_records import BackendRun, EngineRecord, PrecisionArtefact
 from pipeline.report import formats
 from pipeline.report.accuracy_tables import COCO
 from pipeline.report.collect import Results
-from pipeline.report.comparison import reference_batch
+from pipeline.report.comparison import difference, reference_batch
 from pipeline.report.names import precision_title, run_title
 from pipeline.report.tables import Row, Table, listing, number, row, text
 
@@ -121,14 +121,10 @@ def _precision_row(model: str, item: PrecisionArtefact, calibration_images: int)
         *start,
         formats.count(calibration_images),
         f"{search.layers - len(search.kept)} of {search.layers}",
-        formats.hundredths(_lost(search.fp32_ap, search.quantised_ap)),
-        formats.hundredths(_lost(search.fp32_ap, search.ap)),
+        formats.hundredths(difference(search.fp32_ap, search.quantised_ap)),
+        formats.hundredths(difference(search.fp32_ap, search.ap)),
         ", ".join(kept.layer.removesuffix(".weight") for kept in search.kept) or "no layer",
     )
-
-
-def _lost(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else before - after
 
 
 def engine_table(results: Results) -> Table:

@@ -65,6 +65,11 @@ def ratio(numerator: float | None, denominator: float | None) -> float | None:
     return quotient if math.isfinite(quotient) else None
 
 
+def difference(minuend: float | None, subtrahend: float | None) -> float | None:
+    """``minuend - subtrahend``; ``None`` where either is missing."""
+    return None if minuend is None or subtrahend is None else minuend - subtrahend
+
+
 def reference_batch(results: Results) -> int:
     """The batch size that latencies are compared at: the smallest one that was asked for."""
     return min(results.params.benchmark.batch_sizes)
