@@ -10,7 +10,7 @@ from pipeline.deploy_records import BackendRun
 from pipeline.report import formats
 from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
 from pipeline.report.collect import Results
-from pipeline.report.comparison import Measured, measured, reference_batch
+from pipeline.report.comparison import Measured, fastest, measured, reference_batch
 from pipeline.report.names import run_title
 from pipeline.report.tables import Column, Table, listing, number, row, text
 
@@ -146,8 +146,7 @@ def batch_alt(results: Results) -> str:
 
 def _fastest(results: Results) -> dict[str, BackendRun]:
     batch = reference_batch(results)
-    found = {model.name: model.benchmark.fastest(batch) for model in results.models if model.benchmark}
-    return {name: run for name, run in found.items() if run}
+    return {model.name: found.run for model in results.models if (found := fastest(model.benchmark, batch))}
 
 
 def _measured(results: Results) -> list[Measured]:
