@@ -34,22 +34,15 @@ _CLASSES = "classes"
 _HEADER_ALIGNMENT = 8
 
 
-def save_weights(
-    path: Path, state_dict: Mapping[str, Tensor], metadata: dict[str, str], dtype: torch.dtype | None = None
-) -> None:
+def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write tensors and metadata as one safetensors file, atomically; equal content gives an equal file.
 
     Args:
         path: the file to write; the folder is created.
         state_dict: tensors on any device; shared and strided ones are stored as separate contiguous copies.
         metadata: strings stored in the file's header.
-        dtype: type to store the floating-point tensors in (``torch.float16`` halves the file); integer and
-            boolean tensors keep theirs.
     """
-    tensors = {}
-    for name, tensor in state_dict.items():
-        target = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        tensors[name] = tensor.detach().to("cpu", target, copy=True).contiguous()
+    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state_dict.items()}
     write_atomic(path, _with_sorted_metadata(safetensors.torch.save(tensors, metadata)))
 
 

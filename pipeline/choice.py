@@ -18,7 +18,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from pipeline.cli import stage_main
 from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.layout import TEACHER
-from pipeline.profiles import FOLDER, load_profile
+from pipeline.profiles import FOLDER, load_profile, merge
 from pipeline.recipes import COCO_CLASSES, read_recipe
 from pipeline.settings import PARAMS_FILE, CocoDirSettings, parse_params, read_yaml
 from pipeline.storage import write_atomic
@@ -106,7 +106,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     params["students"] = {}
     if isinstance(teacher := params.get("teacher"), MutableMapping):
         teacher.update({"options": {}, "checkpoints": {}, "published_ap": {}})
-    _merge(params, choice)
+    merge(params, choice)
     stream = io.StringIO()
     parser.dump(params, stream)
     changed = _spaced(stream.getvalue())
@@ -197,15 +197,6 @@ def _thresholds(config: Config) -> dict[str, Any]:
         "max_candidates": test.get("nms_pre", 1000),
         "max_detections": last.max_per_img,
     }
-
-
-def _merge(target: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
-    for key, value in changes.items():
-        below = target.get(key)
-        if isinstance(value, Mapping) and isinstance(below, MutableMapping):
-            _merge(below, value)
-        else:
-            target[key] = value
 
 
 def _spaced(text: str) -> str:

@@ -42,13 +42,18 @@ class LayerSearch(Record):
     kept: list[KeptLayer]
 
 
-class PrecisionArtefact(Record):
-    """One file made from the exported one; ``search`` is for int8."""
+class ArtefactFile(Record):
+    """One file in one precision."""
 
     precision: str
     file: str
     sha256: str
     file_size: int
+
+
+class PrecisionArtefact(ArtefactFile):
+    """One file made from the exported one; ``search`` is for int8."""
+
     search: LayerSearch | None
 
 
@@ -122,15 +127,6 @@ class BackendRun(Record):
     def latency_at(self, batch_size: int) -> Latency | None:
         """The measurement at ``batch_size``, where it was made."""
         return next((item for item in self.latency if item.batch_size == batch_size), None)
-
-
-class ArtefactFile(Record):
-    """One measured file."""
-
-    precision: str
-    file: str
-    sha256: str
-    file_size: int
 
 
 class BenchmarkRecord(Record):

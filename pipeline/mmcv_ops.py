@@ -69,8 +69,7 @@ def roi_align_forward(
 ) -> None:
     """Average RoIAlign of ``features`` [n, c, h, w] at ``rois`` [k, 5] into ``output`` [k, c, height, width]."""
     del argmax_y, argmax_x
-    if pool_mode != 1:
-        raise NotImplementedError("roi_align with pool_mode 'max' is not provided by torchvision; use 'avg'")
+    _check_average(pool_mode)
     pooled = torch.ops.torchvision.roi_align(
         features, rois, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
     )
@@ -93,23 +92,17 @@ def roi_align_backward(
 ) -> None:
     """Gradient of :func:`roi_align_forward` with respect to the features, into ``grad_input`` [n, c, h, w]."""
     del argmax_y, argmax_x
-    if pool_mode != 1:
-        raise NotImplementedError("roi_align with pool_mode 'max' is not provided by torchvision; use 'avg'")
-    batch, channels, height, width = grad_input.shape
+    _check_average(pool_mode)
+    size = (aligned_height, aligned_width, *grad_input.shape)
     gradient = torch.ops.torchvision._roi_align_backward(
-        grad_output.contiguous(),
-        rois,
-        spatial_scale,
-        aligned_height,
-        aligned_width,
-        batch,
-        channels,
-        height,
-        width,
-        sampling_ratio,
-        aligned,
+        grad_output.contiguous(), rois, spatial_scale, *size, sampling_ratio, aligned
     )
     grad_input.copy_(gradient)
+
+
+def _check_average(pool_mode: int) -> None:
+    if pool_mode != 1:
+        raise NotImplementedError("roi_align with pool_mode 'max' is not provided by torchvision; use 'avg'")
 
 
 def sigmoid_focal_loss_forward(

@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,19 @@ FOLDER = Path("configs/profiles")
 
 def apply_profile(params: Mapping[str, Any], profile: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``params`` with the values of ``profile`` in place; mappings are merged, everything else is replaced."""
-    merged = dict(params)
-    for key, value in profile.items():
-        below = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[key] = apply_profile(below, value)
-        else:
-            merged[key] = value
+    merged = deepcopy(dict(params))
+    merge(merged, profile)
     return merged
+
+
+def merge(target: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """What :func:`apply_profile` does, in place."""
+    for key, value in changes.items():
+        below = target.get(key)
+        if isinstance(value, Mapping) and isinstance(below, MutableMapping):
+            merge(below, value)
+        else:
+            target[key] = value
 
 
 @stage_main

@@ -8,16 +8,11 @@ from pathlib import Path
 
 from deploy.runtime.scratch import scratch_folder
 
-_CHUNK = 1 << 20
-
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

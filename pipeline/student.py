@@ -9,15 +9,13 @@ from pipeline.layout import (
     TEACHER,
     losses_file,
     recipe_file,
-    training_file,
     validation_file,
     weights_file,
 )
 from pipeline.recipes import Recipe, load_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TrainSettings
-from pipeline.storage import fresh_directory
-from pipeline.training import TrainingJob, train
+from pipeline.training import TrainingJob, train_in_place
 from pipeline.training.curves import write_curves
 from pipeline.training.fingerprint import discard
 
@@ -46,13 +44,6 @@ def distil_student(params: Params, name: str) -> None:
         raise SettingsError(f"params.yaml: students has no {name!r}; known: {sorted(params.students)}")
     check_guide(name)
     job = student_job(load_resolved(recipe_file(name)), params.train)
-    target = weights_file(name)
-    trained = job.work_dir / target.name
-    record = train(job, trained)
-    if record is None:
-        return
-    with fresh_directory(target.parent) as scratch:
-        trained.replace(scratch / target.name)
-        record.write(scratch / training_file(name).name)
-    write_curves(record, losses_file(name), validation_file(name))
-    discard(job.work_dir)
+    if record := train_in_place(job, name):
+        write_curves(record, losses_file(name), validation_file(name))
+        discard(job.work_dir)

@@ -5,12 +5,12 @@ import logging
 from pipeline.checkpoints import load_strict, load_weights, save_weights
 from pipeline.errors import CheckpointError
 from pipeline.launcher import is_first_process, launch
-from pipeline.layout import CACHE, DATASET, DATASET_RECORD, TEACHER, recipe_file, training_file, weights_file
+from pipeline.layout import CACHE, DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
 from pipeline.recipes import Recipe, build_detector, load_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TeacherCheckpoint
 from pipeline.storage import fresh_directory, sha256_of
-from pipeline.training import TrainingJob, train
+from pipeline.training import TrainingJob, train_in_place
 from pipeline.training.fingerprint import discard
 from pipeline.weight_sources import fetch
 
@@ -57,12 +57,5 @@ def _fetch(checkpoint: TeacherCheckpoint, recipe: Recipe) -> None:
 def train_teacher(params: Params) -> None:
     """Train the teacher; called in every process of a training, the first alone writes."""
     job = TrainingJob(load_resolved(recipe_file(TEACHER)), DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
-    target = weights_file(TEACHER)
-    trained = job.work_dir / target.name
-    record = train(job, trained)
-    if record is None:
-        return
-    with fresh_directory(target.parent) as scratch:
-        trained.replace(scratch / target.name)
-        record.write(scratch / training_file(TEACHER).name)
-    discard(job.work_dir)
+    if train_in_place(job, TEACHER):
+        discard(job.work_dir)

@@ -72,13 +72,10 @@ def compare(reference: Detections, exported: Detections, spec: ArtefactSpec) -> 
     """Match the detections of one image by the rule of this module."""
     pairs = match(reference, exported)
     first, second = pairs.T
-    unexplained = [
-        _unexplained(reference, first, exported, spec),
-        _unexplained(exported, second, reference, spec),
-    ]
+    unexplained = _unexplained(reference, first, exported, spec) + _unexplained(exported, second, reference, spec)
     return Comparison(
         pairs=pairs,
-        unexplained=sum(unexplained),
+        unexplained=unexplained,
         box_difference_px=_largest(reference.boxes[first] - exported.boxes[second]),
         score_difference=_largest(reference.scores[first] - exported.scores[second]),
     )

@@ -42,13 +42,6 @@ def pyramid_roi_align(
 
 @pyramid_roi_align.register_fake
 def _(
-    features: list[Tensor],
-    rois: Tensor,
-    levels: Tensor,
-    scales: list[float],
-    height: int,
-    width: int,
-    sampling_ratio: int,
-    aligned: bool,
+    features: list[Tensor], rois: Tensor, levels: Tensor, scales: list[float], height: int, width: int, *_: object
 ) -> Tensor:
     return features[0].new_empty((rois.shape[0], features[0].shape[1], height, width))

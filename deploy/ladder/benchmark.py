@@ -113,27 +113,17 @@ def measure_rung(
         )
         interval = _drop_interval(reference.bootstrap, accuracy.bootstrap)
     ap, torch_ap = accuracy.numbers.ap if accuracy else None, reference.numbers.ap
+    measured = {item.name: getattr(outcome, item.name) for item in fields(Outcome) if item.name != "detections"}
     return BackendRun(
         artefact=precision,
         backend=backend,
-        version=outcome.version,
-        device=outcome.device,
-        precision=outcome.precision,
         status="not run" if outcome.reason else "ok",
-        reason=outcome.reason,
-        threads=outcome.threads,
-        cores=list(outcome.cores),
         accuracy=_without_draws(accuracy) if accuracy else None,
         map_drop=None if ap is None or torch_ap is None else torch_ap - ap,
         map_drop_interval=interval,
         worst_class=worst_class(reference, accuracy) if accuracy else None,
         boxes=box_differences(torch.detections, outcome.detections, compare_score) if accuracy else None,
-        latency=list(outcome.latency),
-        sweep_end=outcome.sweep_end,
-        sweep_reason=outcome.sweep_reason,
-        gpu_unseen=outcome.gpu_unseen,
-        load_ms=outcome.load_ms,
-        peak_memory_bytes=outcome.peak_memory_bytes,
+        **measured,
     )
 
 

@@ -1,8 +1,8 @@
 """Accuracy in detail: COCO's 12 numbers and the AP of every class."""
 
-from pipeline.records import ClassNumbers, CocoNumbers
 from pipeline.report import formats
 from pipeline.report.collect import ModelResults, Results
+from pipeline.report.comparison import difference
 from pipeline.report.tables import Column, Table, number, row, text
 
 COCO = {
@@ -26,7 +26,11 @@ def coco_table(results: Results) -> Table:
     """The 12 COCO numbers of every model, in points."""
     columns = (text("Number"), text("over"), *(_column(model, results) for model in results.models))
     rows = tuple(
-        row(title, over, *(formats.points(_number(model, field)) for model in results.models))
+        row(
+            title,
+            over,
+            *(formats.points(getattr(model.evaluation.accuracy.numbers, field)) for model in results.models),
+        )
         for field, (title, over) in COCO.items()
     )
     return Table(columns, rows)
@@ -40,11 +44,10 @@ def class_table(results: Results) -> Table:
         columns.append(number(f"{results.main.name} − {baseline.name}"))
     rows = []
     for reference in results.teacher.evaluation.accuracy.classes:
-        found = {model.name: _class(model, reference.name) for model in results.models}
-        cells = [reference.name, formats.count(reference.boxes)]
-        cells += [formats.points(item.ap if item else None) for item in found.values()]
+        found = {model.name: _class_ap(model, reference.name) for model in results.models}
+        cells = [reference.name, formats.count(reference.boxes), *map(formats.points, found.values())]
         if baseline:
-            cells.append(formats.signed_points(_difference(found[results.main.name], found[baseline.name])))
+            cells.append(formats.signed_points(difference(found[results.main.name], found[baseline.name])))
         rows.append(row(*cells))
     return Table(tuple(columns), tuple(rows))
 
@@ -53,17 +56,5 @@ def _column(model: ModelResults, results: Results) -> Column:
     return number(model.name, emphasis=model is results.main)
 
 
-def _number(model: ModelResults, field: str) -> float | None:
-    numbers: CocoNumbers = model.evaluation.accuracy.numbers
-    value: float | None = getattr(numbers, field)
-    return value
-
-
-def _class(model: ModelResults, name: str) -> ClassNumbers | None:
-    return next((item for item in model.evaluation.accuracy.classes if item.name == name), None)
-
-
-def _difference(student: ClassNumbers | None, baseline: ClassNumbers | None) -> float | None:
-    if student is None or baseline is None or student.ap is None or baseline.ap is None:
-        return None
-    return student.ap - baseline.ap
+def _class_ap(model: ModelResults, name: str) -> float | None:
+    return next((item.ap for item in model.evaluation.accuracy.classes if item.name == name), None)

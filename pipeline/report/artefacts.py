@@ -1,14 +1,12 @@
 """The artefacts: what each one scores and costs under which backend, and how it was made and checked."""
 
-from collections.abc import Iterator
-
-from pipeline.deploy_records import BackendRun, EngineBuild, EngineRecord, PrecisionArtefact
+from pipeline.deploy_records import BackendRun, EngineRecord, PrecisionArtefact
 from pipeline.report import formats
 from pipeline.report.accuracy_tables import COCO
 from pipeline.report.collect import Results
-from pipeline.report.comparison import reference_batch
+from pipeline.report.comparison import difference, reference_batch
 from pipeline.report.names import precision_title, run_title
-from pipeline.report.tables import Row, Table, number, row, text
+from pipeline.report.tables import Row, Table, listing, number, row, text
 
 
 def ladder_table(results: Results) -> Table:
@@ -31,7 +29,7 @@ def ladder_table(results: Results) -> Table:
         if model.benchmark:
             missing = [formats.MISSING] * 7
             rows.append(row(model.name, "PyTorch fp32", formats.points(model.benchmark.torch_ap), *missing))
-            rows += [_ladder_row(model.name, run, results) for run in model.benchmark.runs if run.status == "ok"]
+            rows += [_ladder_row(name, run, results) for name, run in results.rungs if name == model.name]
     return Table(columns, tuple(rows))
 
 
@@ -57,7 +55,7 @@ def rung_table(results: Results) -> Table:
     columns = (text("Model"), text("Rung"), *(number(title) for title, _ in COCO.values()))
     rows = tuple(
         row(name, run_title(run), *(formats.points(getattr(run.accuracy.numbers, field)) for field in COCO))
-        for name, run in _runs(results)
+        for name, run in results.rungs
         if run.accuracy
     )
     return Table(columns, rows)
@@ -65,48 +63,32 @@ def rung_table(results: Results) -> Table:
 
 def cost_table(results: Results) -> Table:
     """Model × artefact × backend that ran: what the file weighs, and what loading and running it costs."""
-    columns = (
-        text("Model"),
-        text("Rung"),
-        number("file, MB"),
-        text("computes in"),
-        number("threads"),
-        number("load, ms"),
-        number("memory, MB"),
-        text("version"),
+    benchmarks = [model.benchmark for model in results.models if model.benchmark]
+    sizes = {(each.model, item.precision): item.file_size for each in benchmarks for item in each.artefacts}
+    return listing(
+        results.rungs,
+        {
+            text("Model"): lambda rung: rung.model,
+            text("Rung"): lambda rung: run_title(rung.run),
+            number("file, MB"): lambda rung: formats.megabytes(sizes.get((rung.model, rung.run.artefact))),
+            text("computes in"): lambda rung: precision_title(rung.run.precision),
+            number("threads"): lambda rung: formats.count(rung.run.threads),
+            number("load, ms"): lambda rung: formats.milliseconds(rung.run.load_ms),
+            number("memory, MB"): lambda rung: formats.megabytes(rung.run.peak_memory_bytes),
+            text("version"): lambda rung: rung.run.version,
+        },
     )
-    rows = tuple(
-        _cost_row(model.name, run, {item.precision: item.file_size for item in model.benchmark.artefacts})
-        for model in results.models
-        if model.benchmark
-        for run in model.benchmark.runs
-        if run.status == "ok"
-    )
-    return Table(columns, rows)
 
 
 def not_run_table(results: Results) -> Table:
     """Backends that did not run here and why, each reason once with the models that it holds for."""
     models: dict[tuple[str, str], list[str]] = {}
     for model in results.models:
-        for run in model.benchmark.runs if model.benchmark else []:
+        for run in model.runs:
             if run.status != "ok":
                 models.setdefault((run_title(run), run.reason), []).append(model.name)
     columns = (text("Backend"), text("not run for"), text("why"))
     return Table(columns, tuple(row(title, ", ".join(names), why) for (title, why), names in models.items()))
-
-
-def _cost_row(model: str, run: BackendRun, sizes: dict[str, int]) -> Row:
-    return row(
-        model,
-        run_title(run),
-        formats.megabytes(sizes.get(run.artefact)),
-        precision_title(run.precision),
-        formats.count(run.threads),
-        formats.milliseconds(run.load_ms),
-        formats.megabytes(run.peak_memory_bytes),
-        run.version,
-    )
 
 
 def precision_table(results: Results) -> Table:
@@ -139,48 +121,39 @@ def _precision_row(model: str, item: PrecisionArtefact, calibration_images: int)
         *start,
         formats.count(calibration_images),
         f"{search.layers - len(search.kept)} of {search.layers}",
-        formats.hundredths(_lost(search.fp32_ap, search.quantised_ap)),
-        formats.hundredths(_lost(search.fp32_ap, search.ap)),
+        formats.hundredths(difference(search.fp32_ap, search.quantised_ap)),
+        formats.hundredths(difference(search.fp32_ap, search.ap)),
         ", ".join(kept.layer.removesuffix(".weight") for kept in search.kept) or "no layer",
     )
 
 
-def _lost(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else before - after
-
-
 def engine_table(results: Results) -> Table:
     """The TensorRT engines that were built: for which GPU, and for which batch sizes."""
-    columns = (
-        text("Model"),
-        text("Precision"),
-        text("Engine"),
-        number("MB"),
-        number("build time"),
-        text("batch sizes (tuned for)"),
-        text("for"),
-    )
-    rows = tuple(
-        _engine_row(model.name, build, model.engine)
+    built = [
+        (build, model.engine)
         for model in results.models
         if model.engine
         for build in model.engine.engines
         if build.status == "built"
+    ]
+    return listing(
+        built,
+        {
+            text("Model"): lambda item: item[1].model,
+            text("Precision"): lambda item: precision_title(item[0].precision),
+            text("Engine"): lambda item: item[0].file or formats.MISSING,
+            number("MB"): lambda item: formats.megabytes(item[0].file_size),
+            number("build time"): lambda item: formats.duration(item[0].build_seconds),
+            text("batch sizes (tuned for)"): lambda item: ", ".join(
+                f"{least} to {most} ({best})" for least, best, most in item[1].profiles
+            ),
+            text("for"): lambda item: _target(item[1]),
+        },
     )
-    return Table(columns, rows)
 
 
-def _engine_row(model: str, build: EngineBuild, record: EngineRecord) -> Row:
-    target = record.target
-    return row(
-        model,
-        precision_title(build.precision),
-        build.file or formats.MISSING,
-        formats.megabytes(build.file_size),
-        formats.duration(build.build_seconds),
-        ", ".join(f"{least} to {most} ({best})" for least, best, most in record.profiles),
-        f"{target.gpu}, {target.tensorrt}" if target else formats.MISSING,
-    )
+def _target(record: EngineRecord) -> str:
+    return f"{record.target.gpu}, {record.target.tensorrt}" if record.target else formats.MISSING
 
 
 def unbuilt_table(results: Results) -> Table:
@@ -198,37 +171,17 @@ def unbuilt_table(results: Results) -> Table:
 
 def export_table(results: Results) -> Table:
     """The exported graph against PyTorch on real images."""
-    columns = (
-        text("Model"),
-        text("File"),
-        number("MB"),
-        number("opset"),
-        number("images"),
-        number("detections"),
-        number("matched"),
-        number("box difference, px"),
-        number("score difference"),
+    return listing(
+        [model.export for model in results.models if model.export],
+        {
+            text("Model"): lambda export: export.model,
+            text("File"): lambda export: export.file,
+            number("MB"): lambda export: formats.megabytes(export.file_size),
+            number("opset"): lambda export: formats.count(export.opset),
+            number("images"): lambda export: formats.count(export.check.images),
+            number("detections"): lambda export: formats.count(export.check.detections),
+            number("matched"): lambda export: formats.exact_percent(export.check.matched),
+            number("box difference, px"): lambda export: formats.small(export.check.max_box_difference_px),
+            number("score difference"): lambda export: formats.small(export.check.max_score_difference),
+        },
     )
-    rows = tuple(
-        row(
-            model.name,
-            model.export.file,
-            formats.megabytes(model.export.file_size),
-            formats.count(model.export.opset),
-            formats.count(model.export.check.images),
-            formats.count(model.export.check.detections),
-            formats.exact_percent(model.export.check.matched),
-            formats.small(model.export.check.max_box_difference_px),
-            formats.small(model.export.check.max_score_difference),
-        )
-        for model in results.models
-        if model.export
-    )
-    return Table(columns, rows)
-
-
-def _runs(results: Results) -> Iterator[tuple[str, BackendRun]]:
-    for model in results.models:
-        if model.benchmark:
-            for run in model.benchmark.runs:
-                yield model.name, run

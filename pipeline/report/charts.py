@@ -35,15 +35,12 @@ def trade_off_points(results: Results) -> list[TradeOffPoint]:
     """Every artefact × backend that ran and has both a latency and a mAP."""
     batch = reference_batch(results)
     points = []
-    for model in results.models:
-        for run in model.benchmark.runs if model.benchmark else []:
-            latency = run.latency_at(batch)
-            ap = run.accuracy.numbers.ap if run.accuracy else None
-            if latency is None or ap is None or run.accuracy is None:
-                continue
+    for name, run in results.rungs:
+        latency = run.latency_at(batch)
+        if latency and run.accuracy and run.accuracy.numbers.ap is not None:
             bootstrap = run.accuracy.bootstrap
             interval = (bootstrap.interval.low, bootstrap.interval.high) if bootstrap else None
-            points.append(TradeOffPoint(model.name, run_title(run), latency.p50, ap, interval))
+            points.append(TradeOffPoint(name, run_title(run), latency.p50, run.accuracy.numbers.ap, interval))
     return points
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pipeline.deploy_records import BenchmarkRecord, ComparisonRecord, EngineRecord, PrecisionRecord
+from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparisonRecord, EngineRecord, PrecisionRecord
 from pipeline.errors import PipelineError
 from pipeline.layout import COMPARISON, DATASET_RECORD, REPORTS, TEACHER, report_file, training_file
 from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, ExportRecord, SplitRecord, TrainingRecord
@@ -34,6 +34,18 @@ class ModelResults:
     def ap(self) -> float | None:
         """COCO AP of the PyTorch model on the evaluated split, in points."""
         return self.evaluation.accuracy.numbers.ap
+
+    @property
+    def runs(self) -> list[BackendRun]:
+        """The rungs below PyTorch, also those that did not run."""
+        return self.benchmark.runs if self.benchmark else []
+
+
+class Rung(NamedTuple):
+    """A model's name and one rung of its ladder below PyTorch."""
+
+    model: str
+    run: BackendRun
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,11 @@ class Results:
         """The model the headline is about: the student with the highest AP; the baseline where it is the only one."""
         candidates = self.students or self.models[1:]
         return max(candidates, key=lambda model: -1.0 if model.ap is None else model.ap)
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """Every rung of every model that ran here."""
+        return [Rung(model.name, run) for model in self.models for run in model.runs if run.status == "ok"]
 
     @property
     def split(self) -> SplitRecord:

@@ -34,8 +34,9 @@ class Gain:
 
 @dataclass(frozen=True)
 class Measured:
-    """One latency measurement and the backend run that it belongs to."""
+    """One latency measurement, and the model and the backend run that it belongs to."""
 
+    model: str
     run: BackendRun
     latency: Latency
 
@@ -64,6 +65,11 @@ def ratio(numerator: float | None, denominator: float | None) -> float | None:
     return quotient if math.isfinite(quotient) else None
 
 
+def difference(minuend: float | None, subtrahend: float | None) -> float | None:
+    """``minuend - subtrahend``; ``None`` where either is missing."""
+    return None if minuend is None or subtrahend is None else minuend - subtrahend
+
+
 def reference_batch(results: Results) -> int:
     """The batch size that latencies are compared at: the smallest one that was asked for."""
     return min(results.params.benchmark.batch_sizes)
@@ -71,9 +77,9 @@ def reference_batch(results: Results) -> int:
 
 def fastest(benchmark: BenchmarkRecord | None, batch_size: int) -> Measured | None:
     """The backend with the lowest median latency at ``batch_size``."""
-    run = benchmark.fastest(batch_size) if benchmark else None
-    latency = run.latency_at(batch_size) if run else None
-    return Measured(run, latency) if run and latency else None
+    if benchmark and (run := benchmark.fastest(batch_size)) and (latency := run.latency_at(batch_size)):
+        return Measured(benchmark.model, run, latency)
+    return None
 
 
 def compared(results: Results, name: str) -> ComparedModel | None:
@@ -85,9 +91,12 @@ def compared(results: Results, name: str) -> ComparedModel | None:
 
 def best_throughput(benchmark: BenchmarkRecord | None) -> Measured | None:
     """The backend and batch size with the most images per second."""
-    return max(_measured(benchmark), key=lambda item: item.latency.images_per_second, default=None)
+    return max(measured(benchmark), key=lambda item: item.latency.images_per_second, default=None)
 
 
-def _measured(benchmark: BenchmarkRecord | None) -> list[Measured]:
-    runs = benchmark.runs if benchmark else []
-    return [Measured(run, latency) for run in runs if run.status == "ok" for latency in run.latency]
+def measured(benchmark: BenchmarkRecord | None) -> list[Measured]:
+    """Every measurement of every rung that ran."""
+    if benchmark is None:
+        return []
+    runs = [run for run in benchmark.runs if run.status == "ok"]
+    return [Measured(benchmark.model, run, latency) for run in runs for latency in run.latency]

@@ -1,70 +1,63 @@
 """Latency of the artefacts: percentiles and phases by batch size, what the GPU used, and the curve over batch sizes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-from deploy.runtime.measurements import Latency
 from pipeline.deploy_records import BackendRun
 from pipeline.report import formats
 from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
 from pipeline.report.collect import Results
-from pipeline.report.comparison import reference_batch
+from pipeline.report.comparison import Measured, fastest, measured, reference_batch
 from pipeline.report.names import run_title
-from pipeline.report.tables import Table, number, row, text
+from pipeline.report.tables import Column, Table, listing, number, row, text
 
 
 def latency_table(results: Results) -> Table:
     """Model × backend × batch size: percentiles of one call, their spread, where its time goes, and throughput."""
-    measured = list(_measured(results))
+    items, milliseconds = _measured(results), formats.milliseconds
     # Copies to and from a device are columns only where there is one.
-    copies = any(item.host_to_device or item.device_to_host for _, _, item in measured)
-    columns = (
-        text("Model"),
-        text("Rung"),
-        number("batch"),
-        *(number(title) for title in ("p50", "p90", "p95", "p99", "spread", "pre")),
-        *([number("to device")] if copies else []),
-        number("inference"),
-        *([number("from device")] if copies else []),
-        *(number(title) for title in ("post", "decoding", "from files", "images/s")),
+    copies = any(item.latency.host_to_device or item.latency.device_to_host for item in items)
+    to_device: dict[Column, Callable[[Measured], str]] = {
+        number("to device"): lambda item: milliseconds(item.latency.host_to_device)
+    }
+    from_device: dict[Column, Callable[[Measured], str]] = {
+        number("from device"): lambda item: milliseconds(item.latency.device_to_host)
+    }
+    return listing(
+        items,
+        {
+            text("Model"): lambda item: item.model,
+            text("Rung"): lambda item: run_title(item.run),
+            number("batch"): lambda item: formats.count(item.latency.batch_size),
+            number("p50"): lambda item: milliseconds(item.latency.p50),
+            number("p90"): lambda item: milliseconds(item.latency.p90),
+            number("p95"): lambda item: milliseconds(item.latency.p95),
+            number("p99"): lambda item: milliseconds(item.latency.p99),
+            number("spread"): lambda item: formats.percent(item.latency.spread) + " noisy" * item.latency.noisy,
+            number("pre"): lambda item: milliseconds(item.latency.preprocessing),
+            **(to_device if copies else {}),
+            number("inference"): lambda item: milliseconds(item.latency.inference),
+            **(from_device if copies else {}),
+            number("post"): lambda item: milliseconds(item.latency.postprocessing),
+            number("decoding"): lambda item: milliseconds(item.latency.decoding),
+            number("from files"): lambda item: milliseconds(item.latency.from_files),
+            number("images/s"): lambda item: formats.rate(item.latency.images_per_second),
+        },
     )
-    return Table(
-        columns, tuple(row(name, run_title(run), *_latency_cells(item, copies)) for name, run, item in measured)
-    )
-
-
-def _latency_cells(item: Latency, copies: bool) -> list[str]:
-    phases = [item.preprocessing, item.inference, item.postprocessing]
-    if copies:
-        phases = [
-            item.preprocessing,
-            item.host_to_device,
-            item.inference,
-            item.device_to_host,
-            item.postprocessing,
-        ]
-    spread = f"{formats.percent(item.spread)}{' noisy' if item.noisy else ''}"
-    return [
-        formats.count(item.batch_size),
-        *map(formats.milliseconds, (item.p50, item.p90, item.p95, item.p99)),
-        spread,
-        *map(formats.milliseconds, (*phases, item.decoding, item.from_files)),
-        formats.rate(item.images_per_second),
-    ]
 
 
 def noise_sentence(results: Results) -> str:
     """How many measurements moved too much to be trusted to the last digit."""
-    measured = [item for _, _, item in _measured(results)]
-    noisy = sum(item.noisy for item in measured)
+    found = _measured(results)
+    noisy = sum(item.latency.noisy for item in found)
     limit = formats.percent(results.params.benchmark.noise_limit)
     if not noisy:
         return f"No measurement is noisy: the quartiles of each are within {limit} of its median."
     return (
-        f"{noisy} of {len(measured)} measurements are noisy (quartiles more than {limit} of the median apart): other "
+        f"{noisy} of {len(found)} measurements are noisy (quartiles more than {limit} of the median apart): other "
         "work ran on this machine, or its clock moved; measure them again before a decision hangs on them."
     )
 
@@ -72,7 +65,7 @@ def noise_sentence(results: Results) -> str:
 def sweep_sentence(results: Results) -> str:
     """Which limit ended the sweep over batch sizes, where the time of a call did; empty where it never did."""
     limit = results.params.benchmark.max_call_ms
-    if limit is None or not any(run.sweep_end == "time" for _, run in _runs(results)):
+    if limit is None or not any(run.sweep_end == "time" for _, run in results.rungs):
         return ""
     return f"Once a call takes longer than {formats.milliseconds(limit)} ms, no larger batch is measured."
 
@@ -80,7 +73,7 @@ def sweep_sentence(results: Results) -> str:
 def unmeasured_table(results: Results) -> Table:
     """Batch sizes that had no room, and GPUs that could not be watched."""
     found = []
-    for name, run in _runs(results):
+    for name, run in results.rungs:
         if run.sweep_end in ("memory", "profiles"):
             found.append(row(name, run_title(run), run.sweep_reason))
         if run.gpu_unseen:
@@ -90,27 +83,20 @@ def unmeasured_table(results: Results) -> Table:
 
 def gpu_table(results: Results) -> Table:
     """Model × backend × batch size: what the GPU used, by NVML; without rows where no GPU was watched."""
-    columns = (
-        text("Model"),
-        text("Rung"),
-        *(number(title) for title in ("batch", "memory, MB", "SM clock, MHz", "memory clock, MHz", "power, W")),
-        number("energy, J/image"),
+    watched = [(item, item.latency.gpu) for item in _measured(results) if item.latency.gpu]
+    return listing(
+        watched,
+        {
+            text("Model"): lambda found: found[0].model,
+            text("Rung"): lambda found: run_title(found[0].run),
+            number("batch"): lambda found: formats.count(found[0].latency.batch_size),
+            number("memory, MB"): lambda found: formats.megabytes(found[1].memory_bytes),
+            number("SM clock, MHz"): lambda found: formats.count(found[1].sm_clock_mhz),
+            number("memory clock, MHz"): lambda found: formats.count(found[1].memory_clock_mhz),
+            number("power, W"): lambda found: formats.count(found[1].power_w),
+            number("energy, J/image"): lambda found: formats.small(found[1].energy_per_image_j),
+        },
     )
-    rows = tuple(
-        row(
-            name,
-            run_title(run),
-            formats.count(item.batch_size),
-            formats.megabytes(item.gpu.memory_bytes),
-            formats.count(item.gpu.sm_clock_mhz),
-            formats.count(item.gpu.memory_clock_mhz),
-            formats.count(item.gpu.power_w),
-            formats.small(item.gpu.energy_per_image_j),
-        )
-        for name, run, item in _measured(results)
-        if item.gpu
-    )
-    return Table(columns, rows)
 
 
 def batch_chart(results: Results, look: Look) -> Figure:
@@ -160,18 +146,8 @@ def batch_alt(results: Results) -> str:
 
 def _fastest(results: Results) -> dict[str, BackendRun]:
     batch = reference_batch(results)
-    found = {model.name: model.benchmark.fastest(batch) for model in results.models if model.benchmark}
-    return {name: run for name, run in found.items() if run}
+    return {model.name: found.run for model in results.models if (found := fastest(model.benchmark, batch))}
 
 
-def _runs(results: Results) -> Iterator[tuple[str, BackendRun]]:
-    for model in results.models:
-        for run in model.benchmark.runs if model.benchmark else []:
-            if run.status == "ok":
-                yield model.name, run
-
-
-def _measured(results: Results) -> Iterator[tuple[str, BackendRun, Latency]]:
-    for name, run in _runs(results):
-        for item in run.latency:
-            yield name, run, item
+def _measured(results: Results) -> list[Measured]:
+    return [item for model in results.models for item in measured(model.benchmark)]

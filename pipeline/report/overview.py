@@ -94,10 +94,11 @@ def _latency_rows(results: Results) -> list[Row]:
     batch_size = reference_batch(results)
 
     def latency(model: ModelResults, title: str, backend: str) -> str:
-        runs = model.benchmark.runs if model.benchmark else []
-        found = next((run for run in runs if run_title(run) == title), None)
+        found = next((run for run in model.runs if run_title(run) == title), None)
         if found is None:
-            return NOT_RUN if any(run.backend == backend and run.status != "ok" for run in runs) else formats.MISSING
+            return (
+                NOT_RUN if any(run.backend == backend and run.status != "ok" for run in model.runs) else formats.MISSING
+            )
         measured = found.latency_at(batch_size)
         if measured is None:
             return NOT_RUN if found.status != "ok" else formats.MISSING
@@ -122,7 +123,7 @@ def _latency_rows(results: Results) -> list[Row]:
 
 def _backends(results: Results) -> dict[str, str]:
     """Titles of the runs and their backends; one that ran nowhere is listed once, without a precision."""
-    runs = [run for model in results.models if model.benchmark for run in model.benchmark.runs]
+    runs = [run for model in results.models for run in model.runs]
     ran = {run.backend for run in runs if run.status == "ok"}
     return {run_title(run): run.backend for run in runs if run.status == "ok" or run.backend not in ran}
 

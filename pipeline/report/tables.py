@@ -1,6 +1,10 @@
 """A table as the report means it, before either Markdown or HTML: titles, alignment and finished texts."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ def number(title: str, *, emphasis: bool = False) -> Column:
 def row(*cells: str) -> Row:
     """A row of finished texts."""
     return Row(tuple(cells))
+
+
+def listing(items: Iterable[Item], cells: Mapping[Column, Callable[[Item], str]]) -> Table:
+    """A row an item; ``cells`` says for every column how an item is written in it."""
+    return Table(tuple(cells), tuple(row(*(write(item) for write in cells.values())) for item in items))
 
 
 def heading(title: str) -> Row:

@@ -1,5 +1,5 @@
 """Training through the mmengine Runner: mixed precision, resume, log, val-chosen weights."""
 
-from pipeline.training.job import TrainingJob, train
+from pipeline.training.job import TrainingJob, train, train_in_place
 
-__all__ = ["TrainingJob", "train"]
+__all__ = ["TrainingJob", "train", "train_in_place"]

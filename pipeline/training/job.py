@@ -18,11 +18,11 @@ from pipeline.checkpoints import classes_entry, load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
-from pipeline.layout import WORK_DIRS
+from pipeline.layout import WORK_DIRS, training_file, weights_file
 from pipeline.recipes import Recipe, build_detector, pretrained_parts
 from pipeline.records import DatasetRecord, TrainingRecord
 from pipeline.settings import DECISIVE, TrainSettings
-from pipeline.storage import sha256_of
+from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import fingerprint
 from pipeline.training.backbone import load_backbone
 from pipeline.training.batch import announce_learning_rate, images_per_iteration
@@ -84,6 +84,18 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord | None:
     state, kept = load_weights(job.work_dir / BEST_FILE)
     save_weights(weights, state, kept)
     return _record(job, log, kept, precision, device)
+
+
+def train_in_place(job: TrainingJob, name: str) -> TrainingRecord | None:
+    """Train as :func:`train` does and put weights and training record into ``models/<name>``, both in one step."""
+    target = weights_file(name)
+    trained = job.work_dir / target.name
+    record = train(job, trained)
+    if record is not None:
+        with fresh_directory(target.parent) as scratch:
+            trained.replace(scratch / target.name)
+            record.write(scratch / training_file(name).name)
+    return record
 
 
 def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
