@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from deploy.runtime.detector import Detector
 
 
-def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, batch_size: int = 8) -> "Detector":
+def load(
+    artefact: "Path | str", backend: str | None = None, threads: int = 0, batch_size: int = 8, verify: bool = True
+) -> "Detector":
     """Open an artefact: ``deploy.load("student.onnx")(image)`` gives the image's detections.
 
     Args:
@@ -19,6 +21,8 @@ def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, b
         backend: a name of :data:`deploy.runtime.backends.BACKENDS`; None takes the first one that runs here.
         threads: CPU threads of the backend; 0 means every core that this process may use.
         batch_size: largest number of images that the backend gets at once.
+        verify: hold the whole file against the hash that it was written with; False for one that you changed yourself
+            (an engine's plan is checked all the same).
 
     Raises:
         ArtefactError: the file is missing, damaged or not of this project.
@@ -26,4 +30,4 @@ def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, b
     """
     from deploy.runtime.detector import open_detector
 
-    return open_detector(artefact, backend, threads, batch_size)
+    return open_detector(artefact, backend, threads, batch_size, verify)

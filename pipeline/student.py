@@ -17,7 +17,7 @@ from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TrainSettings
 from pipeline.training import TrainingJob, train_in_place
 from pipeline.training.curves import write_curves
-from pipeline.training.fingerprint import discard
+from pipeline.training.resumption import finish
 
 
 def student_job(recipe: Recipe, settings: TrainSettings) -> TrainingJob:
@@ -46,4 +46,4 @@ def distil_student(params: Params, name: str) -> None:
     job = student_job(load_resolved(recipe_file(name)), params.train)
     if record := train_in_place(job, name):
         write_curves(record, losses_file(name), validation_file(name))
-        discard(job.work_dir)
+        finish(job.work_dir)

@@ -11,7 +11,7 @@ from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TeacherCheckpoint
 from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import TrainingJob, train_in_place
-from pipeline.training.fingerprint import discard
+from pipeline.training.resumption import finish
 from pipeline.weight_sources import fetch
 
 logger = logging.getLogger(__name__)
@@ -58,4 +58,4 @@ def train_teacher(params: Params) -> None:
     """Train the teacher; called in every process of a training, the first alone writes."""
     job = TrainingJob(load_resolved(recipe_file(TEACHER)), DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
     if train_in_place(job, TEACHER):
-        discard(job.work_dir)
+        finish(job.work_dir)

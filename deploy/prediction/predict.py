@@ -36,6 +36,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=natural, default=0, help="CPU threads; 0 is every core (%(default)s)")
     parser.add_argument("--batch", type=positive, default=1, help="images per call of the backend (%(default)s)")
     parser.add_argument("--every", type=positive, default=1, help="of a video take every Nth frame (%(default)s)")
+    parser.add_argument(
+        "--no-verify", dest="verify", action="store_false", help="open an artefact that you changed since its export"
+    )
     return parser.parse_intermixed_args(argv)
 
 
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _quieten_opencv()
     try:
         sources = find_sources(options.sources, options.out)
-        detector = open_detector(options.model, options.backend, options.threads, options.batch)
+        detector = open_detector(options.model, options.backend, options.threads, options.batch, options.verify)
     except (ArtefactError, BackendUnavailable, ImageError) as error:
         sys.exit(f"error: {error}")
     if options.score < detector.spec.score_threshold:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.errors import ArtefactError
-from deploy.runtime.onnx_file import read_metadata
+from deploy.runtime.onnx_file import check_content, read_metadata
 
 FORMAT_VERSION = "1"
 LETTERBOX, KEEP_RATIO = "letterbox", "keep_ratio"
@@ -134,10 +134,17 @@ def named_inputs(images: NDArray[np.uint8], sizes: NDArray[np.int64] | None) -> 
     return {INPUT_NAME: images} if sizes is None else {INPUT_NAME: images, SIZES_NAME: sizes}
 
 
-def read_spec(artefact: Path) -> ArtefactSpec:
+def read_spec(artefact: Path, verify: bool = True) -> ArtefactSpec:
     """Read the specification of an ONNX file; needs neither the onnx package nor a backend.
 
+    Args:
+        artefact: the file.
+        verify: hold its whole content against the hash in its metadata.
+
     Raises:
-        ArtefactError: the file is missing, cut off, no ONNX file, or not exported by this pipeline.
+        ArtefactError: the file is missing, cut off, damaged, no ONNX file, or not exported by this pipeline.
     """
-    return ArtefactSpec.from_metadata(read_metadata(artefact), source=str(artefact))
+    spec = ArtefactSpec.from_metadata(read_metadata(artefact), source=str(artefact))
+    if verify:
+        check_content(artefact)
+    return spec

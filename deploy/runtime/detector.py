@@ -128,10 +128,12 @@ class Detector:
         return found if inside.all() else found.select(inside)
 
 
-def open_detector(artefact: Path | str, backend: str | None = None, threads: int = 0, batch_size: int = 8) -> Detector:
+def open_detector(
+    artefact: Path | str, backend: str | None = None, threads: int = 0, batch_size: int = 8, verify: bool = True
+) -> Detector:
     """Open an artefact; see :func:`deploy.load`."""
     path = Path(artefact)
-    spec = read_description(path).spec if path.suffix == ENGINE else read_spec(path)
+    spec = read_description(path).spec if path.suffix == ENGINE else read_spec(path, verify)
     return Detector(spec, open_backend(backend, path, spec, threads), batch_size)
 
 
