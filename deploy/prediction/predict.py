@@ -16,6 +16,7 @@ from deploy.runtime.arguments import fraction, natural, positive
 from deploy.runtime.backends import BACKENDS
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
+from deploy.runtime.file_lock import Locked
 from deploy.runtime.sources import find_sources
 
 
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         with detector:
             summary = predict(detector, sources, options.out, options.score, options.every)
+    except Locked as owner:
+        sys.exit(f"error: {options.out}: another run writes there (pid {owner}); wait for it, or choose another --out")
     except OSError as error:
         sys.exit(f"error: {options.out}: the results cannot be written: {error}")
     sys.stdout.write(f"{_line(summary, detector)}; results in {_printable(options.out)}\n")
