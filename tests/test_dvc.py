@@ -39,6 +39,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.deploy_settings": "the same",
     "pipeline.setting_types": "the same",
+    "pipeline.strict_yaml": "the same",
     "pipeline.storage": "writes what it is given, in one step",
     "pipeline.downloads": "delivers content of a given hash or fails",
     "pipeline.datasets.prepared": "finds the files that data/prepared, a dependency, lists",

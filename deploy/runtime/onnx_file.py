@@ -5,6 +5,7 @@ fields are walked; the graph, which holds the weights, is skipped.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -71,7 +72,7 @@ def check_content(path: Path) -> None:
             while first < last and (chunk := stream.read(min(_CHUNK, last - first))):
                 digest.update(chunk)
                 first += len(chunk)
-    if digest.hexdigest() != expected:
+    if json.dumps(digest.hexdigest()) != expected:
         raise ArtefactError(
             f"{path}: damaged: its content is not what was written (SHA-256); copy it again, or export it with `python "
             "-m stages.export`; if you changed it on purpose, open it with verify=False (deploy.predict: --no-verify)"
@@ -79,8 +80,8 @@ def check_content(path: Path) -> None:
 
 
 def _encoded(key: str, value: str) -> bytes:
-    """One entry of the metadata; lengths below 128 are one byte."""
-    parts = ((_KEY, key.encode()), (_VALUE, value.encode()))
+    """One entry of the metadata, its value as JSON like all others; lengths below 128 are one byte."""
+    parts = ((_KEY, key.encode()), (_VALUE, json.dumps(value).encode()))
     entry = b"".join(bytes([number << 3 | _BYTES, len(part)]) + part for number, part in parts)
     return bytes([_METADATA << 3 | _BYTES, len(entry)]) + entry
 
