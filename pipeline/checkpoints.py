@@ -10,6 +10,7 @@ import logging
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -193,19 +194,36 @@ def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str)
 def load_detector(recipe: "Recipe", weights: Path) -> "BaseDetector":
     """Build the recipe's detector on the CPU with the weights of a file, in eval mode.
 
-    Where the file says which classes it was trained for, its ``dataset_meta`` holds these instead of the recipe's.
-
     Raises:
-        CheckpointError: as :func:`load_weights` and :func:`load_strict`.
+        CheckpointError: as :func:`load_weights`, :func:`load_strict` and :func:`check_classes`.
     """
     from pipeline.recipes import build_detector  # heavy: imports mmdet
 
     state_dict, metadata = load_weights(weights)
     detector = build_detector(recipe)
     load_strict(detector, state_dict, str(weights))
-    if classes := _classes_in(metadata):
-        detector.dataset_meta = {"classes": classes}
+    check_classes(metadata, recipe.classes, str(weights))
     return detector.eval()
+
+
+def check_classes(metadata: Mapping[str, str], classes: Sequence[str], source: str) -> None:
+    """Hold the classes that weights say they were trained for against a data set's; ``source`` names the weights.
+
+    Weights that say nothing pass: their labels are taken for the data set's, in its order.
+
+    Raises:
+        CheckpointError: other classes, or another order; the first difference is named.
+    """
+    trained = _classes_in(metadata)
+    if not trained or trained == list(classes):
+        return
+    pairs = zip_longest(trained, classes, fillvalue="none")
+    label, there, here = next((label, *pair) for label, pair in enumerate(pairs) if pair[0] != pair[1])
+    raise CheckpointError(
+        f"{source}: trained for other classes than the data set's, or for another order of them: label {label} is "
+        f"{there!r} there and {here!r} in the data set ({len(trained)} and {len(classes)} classes); use weights of "
+        "these classes, or give the categories the names and the order of the weights"
+    )
 
 
 def classes_entry(classes: Sequence[str]) -> dict[str, str]:

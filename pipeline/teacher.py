@@ -2,7 +2,7 @@
 
 import logging
 
-from pipeline.checkpoints import load_strict, load_weights, save_weights
+from pipeline.checkpoints import check_classes, load_strict, load_weights, save_weights
 from pipeline.errors import CheckpointError
 from pipeline.launcher import is_first_process, launch
 from pipeline.layout import CACHE, DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
@@ -47,6 +47,7 @@ def _fetch(checkpoint: TeacherCheckpoint, recipe: Recipe) -> None:
     state, metadata = load_weights(path)
     detector = build_detector(recipe)
     load_strict(detector, state, str(path))
+    check_classes(metadata, recipe.classes, str(path))
     target, found = weights_file(TEACHER), sha256_of(path)
     with fresh_directory(target.parent) as scratch:
         # The detector's own names: mmdet renames the keys of its older versions while it loads them.
