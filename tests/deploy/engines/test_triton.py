@@ -111,6 +111,16 @@ def test_what_an_engine_cannot_do_is_refused(engine: Path, tmp_path: Path, servi
     assert not (tmp_path / "repository").exists()
 
 
+@pytest.mark.parametrize("name", ['a"\nbackend: "python', "a b", "..", "-a", "ä", ".onnx", "a\x1b[2J"])
+def test_a_name_that_would_write_configuration_is_refused(artefact: Path, tmp_path: Path, name: str) -> None:
+    model = tmp_path / f"{name}.onnx"
+    model.write_bytes(artefact.read_bytes())
+    with pytest.raises(ArtefactError, match="cannot be the name of a model that Triton serves") as caught:
+        write_repository(model, tmp_path / "repository", Serving(gpu=False))
+    assert "\x1b" not in str(caught.value)
+    assert not (tmp_path / "repository").exists()
+
+
 def test_a_graph_that_is_not_what_it_says_is_refused(tmp_path: Path, write) -> None:
     path = write(tmp_path / "other.onnx", metadata=replace(SPEC, max_detections=7).to_metadata())
     with pytest.raises(ArtefactError, match=r"boxes must be output float32 \[batch, 7, 4\], got .* \[batch, 2, 4\]"):
