@@ -61,8 +61,8 @@ def write_repository(model: Path, repository: Path, serving: Serving) -> Path:
     name = model.name.removesuffix(model.suffix)
     if not _MODEL_NAME.fullmatch(name):
         raise ArtefactError(
-            f"{name!r} cannot be the name of a model that Triton serves: letters, digits, '_', '-' and '.' can, after a "
-            "letter or a digit; rename the file"
+            f"{name!r} cannot be the name of a model that Triton serves: letters, digits, '_', '-' and '.' can, after "
+            "a letter or a digit; rename the file"
         )
     engine = model.suffix == SUFFIX
     spec, content, bindings = _read_engine(model, serving) if engine else _read_graph(model)

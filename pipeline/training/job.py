@@ -31,6 +31,7 @@ from pipeline.training.hooks import BestWeightsHook, CrashSafeCheckpointHook, Pr
 from pipeline.training.log import TrainingLog
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of
 from pipeline.training.runner import build_runner
+from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
         resume_from,
     )
     # mmdet prints each time it indexes an annotation file; the progress bar is on the error stream.
-    with redirect_stdout(StringIO()):
+    with redirect_stdout(StringIO()), dead_workers_named():
         runner.train()
 
 
@@ -164,6 +165,7 @@ def build_distiller(job: TrainingJob) -> Distiller:
 
 def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) -> Path | None:
     claim(job.work_dir)
+    check_shared_memory(job.recipe, job.settings.workers)
     settings = job.settings
     current = fingerprint.fingerprint(
         {

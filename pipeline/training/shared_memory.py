@@ -1,0 +1,76 @@
+"""Whether the memory that data loaders hand their batches over in is large enough; where it is not, they wait for ever.
+
+Docker gives a container 64 MB of ``/dev/shm`` unless it is told otherwise.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import TrainingError
+from pipeline.recipes import Recipe
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the kernel's, not a file of ours)
+_PREFETCHED = 2
+"""Batches that torch's loader keeps ready for each worker."""
+_CURE = "start the container with --shm-size=2g, or set `train.workers: 0` in params.yaml"
+
+
+def check_shared_memory(recipe: Recipe, workers: int, folder: Path = SHARED_MEMORY) -> None:
+    """Compare what the loaders of a training need with what is free.
+
+    Args:
+        recipe: its batch size and its largest image decide.
+        workers: processes that load images; 0 need no shared memory.
+        folder: where the system keeps it; a system without such a folder is not checked.
+
+    Raises:
+        TrainingError: too little is free.
+    """
+    if not workers or not folder.is_dir():
+        return
+    state = os.statvfs(folder)
+    free = state.f_bavail * state.f_frsize
+    batch = recipe.config.train_dataloader.batch_size
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's: all on this machine share it
+    needed = processes * (_PREFETCHED * workers + 1) * batch * largest_image(recipe)
+    if needed > free:
+        raise TrainingError(
+            f"{folder} has {free / 1e6:.0f} MB free, and train.workers: {workers} need about {needed / 1e6:.0f} MB "
+            f"there (batches of {batch}); {_CURE}"
+        )
+
+
+def largest_image(recipe: Recipe) -> int:
+    """Bytes of the largest image that the recipe's steps make: 3 of each pixel, as they are loaded."""
+    steps = recipe.config.train_dataloader.dataset.get("pipeline", [])
+    found = [recipe.input_size, *(size for step in steps for size in _sizes(step))]
+    return 3 * max(height * width for height, width in found)
+
+
+@contextmanager
+def dead_workers_named() -> Iterator[None]:
+    """Say of a loader's process that died what is known to kill it.
+
+    Raises:
+        TrainingError: one died.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a process that loads images ended ({str(error).strip().splitlines()[0]}): out of shared memory, or of "
+            f"memory? {_CURE}"
+        ) from error
+
+
+def _sizes(step: Any) -> Iterator[tuple[int, int]]:
+    for key in ("scale", "scales", "img_scale", "crop_size", "size"):
+        value = step.get(key) if isinstance(step, dict) else None
+        for size in value if isinstance(value, list) else [value]:
+            if isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(side, int) for side in size):
+                yield size[0], size[1]
