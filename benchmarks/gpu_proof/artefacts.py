@@ -188,9 +188,10 @@ def measure_latency(teacher: Teacher, detector: Detector, numbers: Numbers) -> N
         given = [images[place % len(images)] for place in range(batch)]
         times, device = [], []
         for _ in range(warmup + calls):
-            times.append(detector.timed(given)[1].total)
-            if detector.backend.device_times:
-                device.append(detector.backend.device_times.inference)
+            phases = detector.timed(given)[1]
+            times.append(phases.total)
+            if phases.device_inference is not None:
+                device.append(phases.device_inference)
         numbers[f"batch {batch}: call, ms"] = median(times[warmup:])
         if detector.backend.device == "cuda":
             _watch(detector, given, numbers)

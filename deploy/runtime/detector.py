@@ -25,7 +25,8 @@ class PhaseTimes:
     """Milliseconds of one call. Decoding of the image file is none of them.
 
     ``inference`` is what the backend took besides its copies to and from the device (none on a CPU), so that the phases
-    add up to the call.
+    add up to the call; it includes waiting for other threads. ``device_inference`` is the part of it that a device
+    measured itself, None on a CPU.
     """
 
     preprocessing: float
@@ -33,6 +34,7 @@ class PhaseTimes:
     postprocessing: float
     host_to_device: float = 0.0
     device_to_host: float = 0.0
+    device_inference: float | None = None
 
     @classmethod
     def between(
@@ -41,7 +43,8 @@ class PhaseTimes:
         """From four readings of a clock in seconds, and the backend's own of its copies."""
         sent, back = (device.host_to_device, device.device_to_host) if device else (0.0, 0.0)
         run = 1e3 * (inferred - prepared) - sent - back
-        return cls(1e3 * (prepared - start), run, 1e3 * (end - inferred), sent, back)
+        own = device.inference if device else None
+        return cls(1e3 * (prepared - start), run, 1e3 * (end - inferred), sent, back, own)
 
     @property
     def total(self) -> float:
@@ -51,6 +54,8 @@ class PhaseTimes:
 
 class Detector:
     """Pre-processing, one backend, post-processing. The only code that turns an image into detections.
+
+    Any number of threads may use it at once; images and detections are their own.
 
     Args:
         spec: how the artefact is fed and read.
@@ -72,7 +77,11 @@ class Detector:
         self.close()
 
     def close(self) -> None:
-        """Give back what the backend holds of a device; leaving a ``with`` block does it too."""
+        """Give back what the backend holds; leaving a ``with`` block does it too.
+
+        Calls after it raise :class:`deploy.runtime.errors.BackendClosed`; a batch that another thread has begun is
+        finished.
+        """
         self.backend.close()
 
     @overload
@@ -112,7 +121,7 @@ class Detector:
         raw = self.backend.run(batch, sizes_of(placements) if self.spec.dynamic_size else None)
         inferred = perf_counter()
         found = [self._detections(raw, index, placement) for index, placement in enumerate(placements)]
-        return found, PhaseTimes.between(start, prepared, inferred, perf_counter(), self.backend.device_times)
+        return found, PhaseTimes.between(start, prepared, inferred, perf_counter(), raw.device_times)
 
     def _detections(self, raw: RawDetections, index: int, placement: Letterbox) -> Detections:
         count = int(raw.num_dets[index])

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from deploy.prediction.prediction import predict
 from deploy.runtime import detector as detecting
 from deploy.runtime.backends import RawDetections
 from deploy.runtime.detector import Detector
-from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
+from deploy.runtime.errors import ArtefactError, BackendClosed, BackendUnavailable, ImageError
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,6 @@ def test_batches_change_nothing_and_stay_within_their_size(artefact: Path, red_b
     class Counting:
         def __init__(self, backend) -> None:
             self._backend = backend
-            self.device_times = None
 
         def run(self, images: np.ndarray, within: None = None) -> RawDetections:
             sizes.append(len(images))
@@ -77,8 +77,6 @@ def test_timed_gives_the_phases_of_one_batch(detector: Detector, red_box) -> Non
 
 def test_any_opened_backend_serves(spec) -> None:
     class Fixed:
-        device_times = None
-
         def run(self, images: np.ndarray, sizes: None = None) -> RawDetections:
             boxes = np.array([[[0, 0, 24, 32], [30, 0, 40, 10], [0, 0, 0, 0]]], np.float32)
             scores, labels = np.array([[0.9, 0.8, 0.0]], np.float32), np.array([[1, 0, 0]], np.int32)
@@ -128,6 +126,16 @@ def test_leaving_the_block_closes_the_backend_also_after_an_error(detector: Dete
     with pytest.raises(KeyError), Detector(detector.spec, backend):
         raise KeyError
     assert closed == ["x"]
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_threads_share_a_detector(backend: str, artefact: Path, red_box) -> None:
+    boxes = [(number, 2 * number, number + 40, 2 * number + 30) for number in range(1, 25)]
+    with deploy.load(artefact, backend, threads=1) as shared, ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(shared, [red_box(128, 192, box) for box in boxes]))
+    np.testing.assert_allclose([each.boxes[0] for each in found], boxes, atol=4)
+    with pytest.raises(BackendClosed, match=rf"{backend}: the detector is closed; open the artefact again"):
+        shared(red_box(64, 96, (1, 1, 9, 9)))
 
 
 def test_bad_artefacts_are_refused(artefact: Path, tmp_path: Path, write) -> None:
