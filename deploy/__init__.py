@@ -9,9 +9,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deploy.runtime.detector import Detector
+    from deploy.runtime.images import Colors
 
 
-def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, batch_size: int = 8) -> "Detector":
+def load(
+    artefact: "Path | str",
+    backend: str | None = None,
+    threads: int = 0,
+    batch_size: int = 8,
+    colors: "Colors" = "bgr",
+) -> "Detector":
     """Open an artefact: ``deploy.load("student.onnx")(image)`` gives the image's detections.
 
     Args:
@@ -19,11 +26,14 @@ def load(artefact: "Path | str", backend: str | None = None, threads: int = 0, b
         backend: a name of :data:`deploy.runtime.backends.BACKENDS`; None takes the first one that runs here.
         threads: CPU threads of the backend; 0 means every core that this process may use.
         batch_size: largest number of images that the backend gets at once.
+        colors: the order of the arrays that the detector will be given: ``bgr`` as OpenCV decodes, or ``rgb``. Files
+            and PIL images are right either way.
 
     Raises:
         ArtefactError: the file is missing, damaged or not of this project.
         BackendUnavailable: the backend asked for cannot run here, or none can; the message says why.
+        ValueError: ``threads``, ``batch_size`` or ``colors`` cannot be.
     """
     from deploy.runtime.detector import open_detector
 
-    return open_detector(artefact, backend, threads, batch_size)
+    return open_detector(artefact, backend, threads, batch_size, colors)
