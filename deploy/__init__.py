@@ -17,6 +17,7 @@ def load(
     backend: str | None = None,
     threads: int = 0,
     batch_size: int = 8,
+    *,
     colors: "Colors" = "bgr",
 ) -> "Detector":
     """Open an artefact: ``deploy.load("student.onnx")(image)`` gives the image's detections.
@@ -36,4 +37,4 @@ def load(
     """
     from deploy.runtime.detector import open_detector
 
-    return open_detector(artefact, backend, threads, batch_size, colors)
+    return open_detector(artefact, backend, threads, batch_size, colors=colors)

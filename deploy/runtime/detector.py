@@ -155,6 +155,7 @@ def open_detector(
     backend: str | None = None,
     threads: int = 0,
     batch_size: int = 8,
+    *,
     colors: Colors = "bgr",
 ) -> Detector:
     """Open an artefact; see :func:`deploy.load`."""

@@ -72,6 +72,14 @@ def _blind(teacher: Teacher, tmp_path: Path, numbers: dict[str, Any]) -> None:
         artefacts._hold(teacher, detector, "fp16", numbers)
 
 
+def test_a_cpu_that_finds_nothing_proves_nothing(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artefacts, "_SCORE", 1.0)
+    found = run(artefacts._onnx_runtime, teacher, "onnxruntime", "fp32")
+    assert found.status == "failed"
+    assert "the CPU finds no box scored 1.0 or more" in found.reason
+    assert not {"boxes found again", "their IoU"} & found.numbers.keys()
+
+
 def test_a_machine_without_onnx_runtime_for_cuda_says_so(teacher: Teacher) -> None:
     found = run(artefacts._onnx_runtime, teacher, "onnxruntime-cuda", "fp32")
     assert found.status == "not run"
