@@ -222,6 +222,16 @@ def test_leaving_the_block_closes_the_backend_also_after_an_error(detector: Dete
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_arrays_that_may_not_be_written_are_read(backend: str, artefact: Path, red_box) -> None:
+    # Arrays over bytes or files are such. On 32 x 48 pixels the array itself goes to the backend.
+    detector = deploy.load(artefact, backend, threads=1)
+    for height, width in ((32, 48), (64, 96)):
+        image = np.frombuffer(red_box(height, width, (12, 8, 20, 14)).tobytes(), np.uint8).reshape(height, width, 3)
+        assert not image.flags.writeable
+        assert detector(image).boxes.tolist() == [[12, 8, 20, 14]]
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_threads_share_a_detector(backend: str, artefact: Path, red_box) -> None:
     boxes = [(number, 2 * number, number + 40, 2 * number + 30) for number in range(1, 25)]
     with deploy.load(artefact, backend, threads=1) as shared, ThreadPoolExecutor(4) as pool:

@@ -112,6 +112,16 @@ def test_a_batch_of_another_size_takes_the_same_requests(exported_gfl: Path) -> 
     threads.assert_threads_change_nothing(backend, [images[:1], images[1:3], images[3:4], images[4:8], images[8:]])
 
 
+def test_a_request_that_failed_is_not_used_again(artefact: Path, spec: ArtefactSpec) -> None:
+    backend = open_cpu(artefact, spec, 1)
+    image = np.full((1, 32, 48, 3), 255, np.uint8)
+    wanted = backend.run(image)
+    with pytest.raises(RuntimeError):
+        backend.run(image[:, :16])
+    assert not backend._requests.idle
+    np.testing.assert_array_equal(backend.run(image).boxes, wanted.boxes)
+
+
 def test_as_many_requests_are_made_as_run_at_once(exported_gfl: Path) -> None:
     backend = open_backend("openvino", exported_gfl, stock.spec(10), 1)
     images = stock.noise_images(6).numpy()[:, None]
