@@ -32,7 +32,7 @@ from pipeline.settings import EvaluateSettings, Params, load_params
 from pipeline.storage import sha256_of, write_atomic
 from pipeline.student import student_job
 from pipeline.training import train
-from pipeline.training.fingerprint import discard
+from pipeline.training.resumption import finish
 
 OUT = Path("build/gain")
 
@@ -154,7 +154,7 @@ def measure(params: Params, student: str, seed: int, out: Path) -> GainRun:
         seconds=record.seconds,
     )
     run.write(out / f"{name}.run.json")
-    discard(job.work_dir)
+    finish(job.work_dir)
     return run
 
 

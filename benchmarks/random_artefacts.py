@@ -17,6 +17,7 @@ from deploy.precision.fp16 import to_fp16
 from deploy.precision.network import load_exported
 from deploy.precision.quantisation import CALIBRATED, FORMS, Quantiser
 from deploy.runtime.artefact import ArtefactSpec
+from deploy.runtime.onnx_file import sealed
 from pipeline.deploy_settings import CalibrationSettings
 from pipeline.layout import DATASET
 from pipeline.recipes import without_pretrained
@@ -79,5 +80,5 @@ def make_artefacts(recipe: Path, size: int, folder: Path) -> Artefacts:
         files[precision] = folder / f"{recipe.stem}.{precision}.onnx"
         metadata = {**replace(spec, precision=precision).to_metadata(), "parent_sha256": json.dumps(_NO_HASH)}
         onnx.helper.set_model_props(graph, metadata)
-        onnx.save(graph, files[precision])
+        files[precision].write_bytes(sealed(graph.SerializeToString()))
     return Artefacts(detector, files, spec)

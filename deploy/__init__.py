@@ -17,6 +17,7 @@ def load(
     backend: str | None = None,
     threads: int = 0,
     batch_size: int = 8,
+    verify: bool = True,
     *,
     colors: "Colors" = "bgr",
 ) -> "Detector":
@@ -27,6 +28,8 @@ def load(
         backend: a name of :data:`deploy.runtime.backends.BACKENDS`; None takes the first one that runs here.
         threads: CPU threads of the backend; 0 means every core that this process may use.
         batch_size: largest number of images that the backend gets at once.
+        verify: hold the whole file against the hash that it was written with; False for one that you changed yourself
+            (an engine's plan is checked all the same).
         colors: the order of the arrays that the detector will be given: ``bgr`` as OpenCV decodes, or ``rgb``. Files
             and PIL images are right either way.
 
@@ -37,4 +40,4 @@ def load(
     """
     from deploy.runtime.detector import open_detector
 
-    return open_detector(artefact, backend, threads, batch_size, colors=colors)
+    return open_detector(artefact, backend, threads, batch_size, verify, colors=colors)

@@ -4,18 +4,20 @@ Nothing that a file holds is ever executed: ``.pth`` files go through torch's re
 bookkeeping objects of mmengine checkpoints (loss histories, numpy scalars) are replaced by inert placeholders.
 """
 
+import hashlib
 import json
 import logging
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pipeline.errors import CheckpointError
@@ -32,10 +34,13 @@ _PICKLED = (".pth", ".pt")
 _LISTED_KEYS = 12
 _CLASSES = "classes"
 _HEADER_ALIGNMENT = 8
+_OWN_HASH = "content_sha256"
 
 
 def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write tensors and metadata as one safetensors file, atomically; equal content gives an equal file.
+
+    The file's own hash is one entry of its metadata, which :func:`load_weights` checks and takes out again.
 
     Args:
         path: the file to write; the folder is created.
@@ -43,25 +48,38 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: dict[st
         metadata: strings stored in the file's header.
     """
     tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state_dict.items()}
-    write_atomic(path, _with_sorted_metadata(safetensors.torch.save(tensors, metadata)))
-
-
-def _with_sorted_metadata(content: bytes) -> bytes:
+    content = safetensors.torch.save(tensors, {name: value for name, value in metadata.items() if name != _OWN_HASH})
+    header, data = _parts_of(content)
     # safetensors writes the metadata in a random order; a file's hash must depend on its content alone.
-    (length,) = struct.unpack_from("<Q", content)
-    header = json.loads(content[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    header["__metadata__"][_OWN_HASH] = _hash_of(header, data)
+    encoded = _encoded(header)
     encoded += b" " * (-len(encoded) % _HEADER_ALIGNMENT)
-    return struct.pack("<Q", len(encoded)) + encoded + content[8 + length :]
+    write_atomic(path, b"".join((struct.pack("<Q", len(encoded)), encoded, data)))
 
 
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _parts_of(content: bytes) -> tuple[dict[str, Any], memoryview]:
+    (length,) = struct.unpack_from("<Q", content)
+    return json.loads(content[8 : 8 + length]), memoryview(content)[8 + length :]
+
+
+def _encoded(header: dict[str, Any]) -> bytes:
+    return json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _hash_of(header: dict[str, Any], data: memoryview) -> str:
+    """SHA-256 of a safetensors file as it was before it had this hash in its metadata."""
+    digest = hashlib.sha256(_encoded(header))
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def load_weights(path: Path, own: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read weights on the CPU: every key of the file as it stands, floating-point tensors as float32.
 
     Reads ``.safetensors``, and ``.pth`` or ``.pt`` files that hold a state dict, bare or under ``state_dict``
     (mmengine, mmdet, torchvision). Of a ``.pth`` file, the plain entries of ``meta`` and mmdet's class names are the
-    metadata.
+    metadata. ``own``: the file is one of :func:`save_weights`, and without its hash it counts as damaged.
 
     Raises:
         CheckpointError: the file is missing, damaged, of another format, holds objects other than tensors where
@@ -70,7 +88,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; run `dvc repro` to make it, or correct the path")
     if path.suffix == ".safetensors":
-        tensors, metadata = _read_safetensors(path)
+        tensors, metadata = _read_safetensors(path, own)
     elif path.suffix in _PICKLED:
         tensors, metadata = _read_pickled(path)
     else:
@@ -79,12 +97,18 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {**tensors, **floats}, metadata
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_safetensors(path: Path, own: bool) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        with safe_open(path, framework="pt") as stream:
-            return {name: stream.get_tensor(name) for name in stream.keys()}, dict(stream.metadata() or {})  # noqa: SIM118
-    except SafetensorError as error:
+        content = path.read_bytes()
+        tensors = safetensors.torch.load(content)
+        header, data = _parts_of(content)
+    except (SafetensorError, ValueError, struct.error) as error:
         raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); fetch or make it anew") from error
+    metadata: dict[str, str] = header.get("__metadata__", {})
+    expected = metadata.pop(_OWN_HASH, None)
+    if (own or expected is not None) and expected != _hash_of(header, data):
+        raise CheckpointError(f"{path}: damaged: it is not what was written (SHA-256); fetch or make it anew")
+    return tensors, metadata
 
 
 class _Inert:
@@ -170,19 +194,36 @@ def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str)
 def load_detector(recipe: "Recipe", weights: Path) -> "BaseDetector":
     """Build the recipe's detector on the CPU with the weights of a file, in eval mode.
 
-    Where the file says which classes it was trained for, its ``dataset_meta`` holds these instead of the recipe's.
-
     Raises:
-        CheckpointError: as :func:`load_weights` and :func:`load_strict`.
+        CheckpointError: as :func:`load_weights`, :func:`load_strict` and :func:`check_classes`.
     """
     from pipeline.recipes import build_detector  # heavy: imports mmdet
 
     state_dict, metadata = load_weights(weights)
     detector = build_detector(recipe)
     load_strict(detector, state_dict, str(weights))
-    if classes := _classes_in(metadata):
-        detector.dataset_meta = {"classes": classes}
+    check_classes(metadata, recipe.classes, str(weights))
     return detector.eval()
+
+
+def check_classes(metadata: Mapping[str, str], classes: Sequence[str], source: str) -> None:
+    """Hold the classes that weights say they were trained for against a data set's; ``source`` names the weights.
+
+    Weights that say nothing pass: their labels are taken for the data set's, in its order.
+
+    Raises:
+        CheckpointError: other classes, or another order; the first difference is named.
+    """
+    trained = _classes_in(metadata)
+    if not trained or trained == list(classes):
+        return
+    pairs = zip_longest(trained, classes, fillvalue="none")
+    label, there, here = next((label, *pair) for label, pair in enumerate(pairs) if pair[0] != pair[1])
+    raise CheckpointError(
+        f"{source}: trained for other classes than the data set's, or for another order of them: label {label} is "
+        f"{there!r} there and {here!r} in the data set ({len(trained)} and {len(classes)} classes); use weights of "
+        "these classes, or give the categories the names and the order of the weights"
+    )
 
 
 def classes_entry(classes: Sequence[str]) -> dict[str, str]:

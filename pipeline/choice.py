@@ -20,8 +20,9 @@ from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.layout import TEACHER
 from pipeline.profiles import FOLDER, load_profile, merge
 from pipeline.recipes import COCO_CLASSES, read_recipe
-from pipeline.settings import PARAMS_FILE, CocoDirSettings, parse_params, read_yaml
+from pipeline.settings import PARAMS_FILE, CocoDirSettings, parse_params
 from pipeline.storage import write_atomic
+from pipeline.strict_yaml import read_yaml
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,8 @@
 """Errors that a user can cause and cure; stages print them without a traceback."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class PipelineError(Exception):
     """An expected failure: the message names the file, the key, the value and the cure."""
@@ -27,3 +30,10 @@ class TrainingError(PipelineError):
 
 class GateError(PipelineError):
     """A measured number crossed a limit of ``gates`` in ``params.yaml``."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The end of a message about a name that is none of the ``known`` ones: the nearest of them, or all."""
+    names = sorted(known)
+    nearest = get_close_matches(str(name), names, n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(names)}"

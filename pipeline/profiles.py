@@ -11,7 +11,8 @@ import yaml
 
 from pipeline.cli import stage_main
 from pipeline.errors import SettingsError
-from pipeline.settings import PARAMS_FILE, parse_params, read_yaml
+from pipeline.settings import PARAMS_FILE, parse_params
+from pipeline.strict_yaml import read_yaml
 
 FOLDER = Path("configs/profiles")
 

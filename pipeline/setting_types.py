@@ -15,9 +15,9 @@ RungPrecision = Literal["fp32", "bf16", "fp16", "int8", "int8_symmetric"]
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors, values cannot change after loading."""
+    """Base of all settings: unknown keys, infinity and NaN are errors, and values cannot change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def only(self, *keys: str) -> Self:
         """A copy that holds these keys (dotted) and nothing else: reading another one raises ``AttributeError``.

@@ -1,6 +1,6 @@
 """``params.yaml`` as typed, validated settings: every stage reads its values from here."""
 
-from collections.abc import Hashable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,8 +14,9 @@ from pipeline.deploy_settings import (
     ExportSettings,
     PrecisionSettings,
 )
-from pipeline.errors import SettingsError
+from pipeline.errors import SettingsError, did_you_mean
 from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, WeightsFile
+from pipeline.strict_yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -213,8 +214,13 @@ class Params(Settings):
         if "teacher" in self.students:
             raise ValueError("students.teacher: the name 'teacher' is taken by the teacher itself, choose another")
         known = {"teacher", *self.students}
-        if unknown := [name for name in self.export.models if name not in known]:
-            raise ValueError(f"export.models: {unknown} are no students; known: {sorted(known)}")
+        for name in self.export.models:
+            if name not in known:
+                raise ValueError(f"export.models: {name!r} is no student; {did_you_mean(name, known)}")
+        baseline = self.report.baseline
+        # Without a student of the default's name, nothing is compared; a name that was written must be there.
+        if "baseline" in self.report.model_fields_set and baseline not in self.students:
+            raise ValueError(f"report.baseline: {baseline!r} is no student; {did_you_mean(baseline, self.students)}")
         return self
 
     @model_validator(mode="after")
@@ -246,36 +252,29 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     return parse_params(content, source=str(path))
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys and says nothing (PyYAML issue 165)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        lines: dict[str, int] = {}
-        for key_node, _ in node.value:
-            key = key_node.value
-            if not isinstance(key, str) or key == "<<":
-                continue
-            if key in lines:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key!r} of line {lines[key]} is given again; keep one of the two",
-                    problem_mark=key_node.start_mark,
-                )
-            lines[key] = key_node.start_mark.line + 1
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(text: str) -> Any:
-    """Read YAML that holds plain values; raises ``yaml.YAMLError``, also for a key that is given twice."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-
-
 def parse_params(content: object, source: str = "params.yaml") -> Params:
     """Validate the content of ``params.yaml``; raises :class:`SettingsError` as :func:`load_params` does."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        findings = [f"  {_dotted(item['loc'])}: {item['msg']} (got {_short(item['input'])})" for item in error.errors()]
+        findings = [
+            f"  {_dotted(item['loc'])}: {item['msg']}{_nearest_key(item)} (got {_short(item['input'])})"
+            for item in error.errors()
+        ]
         raise SettingsError(f"{source} has {len(findings)} invalid value(s):\n" + "\n".join(findings)) from error
+
+
+def _nearest_key(error: Mapping[str, Any]) -> str:
+    """What an unknown key may have been meant for, by the keys of the section that it stands in."""
+    if error["type"] != "extra_forbidden":
+        return ""
+    section: Any = Params
+    for part in error["loc"][:-1]:
+        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, Settings) else None
+        section = field.annotation if field else None
+    if not (isinstance(section, type) and issubclass(section, Settings)):
+        return ""
+    return f"; {did_you_mean(error['loc'][-1], section.model_fields)}"
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

@@ -1,6 +1,7 @@
-"""Atomic writes and content hashes: a killed stage never leaves a half-written result."""
+"""Atomic writes and content hashes: neither a killed stage nor a power cut leaves a half-written result."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,13 +29,15 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def replace_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path`` and move it there in one step."""
+    """Let ``write`` fill a temporary file beside ``path``, and move it there in one step once it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(path.name, path.parent) as scratch:
         part = scratch / path.name
         write(part)
         part.chmod(0o644)
+        _flush(part)
         part.replace(path)
+        _flush(path.parent)
 
 
 @contextmanager
@@ -52,11 +55,29 @@ def fresh_directory(path: Path) -> Iterator[Path]:
         try:
             yield scratch
             scratch.chmod(0o755)
+            for entry in [*scratch.rglob("*"), scratch]:
+                _flush(entry)
             if path.exists():
                 path.replace(aside)
             scratch.replace(path)
+            _flush(path.parent)
         finally:
             _take_back(path, aside)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk: else a power cut leaves a renamed file empty."""
+    if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError:
+        # Some file systems flush no folders; a file that cannot be flushed is not written.
+        if path.is_file():
+            raise
+    finally:
+        os.close(handle)
 
 
 def _take_back(path: Path, aside: Path) -> None:

@@ -1,7 +1,7 @@
 """A student: trained on its own (the twin) or distilled from the teacher."""
 
 from pipeline.checkpoints import load_detector
-from pipeline.errors import SettingsError
+from pipeline.errors import SettingsError, did_you_mean
 from pipeline.guides import check_guide
 from pipeline.layout import (
     DATASET,
@@ -17,7 +17,7 @@ from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TrainSettings
 from pipeline.training import TrainingJob, train_in_place
 from pipeline.training.curves import write_curves
-from pipeline.training.fingerprint import discard
+from pipeline.training.resumption import finish
 
 
 def student_job(recipe: Recipe, settings: TrainSettings) -> TrainingJob:
@@ -41,9 +41,9 @@ def distil_student(params: Params, name: str) -> None:
         TrainingError: a loss is not finite.
     """
     if name not in params.students:
-        raise SettingsError(f"params.yaml: students has no {name!r}; known: {sorted(params.students)}")
+        raise SettingsError(f"params.yaml: students has no {name!r}; {did_you_mean(name, params.students)}")
     check_guide(name)
     job = student_job(load_resolved(recipe_file(name)), params.train)
     if record := train_in_place(job, name):
         write_curves(record, losses_file(name), validation_file(name))
-        discard(job.work_dir)
+        finish(job.work_dir)

@@ -2,7 +2,7 @@
 
 import logging
 
-from pipeline.checkpoints import load_strict, load_weights, save_weights
+from pipeline.checkpoints import check_classes, load_strict, load_weights, save_weights
 from pipeline.errors import CheckpointError
 from pipeline.launcher import is_first_process, launch
 from pipeline.layout import CACHE, DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
@@ -11,7 +11,7 @@ from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TeacherCheckpoint
 from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import TrainingJob, train_in_place
-from pipeline.training.fingerprint import discard
+from pipeline.training.resumption import finish
 from pipeline.weight_sources import fetch
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ def _fetch(checkpoint: TeacherCheckpoint, recipe: Recipe) -> None:
     state, metadata = load_weights(path)
     detector = build_detector(recipe)
     load_strict(detector, state, str(path))
+    check_classes(metadata, recipe.classes, str(path))
     target, found = weights_file(TEACHER), sha256_of(path)
     with fresh_directory(target.parent) as scratch:
         # The detector's own names: mmdet renames the keys of its older versions while it loads them.
@@ -58,4 +59,4 @@ def train_teacher(params: Params) -> None:
     """Train the teacher; called in every process of a training, the first alone writes."""
     job = TrainingJob(load_resolved(recipe_file(TEACHER)), DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
     if train_in_place(job, TEACHER):
-        discard(job.work_dir)
+        finish(job.work_dir)

@@ -24,7 +24,7 @@ from pipeline.layout import TEACHER
 from pipeline.records import DatasetRecord
 from pipeline.settings import EvaluateSettings, load_params
 from pipeline.training import TrainingJob, train
-from pipeline.training.fingerprint import discard
+from pipeline.training.resumption import finish
 
 CPU_AP = {
     "twin": (40.8, 45.4, 42.8, 42.6, 40.3),
@@ -119,11 +119,11 @@ def train_student(student: str, folder: Path, device: str, rehearsal: bool) -> N
     settings = params.train.model_copy(update={"device": device, "launcher": "none"})
     dataset = DatasetRecord.read(embedded.dataset_dir / "dataset.json")
     job = TrainingJob(recipe, dataset, embedded.dataset_dir, settings, teacher)
-    discard(job.work_dir)
+    finish(job.work_dir)
     trained = folder / "student.safetensors"
     record = train(job, trained)
     assert record is not None, "one process trains, and it is the first"
-    discard(job.work_dir)
+    finish(job.work_dir)
     once = params.model_copy(update={"evaluate": EvaluateSettings(split="test", resamples=1), "train": settings})
     accuracy = evaluate_model(recipe, trained, embedded.dataset_dir, once, folder / "detections.json").accuracy
     return {

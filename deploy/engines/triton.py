@@ -6,6 +6,7 @@ folder a model: ``config.pbtxt``, the file of the labels, and ``1/`` with the mo
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from pipeline.cli import stage_main
 from pipeline.storage import fresh_directory
 
 LABELS_FILE = "labels.txt"
+# A folder of the repository, a word of its configuration and a part of the server's addresses.
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TYPES = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32", "int64": "TYPE_INT64"}
 
 
@@ -55,9 +58,14 @@ def write_repository(model: Path, repository: Path, serving: Serving) -> Path:
         ArtefactError: the file is none of this project, its inputs and outputs are not what it says, it cannot run on
             the CPU, or it takes no batch of ``serving.max_batch``.
     """
+    name = model.name.removesuffix(model.suffix)
+    if not _MODEL_NAME.fullmatch(name):
+        raise ArtefactError(
+            f"{name!r} cannot be the name of a model that Triton serves: letters, digits, '_', '-' and '.' can, after a "
+            "letter or a digit; rename the file"
+        )
     engine = model.suffix == SUFFIX
     spec, content, bindings = _read_engine(model, serving) if engine else _read_graph(model)
-    name = model.name.removesuffix(model.suffix)
     with fresh_directory(repository / name) as folder:
         (folder / "1").mkdir()
         (folder / "1" / ("model.plan" if engine else "model.onnx")).write_bytes(content)

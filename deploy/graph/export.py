@@ -13,6 +13,7 @@ from deploy.graph.onnx_export import to_onnx, trace
 from deploy.graph.specification import describe
 from deploy.runtime.artefact import INPUT_NAME, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
 from deploy.runtime.images import read_image
+from deploy.runtime.onnx_file import sealed
 from deploy.runtime.split import Split
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.prepared import find_split, read_dataset
@@ -23,7 +24,7 @@ from pipeline.gates import refuse
 from pipeline.recipes import Recipe
 from pipeline.records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.settings import Gates
-from pipeline.storage import replace_atomic, sha256_of
+from pipeline.storage import sha256_of, write_atomic
 
 
 def export_model(
@@ -62,7 +63,7 @@ def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
     model = _graph(detector, opset)
     onnx.helper.set_model_props(model, detector.spec.to_metadata())
     onnx.checker.check_model(model, full_check=True)
-    replace_atomic(path, lambda part: onnx.save(model, part))
+    write_atomic(path, sealed(model.SerializeToString()))
 
 
 def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:

@@ -21,6 +21,7 @@ from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.onnx_export import to_onnx, trace
 from deploy.graph.specification import describe
 from deploy.runtime.artefact import INPUT_NAME, ArtefactSpec
+from deploy.runtime.onnx_file import sealed
 from pipeline.checkpoints import load_detector
 from pipeline.cli import stage_main
 from pipeline.detectors.kinds import DetectorKind, kind_of
@@ -28,7 +29,7 @@ from pipeline.errors import RecipeError
 from pipeline.layout import ARTEFACTS, recipe_file, weights_file
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
-from pipeline.storage import replace_atomic
+from pipeline.storage import write_atomic
 
 KINDS = ("cls", "bbox", "quality")
 """What the lists of a dense head's outputs are, in their order."""
@@ -74,7 +75,7 @@ def export_raw(detector: DeployableDetector, path: Path, opset: int) -> None:
     model = to_onnx(trace(raw, inputs, axes) if spec.dynamic_size else raw, inputs, names, axes, opset)
     onnx.helper.set_model_props(model, _metadata(spec, head))
     onnx.checker.check_model(model, full_check=True)
-    replace_atomic(path, lambda part: onnx.save(model, part))
+    write_atomic(path, sealed(model.SerializeToString()))
 
 
 def _metadata(spec: ArtefactSpec, head: Any) -> dict[str, str]:

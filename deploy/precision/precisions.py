@@ -18,11 +18,12 @@ from deploy.precision.network import load_exported
 from deploy.precision.quantisation import CALIBRATED, FORMS, Quantiser
 from deploy.precision.validation_slice import ValidationSlice
 from deploy.runtime.artefact import ArtefactSpec
+from deploy.runtime.onnx_file import sealed
 from pipeline.deploy_records import CalibrationRecord, LayerSearch, PrecisionArtefact, PrecisionRecord
 from pipeline.deploy_settings import PrecisionSettings
 from pipeline.layout import artefact_file
 from pipeline.records import Record
-from pipeline.storage import replace_atomic, sha256_of
+from pipeline.storage import sha256_of, write_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def _write(
     onnx.helper.set_model_props(graph, {**spec.to_metadata(), **notes})
     onnx.checker.check_model(graph, full_check=True)
     file = artefact_file(spec.model, spec.precision)
-    replace_atomic(root / file, lambda part: onnx.save(graph, part))
+    write_atomic(root / file, sealed(graph.SerializeToString()))
     return PrecisionArtefact(
         precision=spec.precision,
         file=file.as_posix(),

@@ -16,6 +16,7 @@ from deploy.runtime.arguments import fraction, natural, positive
 from deploy.runtime.backends import BACKENDS
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
+from deploy.runtime.file_lock import Locked
 from deploy.runtime.sources import find_sources
 
 
@@ -36,6 +37,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=natural, default=0, help="CPU threads; 0 is every core (%(default)s)")
     parser.add_argument("--batch", type=positive, default=1, help="images per call of the backend (%(default)s)")
     parser.add_argument("--every", type=positive, default=1, help="of a video take every Nth frame (%(default)s)")
+    parser.add_argument(
+        "--no-verify", dest="verify", action="store_false", help="open an artefact that you changed since its export"
+    )
     return parser.parse_intermixed_args(argv)
 
 
@@ -45,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _quieten_opencv()
     try:
         sources = find_sources(options.sources, options.out)
-        detector = open_detector(options.model, options.backend, options.threads, options.batch)
+        detector = open_detector(options.model, options.backend, options.threads, options.batch, options.verify)
     except (ArtefactError, BackendUnavailable, ImageError) as error:
         sys.exit(f"error: {error}")
     if options.score < detector.spec.score_threshold:
@@ -54,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         with detector:
             summary = predict(detector, sources, options.out, options.score, options.every)
+    except Locked as owner:
+        sys.exit(f"error: {options.out}: another run writes there (pid {owner}); wait for it, or choose another --out")
     except OSError as error:
         sys.exit(f"error: {options.out}: the results cannot be written: {error}")
     sys.stdout.write(f"{_line(summary, detector)}; results in {_printable(options.out)}\n")

@@ -17,7 +17,9 @@ from deploy.prediction.video import VideoReader, VideoWriter
 from deploy.runtime.detections import Detections
 from deploy.runtime.detector import Detector
 from deploy.runtime.errors import ImageError, VideoError
+from deploy.runtime.file_lock import FileLock
 from deploy.runtime.images import Image, read_image
+from deploy.runtime.scratch import scratch_folder
 from deploy.runtime.sources import is_video, result_names
 
 DETECTIONS_FILE = "detections.json"
@@ -58,12 +60,17 @@ def predict(detector: Detector, sources: Sequence[Path], out: Path, score: float
 
     Raises:
         OSError: a result cannot be written.
+        Locked: another run writes into ``out``.
     """
     names = result_names(sources, out)
     out.mkdir(parents=True, exist_ok=True)
     started = perf_counter()
-    with CocoFile(out / DETECTIONS_FILE, detector.spec.classes) as results:
-        run = _Run(detector, out, names, score, results)
+    with (
+        FileLock(out / ".predict.lock"),
+        scratch_folder("predict", out) as parts,
+        CocoFile(out / DETECTIONS_FILE, detector.spec.classes, parts) as results,
+    ):
+        run = _Run(detector, out, names, score, results, parts)
         try:
             if images := [path for path in sources if not is_video(path)]:
                 run.predict_images(images)
@@ -78,13 +85,22 @@ def predict(detector: Detector, sources: Sequence[Path], out: Path, score: float
 
 
 class _Run:
-    def __init__(self, detector: Detector, out: Path, names: dict[Path, str], score: float, results: CocoFile) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        out: Path,
+        names: dict[Path, str],
+        score: float,
+        results: CocoFile,
+        parts: Path,
+    ) -> None:
         self.summary = Summary()
         self._detector = detector
         self._out = out
         self._names = names
         self._score = score
         self._results = results
+        self._parts = parts
 
     def predict_images(self, paths: Sequence[Path]) -> None:
         with tqdm(total=len(paths), unit="image", disable=None) as bar:
@@ -92,7 +108,7 @@ class _Run:
                 for (path, image), found in zip(batch, self._detect([image for _, image in batch]), strict=True):
                     picture = self._names[path]
                     self._results.add_image(image, found, file_name=path.as_posix(), picture=picture)
-                    write_picture(self._out / picture, draw_on(image, found))
+                    write_picture(self._out / picture, draw_on(image, found), self._parts)
                     self.summary.images += 1
                 bar.update(len(batch))
 
@@ -135,7 +151,7 @@ class _Run:
             if writer is None:
                 height, width = batch[0].image.shape[:2]
                 path, rate = self._out / entry["picture"], video.rate / video.every
-                writer = stack.enter_context(VideoWriter(path, rate, (height, width)))
+                writer = stack.enter_context(VideoWriter(path, rate, (height, width), self._parts))
                 entry |= {"width": width, "height": height, "frame_rate": video.rate}
             for frame, found in zip(batch, results, strict=True):
                 where = {"video_id": entry["id"], "frame": frame.number, "timestamp": round(frame.timestamp, 3)}

@@ -22,15 +22,20 @@ class CocoFile:
     and, if there are any, ``videos``. A frame is an entry of ``images`` too. The file replaces an earlier one when the
     block ends without an error.
 
+    Args:
+        path: the file to be.
+        classes: names by label.
+        parts: a folder of this process's own on the same file system, for the file until it is whole.
+
     Raises:
         OSError: it cannot be written.
     """
 
-    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, classes: tuple[str, ...], parts: Path) -> None:
         self.images = self.annotations = 0
         self.videos: list[dict[str, Any]] = []
         self._path = path
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = parts / "detections.json"
         self._category_ids = range(1, len(classes) + 1)
         categories = [{"id": number, "name": name} for number, name in zip(self._category_ids, classes, strict=True)]
         self._stream = self._part.open("w", encoding="utf-8")
@@ -73,8 +78,8 @@ class CocoFile:
         self._stream.write("}\n")
 
 
-def write_picture(path: Path, image: Image) -> None:
-    """Write a JPEG; sides beyond what JPEG can hold are shrunk with the whole picture."""
+def write_picture(path: Path, image: Image, parts: Path) -> None:
+    """Write a JPEG; sides beyond what JPEG can hold are shrunk with the whole picture. ``parts``: as above."""
     if (longest := max(image.shape[:2])) > _JPEG_LIMIT:
         factor = _JPEG_LIMIT / longest
         size = [max(1, round(side * factor)) for side in image.shape[1::-1]]
@@ -82,7 +87,7 @@ def write_picture(path: Path, image: Image) -> None:
     else:
         shrunk = image
     _, content = cv2.imencode(".jpg", shrunk, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    part = path.with_name(f".{path.name}.part")
+    part = parts / "picture.jpg"
     try:
         part.write_bytes(content.tobytes())
         part.replace(path)

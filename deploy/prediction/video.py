@@ -107,14 +107,15 @@ class VideoWriter:
         path: the file to be.
         rate: frames a second.
         size: height and width of the frames, in pixels; a frame of another size is scaled to it.
+        parts: a folder of this process's own on the same file system, for the file until it is whole.
 
     Raises:
         OSError: the file cannot be written, or (at the end) was not written to its end.
     """
 
-    def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, rate: float, size: tuple[int, int], parts: Path) -> None:
         self._path = path
-        self._part = path.with_name(f".{path.stem}.part.mp4")
+        self._part = parts / "video.mp4"
         factor = min(1.0, _LONGEST_SIDE / max(size))
         self._height, self._width = (max(1, round(side * factor)) for side in size)
         self._frames = 0

@@ -1,20 +1,102 @@
 """What an artefact says about itself: the specification carried in the ONNX metadata."""
 
 import json
+import re
+import unicodedata
+from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.errors import ArtefactError
-from deploy.runtime.onnx_file import read_metadata
+from deploy.runtime.onnx_file import check_content, read_metadata
 
 FORMAT_VERSION = "1"
 LETTERBOX, KEEP_RATIO = "letterbox", "keep_ratio"
 INPUT_NAME, SIZES_NAME = "images", "sizes"
 OUTPUT_NAMES = ("boxes", "scores", "labels", "num_dets")
+PRECISIONS = ("fp32", "fp16", "int8", "int8_symmetric")
+
+
+_LARGEST_SIDE = 1 << 16
+_MOST = 1 << 20
+
+
+class Rule(NamedTuple):
+    """What a value of the specification may be."""
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+def _whole(least: int, most: int) -> Rule:
+    return Rule(f"a whole number from {least} to {most}", lambda value: _is_whole(value, least, most))
+
+
+def _wholes(count: int, least: int, most: int) -> Rule:
+    return Rule(
+        f"{count} whole numbers from {least} to {most}",
+        lambda value: (
+            isinstance(value, tuple) and len(value) == count and all(_is_whole(item, least, most) for item in value)
+        ),
+    )
+
+
+def _is_whole(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_name(value: Any) -> bool:
+    """Text of one line: a control character would reach terminals and the files of other programs."""
+    return isinstance(value, str) and bool(value) and not any(unicodedata.category(c) in ("Cc", "Cs") for c in value)
+
+
+_NAME = Rule("a line of text", _is_name)
+_FRACTION = Rule(
+    "a number from 0 to 1",
+    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1,
+)
+_HASH = Rule("a SHA-256", lambda value: isinstance(value, str) and bool(re.fullmatch(r"[0-9a-f]{64}", value)))
+
+
+def _one_of(*names: str) -> Rule:
+    *rest, last = names
+    return Rule(f"{', '.join(rest)} or {last}", lambda value: value in names)
+
+
+RULES = {
+    "model": _NAME,
+    "classes": Rule(
+        "a list of names",
+        lambda value: isinstance(value, tuple) and 0 < len(value) <= _MOST and all(map(_is_name, value)),
+    ),
+    "input_height": _whole(1, _LARGEST_SIDE),
+    "input_width": _whole(1, _LARGEST_SIDE),
+    "color_order": _one_of("bgr", "rgb"),
+    "resize_rule": _one_of(LETTERBOX, KEEP_RATIO),
+    "pad_value": _wholes(3, 0, 255),
+    "score_threshold": _FRACTION,
+    "nms_iou_threshold": _FRACTION,
+    "nms_passes": _whole(0, _MOST),
+    "max_candidates": _whole(1, _MOST),
+    "max_detections": _whole(1, _MOST),
+    "precision": _one_of(*PRECISIONS),
+    "recipe": _NAME,
+    "recipe_sha256": _HASH,
+    "weights_sha256": _HASH,
+    "dataset": _NAME,
+    "scale": _wholes(2, 1, _LARGEST_SIDE),
+    "size_divisor": _whole(1, _LARGEST_SIDE),
+}
+"""What each field of :class:`ArtefactSpec` may be; a file is data, whoever wrote it."""
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 @dataclass(frozen=True)
@@ -93,32 +175,27 @@ class ArtefactSpec:
             )
         try:
             values = {field.name: json.loads(metadata[field.name]) for field in fields(cls) if field.name in metadata}
-            values |= {key: tuple(values[key]) for key in ("classes", "pad_value", "scale") if key in values}
+            values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
             spec = cls(**values)
             problems = spec._problems()
-        except (ValueError, TypeError) as error:
+        except (ValueError, RecursionError) as error:
             problems = [str(error)]
         if problems:
             raise ArtefactError(f"{source}: damaged metadata: {'; '.join(problems)}; export it again")
         return spec
 
     def _problems(self) -> list[str]:
-        checks = {
-            f"classes must be names, got {self.classes}": self.classes
-            and all(isinstance(c, str) for c in self.classes),
-            f"input size must be positive, got {self.input_height} x {self.input_width}": min(
-                self.input_height, self.input_width
+        problems = [
+            f"{item.name} must be {RULES[item.name].text}, got {_shown(value)}"
+            for item in fields(self)
+            if (value := getattr(self, item.name)) is not None and not RULES[item.name].holds(value)
+        ]
+        if not problems and not self._has_resize_rule():
+            problems.append(
+                f"{KEEP_RATIO} needs a scale (longer, shorter side) and a size_divisor, {LETTERBOX} has neither, got "
+                f"scale {self.scale} and size_divisor {self.size_divisor}"
             )
-            > 0,
-            f"color_order must be bgr or rgb, got {self.color_order!r}": self.color_order in ("bgr", "rgb"),
-            f"resize_rule must be {LETTERBOX} or {KEEP_RATIO}, got {self.resize_rule!r}": self.resize_rule
-            in (LETTERBOX, KEEP_RATIO),
-            f"{KEEP_RATIO} needs a scale (longer, shorter side) and a size_divisor, {LETTERBOX} has neither, got scale "
-            f"{self.scale} and size_divisor {self.size_divisor}": self._has_resize_rule(),
-            f"pad_value must be three numbers from 0 to 255, got {self.pad_value}": len(self.pad_value) == 3
-            and all(0 <= value <= 255 for value in self.pad_value),
-        }
-        return [problem for problem, holds in checks.items() if not holds]
+        return problems
 
     def _has_resize_rule(self) -> bool:
         if not self.dynamic_size:
@@ -134,10 +211,17 @@ def named_inputs(images: NDArray[np.uint8], sizes: NDArray[np.int64] | None) -> 
     return {INPUT_NAME: images} if sizes is None else {INPUT_NAME: images, SIZES_NAME: sizes}
 
 
-def read_spec(artefact: Path) -> ArtefactSpec:
+def read_spec(artefact: Path, verify: bool = True) -> ArtefactSpec:
     """Read the specification of an ONNX file; needs neither the onnx package nor a backend.
 
+    Args:
+        artefact: the file.
+        verify: hold its whole content against the hash in its metadata.
+
     Raises:
-        ArtefactError: the file is missing, cut off, no ONNX file, or not exported by this pipeline.
+        ArtefactError: the file is missing, cut off, damaged, no ONNX file, or not exported by this pipeline.
     """
-    return ArtefactSpec.from_metadata(read_metadata(artefact), source=str(artefact))
+    spec = ArtefactSpec.from_metadata(read_metadata(artefact), source=str(artefact))
+    if verify:
+        check_content(artefact)
+    return spec

@@ -155,10 +155,11 @@ def open_detector(
     backend: str | None = None,
     threads: int = 0,
     batch_size: int = 8,
+    verify: bool = True,
     *,
     colors: Colors = "bgr",
 ) -> Detector:
     """Open an artefact; see :func:`deploy.load`."""
     path = Path(artefact)
-    spec = read_description(path).spec if path.suffix == ENGINE else read_spec(path)
+    spec = read_description(path).spec if path.suffix == ENGINE else read_spec(path, verify)
     return Detector(spec, open_backend(backend, path, spec, threads), batch_size, colors)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.errors import ArtefactError
 
+_OWN_HASH = "description_sha256"
 FORMAT_VERSION = "2"
 SUFFIX = ".engine"
 
@@ -51,7 +52,7 @@ class EngineDescription:
     spec: ArtefactSpec
 
     def to_json(self, plan: bytes) -> bytes:
-        """The description as JSON, with the size and the hash of the plan that it is beside."""
+        """The description as JSON, with the size and the hash of the plan that it is beside, and a hash of its own."""
         content = {
             "format_version": FORMAT_VERSION,
             "target": asdict(self.target),
@@ -61,7 +62,7 @@ class EngineDescription:
             "plan_size": len(plan),
             "plan_sha256": hashlib.sha256(plan).hexdigest(),
         }
-        return json.dumps(content, indent=1).encode()
+        return json.dumps({**content, _OWN_HASH: _hash_of(content)}, indent=1).encode()
 
     @classmethod
     def from_content(cls, content: dict[str, Any], source: str) -> Self:
@@ -155,12 +156,18 @@ def _described(path: Path) -> tuple[EngineDescription, str]:
     text = _content(beside)
     try:
         content = json.loads(text)
+        if content.pop(_OWN_HASH) != _hash_of(content):
+            raise ValueError("its content is not what was written (SHA-256)")
         description = EngineDescription.from_content(content, str(path))
         if size != content["plan_size"]:
             raise ValueError(f"the engine has {size} bytes, {content['plan_size']} were written")
         return description, str(content["plan_sha256"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"{beside}: not the description of this engine ({error}); {_REBUILD}") from error
+
+
+def _hash_of(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _content(path: Path) -> bytes:

@@ -1,9 +1,11 @@
-"""Read the metadata of an ONNX file without the onnx package and without loading its weights.
+"""Read the metadata of an ONNX file without the onnx package and without loading its weights; check its hash.
 
 An ONNX file is one protocol-buffers message, ``ModelProto`` (field numbers: ``onnx/onnx.proto``). Only the outermost
 fields are walked; the graph, which holds the weights, is skipped.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +16,8 @@ _GRAPH, _METADATA = 7, 14
 _KEY, _VALUE = 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_ENTRY = 1 << 24
+_CHUNK = 1 << 20
+SEAL_KEY, HASH_KEY = "content_hash", "content_sha256"
 
 
 class _Malformed(Exception):
@@ -40,25 +44,67 @@ def read_metadata(path: Path) -> dict[str, str]:
         ) from error
 
 
+def sealed(content: bytes) -> bytes:
+    """An ONNX file with its own SHA-256 in its metadata, which :func:`check_content` looks at.
+
+    Protocol buffers take a repeated field wherever it stands, so that entries are appended and nothing else changes.
+    The first one says that there is a hash: a file whose hash was damaged away is not taken for one without.
+    """
+    content += _encoded(SEAL_KEY, "sha256")
+    return content + _encoded(HASH_KEY, hashlib.sha256(content).hexdigest())
+
+
+def check_content(path: Path) -> None:
+    """Hold an ONNX file against the hash that it was written with; one that was written without any is not checked.
+
+    Raises:
+        ArtefactError: it is damaged or was changed by another program; or as :func:`read_metadata`.
+    """
+    if not {SEAL_KEY, HASH_KEY} & read_metadata(path).keys():
+        return
+    with path.open("rb") as stream:
+        size = path.stat().st_size
+        hashes = [(span, value) for span, (key, value) in _entries(stream, size) if key == HASH_KEY]
+        (start, end), expected = hashes[0] if len(hashes) == 1 else ((0, 0), "")
+        digest = hashlib.sha256()
+        for first, last in ((0, start), (end, size)):
+            stream.seek(first)
+            while first < last and (chunk := stream.read(min(_CHUNK, last - first))):
+                digest.update(chunk)
+                first += len(chunk)
+    if json.dumps(digest.hexdigest()) != expected:
+        raise ArtefactError(
+            f"{path}: damaged: its content is not what was written (SHA-256); copy it again, or export it with `python "
+            "-m stages.export`; if you changed it on purpose, open it with verify=False (deploy.predict: --no-verify)"
+        )
+
+
+def _encoded(key: str, value: str) -> bytes:
+    """One entry of the metadata, its value as JSON like all others; lengths below 128 are one byte."""
+    parts = ((_KEY, key.encode()), (_VALUE, json.dumps(value).encode()))
+    entry = b"".join(bytes([number << 3 | _BYTES, len(part)]) + part for number, part in parts)
+    return bytes([_METADATA << 3 | _BYTES, len(entry)]) + entry
+
+
 def _metadata(stream: BinaryIO, size: int) -> dict[str, str]:
-    metadata: dict[str, str] = {}
-    has_graph = False
-    for field, length in _fields(stream, size):
-        if field == _GRAPH:
-            has_graph = True
-        if field == _METADATA:
-            key, value = _entry(stream, length)
-            metadata[key] = value
-    if not has_graph:
+    if _GRAPH not in [field for field, *_ in _fields(stream, size)]:
         raise _Malformed("it holds no graph")
-    return metadata
+    return dict(entry for _, entry in _entries(stream, size))
+
+
+def _entries(stream: BinaryIO, size: int) -> Iterator[tuple[tuple[int, int], tuple[str, str]]]:
+    """Yield where each entry of the metadata begins and ends in the file, and what it says."""
+    stream.seek(0)
+    for field, begin, length in _fields(stream, size):
+        if field == _METADATA:
+            yield (begin, stream.tell() + length), _entry(stream, length)
 
 
 def _entry(stream: BinaryIO, length: int) -> tuple[str, str]:
     if length > _MAX_ENTRY:
         raise _Malformed(f"a metadata entry of {length} bytes")
     parts = {_KEY: b"", _VALUE: b""}
-    for field, part in _fields(stream, stream.tell() + length):
+    for field, _, part in _fields(stream, stream.tell() + length):
         parts[field] = stream.read(part)
     try:
         return parts[_KEY].decode(), parts[_VALUE].decode()
@@ -66,8 +112,8 @@ def _entry(stream: BinaryIO, length: int) -> tuple[str, str]:
         raise _Malformed("metadata that is not text") from error
 
 
-def _fields(stream: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
-    """Yield (field number, length) with the stream at the field's content, and go on behind it."""
+def _fields(stream: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (field number, where it begins, length) with the stream at the field's content, and go on behind it."""
     while (position := stream.tell()) < end:
         tag = _varint(stream)
         field, wire = tag >> 3, tag & 7
@@ -85,7 +131,7 @@ def _fields(stream: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
             raise _Malformed(
                 f"a field at byte {position} goes beyond the end" if field else f"field 0 at byte {position}"
             )
-        yield field, length if wire == _BYTES else 0
+        yield field, position, length if wire == _BYTES else 0
         stream.seek(start + length)
 
 

@@ -1,5 +1,6 @@
 """The files that a prediction runs on, and what their results are called."""
 
+import os
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 
@@ -11,6 +12,7 @@ VIDEOS = frozenset(
     | {".wmv"}
 )
 """File name suffixes that mean a video."""
+_LONGEST_NAME = 255  # bytes, on Linux and macOS
 
 
 def is_video(path: Path) -> bool:
@@ -40,12 +42,19 @@ def result_names(sources: Sequence[Path], out: Path) -> dict[Path, str]:
     names: dict[Path, str] = {}
     for path in sources:
         suffix = ".mp4" if is_video(path) else ".jpg"
-        name, number = f"{path.stem}{suffix}", 2
+        name, number = _fitting(path.stem, suffix), 2
         while name in taken:
-            name, number = f"{path.stem}_{number}{suffix}", number + 1
+            name, number = _fitting(path.stem, f"_{number}{suffix}"), number + 1
         taken.add(name)
         names[path] = name
     return names
+
+
+def _fitting(stem: str, ending: str) -> str:
+    """A file name that no file system refuses for its length: what is too long is cut from the stem."""
+    while len(os.fsencode(stem + ending)) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + ending
 
 
 def _find(given: Iterable[Path], out: Path, suffixes: Set[str], kind: str) -> list[Path]:

@@ -15,7 +15,7 @@ from pipeline.distillers.method import Method
 from pipeline.distillers.method_settings import read_settings
 from pipeline.distillers.pkd import PKD
 from pipeline.distillers.schedule import WeightSchedule
-from pipeline.errors import RecipeError
+from pipeline.errors import RecipeError, did_you_mean
 
 __all__ = ["METHODS", "Distiller", "Method", "WeightSchedule", "build_methods", "build_schedule"]
 
@@ -62,7 +62,7 @@ def build_schedule(config: Mapping[str, Any]) -> WeightSchedule:
 
 def _form(name: Any, student: BaseDetector) -> type[Method]:
     if name not in METHODS:
-        raise RecipeError(f"distillation.methods: unknown type {name!r}; known: {sorted(METHODS)}")
+        raise RecipeError(f"distillation.methods: unknown type {name!r}; {did_you_mean(name, METHODS)}")
     kind = kind_of(student)
     if kind not in METHODS[name]:
         fitting = sorted(other for other, forms in METHODS.items() if kind in forms)

@@ -40,7 +40,9 @@ def changed_parts(work_dir: Path, current: Mapping[str, str]) -> list[str] | Non
     """Names of the parts that differ from those the folder was made with; none when it holds no fingerprint."""
     try:
         stored = json.loads((work_dir / FILE_NAME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):
+        return None
+    if not isinstance(stored, dict):
         return None
     return sorted(name for name in {*stored, *current} if stored.get(name) != current.get(name))
 
@@ -51,7 +53,13 @@ def store(work_dir: Path, current: Mapping[str, str]) -> None:
 
 
 def discard(work_dir: Path) -> None:
-    """Delete a work directory, its fingerprint first: what a kill leaves of it is then resumed by nobody."""
+    """Delete a work directory, its fingerprint first: what a kill leaves of it is then resumed by nobody.
+
+    A file or a link in its place is deleted itself, never what it leads to.
+    """
+    if work_dir.is_symlink() or work_dir.is_file():
+        work_dir.unlink()
+        return
     (work_dir / FILE_NAME).unlink(missing_ok=True)
     shutil.rmtree(work_dir, ignore_errors=True)
 

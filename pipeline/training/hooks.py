@@ -22,9 +22,8 @@ from pipeline.storage import replace_atomic
 from pipeline.training.collectives import mean_over_processes, share_batch_statistics
 from pipeline.training.log import TrainingLog
 from pipeline.training.progress import progress_bar
+from pipeline.training.resumption import BEST_FILE, RESUME_FILE, seal
 
-RESUME_FILE = "resume.pth"
-BEST_FILE = "best.safetensors"
 METRIC = "val/ap"
 
 
@@ -168,12 +167,12 @@ class CrashSafeCheckpointHook(Hook):
         if not is_main_process():
             return
         meta = {"epoch": 0, "iter": iteration}
-        replace_atomic(
-            self._work_dir / RESUME_FILE,
-            lambda part: runner.save_checkpoint(
-                str(part.parent), part.name, file_client_args=None, meta=meta, by_epoch=False
-            ),
-        )
+
+        def write(part: Path) -> None:
+            runner.save_checkpoint(str(part.parent), part.name, file_client_args=None, meta=meta, by_epoch=False)
+            seal(part)
+
+        replace_atomic(self._work_dir / RESUME_FILE, write)
 
 
 def _distiller(runner: Runner) -> Any:

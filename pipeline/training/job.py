@@ -27,8 +27,9 @@ from pipeline.training import fingerprint
 from pipeline.training.backbone import load_backbone
 from pipeline.training.batch import announce_learning_rate, images_per_iteration
 from pipeline.training.collectives import first_process_first, from_first
-from pipeline.training.hooks import BEST_FILE, RESUME_FILE, BestWeightsHook, CrashSafeCheckpointHook, ProgressHook
+from pipeline.training.hooks import BestWeightsHook, CrashSafeCheckpointHook, ProgressHook
 from pipeline.training.log import TrainingLog
+from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of
 from pipeline.training.runner import build_runner
 
 logger = logging.getLogger(__name__)
@@ -162,6 +163,7 @@ def build_distiller(job: TrainingJob) -> Distiller:
 
 
 def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) -> Path | None:
+    claim(job.work_dir)
     settings = job.settings
     current = fingerprint.fingerprint(
         {
@@ -176,24 +178,17 @@ def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) ->
     changed = fingerprint.changed_parts(job.work_dir, current)
     checkpoint = job.work_dir / RESUME_FILE
     if changed == [] and checkpoint.exists():
-        if _can_be_read(checkpoint):
+        damage = damage_of(job.work_dir)
+        if not damage:
             logger.info("%s: resuming from %s", job.recipe.name, checkpoint)
             return checkpoint
-        logger.warning("%s: starting clean, %s is damaged", job.recipe.name, checkpoint)
+        logger.warning("%s: starting clean, %s", job.recipe.name, damage)
     if changed:
         logger.info("%s: starting clean, changed since the last run: %s", job.recipe.name, ", ".join(changed))
     fingerprint.discard(job.work_dir)
     job.work_dir.mkdir(parents=True)
     fingerprint.store(job.work_dir, current)
     return None
-
-
-def _can_be_read(checkpoint: Path) -> bool:
-    try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # a damaged file can fail in any way
-        return False
-    return True
 
 
 def _record(

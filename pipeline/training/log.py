@@ -34,15 +34,17 @@ class TrainingLog:
             stream.write(json.dumps(entry) + "\n")
 
     def entries(self) -> list[dict[str, Any]]:
-        """All complete lines."""
+        """All lines but the end of the file that a kill cut short.
+
+        Raises:
+            ValueError: a whole line is no entry.
+        """
         if not self.path.exists():
             return []
-        entries = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                entries.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+        *whole, _ = self.path.read_text(encoding="utf-8").split("\n")
+        entries = [json.loads(line) for line in whole]
+        if not all(isinstance(entry, dict) and {"iteration", "seconds"} <= entry.keys() for entry in entries):
+            raise ValueError(f"{self.path}: a line without iteration and seconds")
         return entries
 
     def seconds(self) -> float:

@@ -10,6 +10,7 @@ import onnx
 import onnx.parser
 
 from deploy.runtime.artefact import ArtefactSpec
+from deploy.runtime.onnx_file import HASH_KEY, SEAL_KEY, sealed
 from pipeline.records import DatasetRecord, SplitRecord
 
 SPEC = ArtefactSpec(
@@ -81,7 +82,7 @@ def write_artefact(path: Path, metadata: dict[str, str] | None = None, color_ord
         metadata = replace(SPEC, color_order=color_order).to_metadata()
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    save_sealed(model, path)
     return path
 
 
@@ -90,7 +91,7 @@ def write_dynamic_artefact(path: Path) -> Path:
     model = onnx.parser.parse_model(_with_open_size(GRAPH.format(channel=2)))
     onnx.helper.set_model_props(model, DYNAMIC_SPEC.to_metadata())
     onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    save_sealed(model, path)
     return path
 
 
@@ -121,8 +122,15 @@ def write_network_artefact(path: Path, metadata: dict[str, str] | None = None, d
     spec = DYNAMIC_SPEC if dynamic_size else SPEC
     onnx.helper.set_model_props(model, spec.to_metadata() if metadata is None else metadata)
     onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    save_sealed(model, path)
     return path
+
+
+def save_sealed(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model as the export does, with the hash of its content; an earlier one is taken out."""
+    for entry in [entry for entry in model.metadata_props if entry.key in (SEAL_KEY, HASH_KEY)]:
+        model.metadata_props.remove(entry)
+    path.write_bytes(sealed(model.SerializeToString()))
 
 
 CATEGORY_IDS = {"crown": 3, "blob": 7}
@@ -175,5 +183,5 @@ def write_broken_artefact(path: Path) -> Path:
     graph = GRAPH.format(channel=2).replace(right, wrong)
     model = onnx.parser.parse_model(graph)
     onnx.helper.set_model_props(model, SPEC.to_metadata())
-    onnx.save(model, path)
+    save_sealed(model, path)
     return path

@@ -4,7 +4,6 @@ import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from mmengine.logging import MessageHub
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.checkpoints import load_detector, load_strict, load_weights, save_weights
+from pipeline.checkpoints import classes_entry, load_detector, load_strict, load_weights, save_weights
 from pipeline.errors import CheckpointError
 from pipeline.recipes import Recipe, build_detector, load_resolved, resolve, write_resolved
 from pipeline.records import DatasetRecord
@@ -240,14 +239,30 @@ def test_a_detector_comes_back_with_the_weights_it_was_saved_with(recipe: Recipe
     assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
 
 
-@pytest.mark.parametrize("meta", [{"dataset_meta": {"classes": ("b", "a")}}, {"CLASSES": ["b", "a"]}])
-def test_the_classes_that_mmdet_says_are_the_detectors(recipe: Recipe, tmp_path: Path, meta: dict[str, Any]) -> None:
-    detector = build_detector(recipe)
-    assert detector.dataset_meta == {"classes": recipe.classes}
-    torch.save({"state_dict": detector.state_dict(), "meta": meta}, tmp_path / "w.pth")
-    assert load_detector(recipe, tmp_path / "w.pth").dataset_meta == {"classes": ["b", "a"]}
-    save_weights(tmp_path / "w.safetensors", detector.state_dict(), load_weights(tmp_path / "w.pth")[1])
-    assert load_detector(recipe, tmp_path / "w.safetensors").dataset_meta == {"classes": ["b", "a"]}
+@pytest.mark.parametrize("key", ["dataset_meta", "CLASSES"])
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("b", "a", "c"), r"label 0 is 'b' there and 'a' in the data set \(3 and 3 classes\)"),
+        (("a", "b"), r"label 2 is 'none' there and 'c' in the data set \(2 and 3 classes\)"),
+        (("a", "b", "c", "d"), r"label 3 is 'd' there and 'none' in the data set \(4 and 3 classes\)"),
+    ],
+)
+def test_weights_of_another_class_order_are_refused_wherever_they_are_loaded(
+    recipe: Recipe, tmp_path: Path, key: str, classes: tuple[str, ...], said: str
+) -> None:
+    meta = {key: {"classes": classes} if key == "dataset_meta" else list(classes)}
+    torch.save({"state_dict": build_detector(recipe).state_dict(), "meta": meta}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=rf"w\.pth: trained for other classes .*{said}"):
+        load_detector(recipe, tmp_path / "w.pth")
+    save_weights(tmp_path / "w.safetensors", *load_weights(tmp_path / "w.pth"))
+    with pytest.raises(CheckpointError, match=rf"w\.safetensors: trained for other classes .*{said}"):
+        load_detector(recipe, tmp_path / "w.safetensors")
+
+
+def test_weights_of_the_same_classes_are_taken(recipe: Recipe, tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", build_detector(recipe).state_dict(), classes_entry(recipe.classes))
+    assert load_detector(recipe, tmp_path / "w.safetensors").dataset_meta == {"classes": recipe.classes}
 
 
 @pytest.mark.parametrize("entry", [{}, {"classes": "a, b"}, {"classes": "3"}])

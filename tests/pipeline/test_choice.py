@@ -9,7 +9,8 @@ import pytest
 from pipeline.choice import main, read_choice, switched
 from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.recipes import COCO_CLASSES
-from pipeline.settings import PARAMS_FILE, load_params, parse_params, read_yaml
+from pipeline.settings import PARAMS_FILE, load_params, parse_params
+from pipeline.strict_yaml import read_yaml
 
 STUDENTS = Path("configs/students")
 GFL = STUDENTS / "crosskd_gfl_r50_r18_1x_coco.py"

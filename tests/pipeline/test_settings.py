@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ruamel.yaml
 import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import SettingsError
-from pipeline.settings import PARAMS_FILE, load_params, parse_params, read_yaml
+from pipeline.settings import PARAMS_FILE, load_params, parse_params
+from pipeline.strict_yaml import read_yaml
 
 
 def smallest() -> dict[str, Any]:
@@ -154,7 +156,7 @@ def test_long_values_are_cut() -> None:
 
 
 def test_models_and_students_must_fit_together() -> None:
-    with pytest.raises(SettingsError, match=r"\['crosskd'\] are no students; known: \['teacher', 'twin'\]"):
+    with pytest.raises(SettingsError, match="'crosskd' is no student; known: teacher, twin"):
         parse_params(with_value("export.models", ["twin", "crosskd"]))
     with pytest.raises(SettingsError, match="'teacher' is taken"):
         parse_params(with_value("students.teacher", {"recipe": "x.py"}))
@@ -250,3 +252,49 @@ def test_only_what_is_listed_can_be_read() -> None:
         with pytest.raises(AttributeError):
             read()
     assert pickle.loads(pickle.dumps(params)).train.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("report.baseline", "twinn", "report.baseline: 'twinn' is no student; did you mean 'twin'?"),
+        ("report.baseline", "zebra", "report.baseline: 'zebra' is no student; known: twin"),
+        ("export.models", ["teacher", "twim"], "export.models: 'twim' is no student; did you mean 'twin'?"),
+        (
+            "train.chanels_last",
+            True,
+            "train.chanels_last: Extra inputs are not permitted; did you mean 'channels_last'?",
+        ),
+        ("tran", {}, "tran: Extra inputs are not permitted; did you mean 'train'?"),
+        ("data.coco_dir.train.image", "x", "did you mean 'images'?"),
+    ],
+)
+def test_a_name_that_is_misspelt_is_told_with_the_nearest_one(key: str, value: object, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_params(with_value(key, value))
+    assert said in str(caught.value)
+
+
+def test_without_a_student_of_the_default_name_there_is_no_baseline() -> None:
+    content = smallest()
+    content["students"] = {"mine": {"recipe": "x.py"}}
+    content["export"] = {"models": ["mine"]}
+    assert parse_params(content).report.baseline == "twin"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), ".nan"])
+@pytest.mark.parametrize("key", ["gates.teacher_min_ap", "benchmark.noise_limit", "gates.export_max_box_difference_px"])
+def test_what_is_no_number_is_no_limit(key: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=key):
+        parse_params(with_value(key, value))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("-1E6", -1e6), ("+.5e+2", 50.0), ("1.e1", 10.0), ("0.001", 0.001), ("12", 12), ("1e", "1e"),
+     ("e3", "e3"), ("'1e-3'", "1e-3"), ("1e-3x", "1e-3x"), ("0x1e3", 0x1E3)],
+)  # fmt: skip
+def test_numbers_are_read_as_dvc_reads_them(text: str, value: object) -> None:
+    found = read_yaml(f"options: {{optim_wrapper.optimizer.lr: {text}}}")["options"]["optim_wrapper.optimizer.lr"]
+    assert (found, type(found)) == (value, type(value))
+    assert ruamel.yaml.YAML(typ="safe").load(text) == value

@@ -168,3 +168,37 @@ def test_a_kill_between_the_moves_loses_neither(tmp_path: Path, call: int) -> No
         (scratch / "newer").write_text("newer")
     assert names(target) == ["newer"]
     assert not (tmp_path / ".data.old").exists()
+
+
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of what was flushed and of what files were renamed to, in their order."""
+    happened: list[str] = []
+    flush, rename = os.fsync, Path.replace
+
+    def record_flush(handle: int) -> None:
+        happened.append(f"flushed {Path(f'/proc/self/fd/{handle}').readlink().name}")
+        flush(handle)
+
+    def record_rename(source: Path, target: Path) -> Path:
+        happened.append(f"renamed to {target.name}")
+        return rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_flush)
+    monkeypatch.setattr(Path, "replace", record_rename)
+    return happened
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened = flushed(monkeypatch)
+    write_atomic(tmp_path / "x.json", "{}")
+    assert happened == ["flushed x.json", "renamed to x.json", f"flushed {tmp_path.name}"]
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened = flushed(monkeypatch)
+    with fresh_directory(tmp_path / "out") as scratch:
+        (scratch / "inner").mkdir()
+        (scratch / "inner/a").write_text("a")
+        (scratch / "link").symlink_to("nowhere")
+    assert happened[-2:] == ["renamed to out", f"flushed {tmp_path.name}"]
+    assert {"flushed inner", "flushed a", "flushed content"} == set(happened[:-2])

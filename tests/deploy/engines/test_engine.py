@@ -17,6 +17,7 @@ from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from pipeline.deploy_settings import EngineSettings, ProfileSettings
 from tests.deploy.runtime.backends.simulated_gpu import MODULE
 from tests.deploy.stock import spec, stock_detector
+from tests.deploy.tiny import save_sealed
 
 SETTINGS = EngineSettings(profiles=[ProfileSettings(best=1, most=1), ProfileSettings(best=2, most=4)])
 
@@ -92,7 +93,7 @@ def test_a_two_stage_detector_is_recorded_as_not_built(
     model = onnx.load(artefact)
     model.graph.node.append(onnx.helper.make_node("RoiAlign", ["maps", "rois", "images"], ["pooled"]))
     two_stage = tmp_path / "tiny.onnx"
-    onnx.save(model, two_stage)
+    save_sealed(model, two_stage)
     monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
     monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
     record = build_engines("tiny", [two_stage], SETTINGS, tmp_path / "engines", tmp_path / "timing")

@@ -20,7 +20,7 @@ from deploy.runtime.errors import ArtefactError
 from tests.deploy.embedded import CLASSES, SIZE, digit_pictures, load_teacher
 from tests.deploy.graph.test_exported_module import check_equal, mmdet_predict
 from tests.deploy.stock import spec
-from tests.deploy.tiny import SPEC, write_artefact
+from tests.deploy.tiny import SPEC, save_sealed, write_artefact
 
 PICTURES = 6
 # Low enough that hundreds of boxes an image compete.
@@ -87,7 +87,7 @@ def test_the_portable_form_describes_itself(artefact_of_teacher: Path) -> None:
 
 
 def test_a_portable_form_has_none_of_its_own(artefact_of_teacher: Path, tmp_path: Path) -> None:
-    onnx.save(read_portable(artefact_of_teacher, passes=4), tmp_path / "portable.onnx")
+    save_sealed(read_portable(artefact_of_teacher, passes=4), tmp_path / "portable.onnx")
     with pytest.raises(ArtefactError, match=r"portable\.onnx: one NonMaxSuppression is needed, got 0; export it again"):
         read_portable(tmp_path / "portable.onnx", passes=4)
 
@@ -96,7 +96,7 @@ def test_nms_of_another_export_is_refused(artefact_of_teacher: Path, tmp_path: P
     model = onnx.load(artefact_of_teacher)
     (chosen,) = [node for node in model.graph.node if node.op_type == "NonMaxSuppression"]
     chosen.input[1] = chosen.input[0]
-    onnx.save(model, tmp_path / "other.onnx")
+    save_sealed(model, tmp_path / "other.onnx")
     with pytest.raises(
         ArtefactError, match=r"other\.onnx: the operators around its NonMaxSuppression .* are not those"
     ):

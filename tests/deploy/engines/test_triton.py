@@ -7,7 +7,7 @@ import pytest
 from deploy.engines.triton import Serving, graph_bindings, main, write_repository
 from deploy.runtime.engine_file import EngineDescription, Profile, Target, description_of
 from deploy.runtime.errors import ArtefactError
-from tests.deploy.tiny import SPEC
+from tests.deploy.tiny import SPEC, save_sealed
 
 CONFIG = """\
 name: "tiny"
@@ -111,6 +111,16 @@ def test_what_an_engine_cannot_do_is_refused(engine: Path, tmp_path: Path, servi
     assert not (tmp_path / "repository").exists()
 
 
+@pytest.mark.parametrize("name", ['a"\nbackend: "python', "a b", "..", "-a", "ä", ".onnx", "a\x1b[2J"])
+def test_a_name_that_would_write_configuration_is_refused(artefact: Path, tmp_path: Path, name: str) -> None:
+    model = tmp_path / f"{name}.onnx"
+    model.write_bytes(artefact.read_bytes())
+    with pytest.raises(ArtefactError, match="cannot be the name of a model that Triton serves") as caught:
+        write_repository(model, tmp_path / "repository", Serving(gpu=False))
+    assert "\x1b" not in str(caught.value)
+    assert not (tmp_path / "repository").exists()
+
+
 def test_a_graph_that_is_not_what_it_says_is_refused(tmp_path: Path, write) -> None:
     path = write(tmp_path / "other.onnx", metadata=replace(SPEC, max_detections=7).to_metadata())
     with pytest.raises(ArtefactError, match=r"boxes must be output float32 \[batch, 7, 4\], got .* \[batch, 2, 4\]"):
@@ -120,7 +130,7 @@ def test_a_graph_that_is_not_what_it_says_is_refused(tmp_path: Path, write) -> N
 def test_a_graph_for_one_batch_size_is_refused(artefact: Path, tmp_path: Path) -> None:
     model = onnx.load(artefact)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    onnx.save(model, tmp_path / "one.onnx")
+    save_sealed(model, tmp_path / "one.onnx")
     assert graph_bindings(tmp_path / "one.onnx")[0].shape == (1, 32, 48, 3)
     with pytest.raises(ArtefactError, match=r"images must be .*\[batch, 32, 48, 3\], got input uint8 \[1, 32, 48, 3\]"):
         write_repository(tmp_path / "one.onnx", tmp_path / "repository", Serving())

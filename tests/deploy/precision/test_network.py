@@ -11,7 +11,7 @@ from deploy.graph.exported_module import DeployableDetector
 from deploy.precision.network import load_exported, network_nodes, network_outputs
 from deploy.runtime.errors import ArtefactError
 from tests.deploy.stock import spec, two_stage_detector
-from tests.deploy.tiny import SPEC, write_network_artefact
+from tests.deploy.tiny import SPEC, save_sealed, write_network_artefact
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
 
@@ -102,7 +102,8 @@ def test_a_file_that_is_cut_off_is_refused(keep: float, tmp_path: Path) -> None:
 
 def test_a_damaged_graph_inside_a_whole_file_is_refused(tmp_path: Path) -> None:
     path = write_network_artefact(tmp_path / "x.onnx")
-    path.write_bytes(path.read_bytes().replace(b"Unsqueeze", b"Unsqueezf"))
+    model = onnx.load_from_string(path.read_bytes().replace(b"Unsqueeze", b"Unsqueezf"))
+    save_sealed(model, path)
     with pytest.raises(ArtefactError, match=r"(?s)x\.onnx: not a valid ONNX graph: .*export it again"):
         load_exported(path)
 
@@ -120,6 +121,6 @@ def test_a_quantised_graph_is_no_parent_whatever_it_says(tmp_path: Path) -> None
     path = write_network_artefact(tmp_path / "x.onnx")
     model = onnx.load(path)
     model.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["score", "level"], ["rounded"], "rounded"))
-    onnx.save(model, path)
+    save_sealed(model, path)
     with pytest.raises(ArtefactError, match=r"its precision is fp32 \(it holds \['QuantizeLinear'\]\)"):
         load_exported(path)

@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 
 from deploy.prediction.predict import main
+from deploy.runtime.file_lock import FileLock
 
 
 @pytest.fixture
@@ -110,3 +114,55 @@ def test_results_that_cannot_be_written_say_so(artefact: Path, photos: Path, tmp
 def test_score_below_the_artefacts_own_is_noted(artefact: Path, photos: Path, tmp_path: Path, capsys) -> None:
     main([str(artefact), str(photos / "a.png"), "--out", str(tmp_path / "out"), "--score", "0.01"])
     assert "no detection below 0.05" in capsys.readouterr().err
+
+
+def test_a_second_run_into_one_folder_is_refused(artefact: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with FileLock(out / ".predict.lock"), pytest.raises(SystemExit) as caught:
+        main([str(artefact), str(photos), "--out", str(out)])
+    assert "out: another run writes there (pid " in str(caught.value.code)
+    assert "or choose another --out" in str(caught.value.code)
+    assert [path.name for path in out.iterdir()] == []
+    main([str(artefact), str(photos), "--out", str(out)])
+
+
+def test_a_killed_run_leaves_no_result_and_the_next_one_clears_up(artefact: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = (
+        "import os, sys\nfrom deploy.prediction import prediction\nfrom deploy.prediction.predict import main\n"
+        "prediction.draw_on = lambda *_: os.kill(os.getpid(), 9)\nmain(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", code, str(artefact), str(photos), "--out", str(out), "--backend", "onnxruntime"]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == -signal.SIGKILL
+    left = sorted(path.name for path in out.iterdir())
+    assert len(left) == 2
+    assert all(name.startswith(".predict.") for name in left)
+    main([str(artefact), str(photos), "--out", str(out), "--backend", "onnxruntime"])
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "a_2.jpg", "b.jpg", "detections.json"]
+
+
+def test_planted_links_are_not_written_through(artefact: Path, photos: Path, tmp_path: Path) -> None:
+    out, victim = tmp_path / "out", tmp_path / "victim"
+    out.mkdir()
+    victim.write_text("precious")
+    for name in (".detections.json.part", ".a.jpg.part", "a.jpg", "detections.json"):
+        (out / name).symlink_to(victim)
+    main([str(artefact), str(photos), "--out", str(out), "--backend", "onnxruntime"])
+    assert victim.read_text() == "precious"
+    assert not (out / "a.jpg").is_symlink()
+
+
+@pytest.mark.parametrize("stem", ["x" * 251, "é" * 125, "树" * 83 + "ab"])
+def test_names_as_long_as_they_can_be_are_taken(
+    artefact: Path, red_box: Callable[..., np.ndarray], tmp_path: Path, stem: str
+) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / f"{stem}.png").write_bytes(cv2.imencode(".png", red_box(64, 96, (0, 0, 80, 60)))[1].tobytes())
+    out = tmp_path / "out"
+    main([str(artefact), *map(str, folders), "--out", str(out), "--backend", "onnxruntime"])
+    pictures = [entry["picture"] for entry in json.loads((out / "detections.json").read_text())["images"]]
+    assert len(set(pictures)) == 2
+    assert all((out / name).is_file() for name in pictures)

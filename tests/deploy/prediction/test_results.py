@@ -16,10 +16,10 @@ def found(count: int) -> Detections:
     return Detections(boxes, np.full(count, 0.5, np.float32), np.ones(count, np.int64), CLASSES)
 
 
-def test_pycocotools_reads_the_file(tmp_path: Path) -> None:
+def test_pycocotools_reads_the_file(tmp_path: Path, parts: Path) -> None:
     coco = pytest.importorskip("pycocotools.coco")
     image = np.zeros((20, 30, 3), np.uint8)
-    with CocoFile(tmp_path / "x.json", CLASSES) as results:
+    with CocoFile(tmp_path / "x.json", CLASSES, parts) as results:
         for count in (2, 0, 3):
             results.add_image(image, found(count), file_name=f"{count}.png")
         results.videos.append({"id": 1})
@@ -44,16 +44,19 @@ def test_pycocotools_reads_the_file(tmp_path: Path) -> None:
     assert (results.images, results.annotations) == (3, 5)
 
 
-def test_nothing_found_is_a_file_too(tmp_path: Path) -> None:
-    with CocoFile(tmp_path / "x.json", CLASSES):
+def test_nothing_found_is_a_file_too(tmp_path: Path, parts: Path) -> None:
+    with CocoFile(tmp_path / "x.json", CLASSES, parts):
         pass
     content = json.loads((tmp_path / "x.json").read_text())
     assert (content["images"], content["annotations"], "videos" in content) == ([], [], False)
 
 
-def test_an_error_leaves_the_earlier_file_and_no_part(tmp_path: Path) -> None:
+def test_an_error_leaves_the_earlier_file_and_no_part(tmp_path: Path, parts: Path) -> None:
     (tmp_path / "x.json").write_text("earlier")
-    with pytest.raises(ValueError, match="as many category ids"), CocoFile(tmp_path / "x.json", CLASSES[:1]) as results:
+    with (
+        pytest.raises(ValueError, match="as many category ids"),
+        CocoFile(tmp_path / "x.json", CLASSES[:1], parts) as results,
+    ):
         results.add_image(np.zeros((4, 4, 3), np.uint8), found(1))
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
     assert (tmp_path / "x.json").read_text() == "earlier"
@@ -62,8 +65,10 @@ def test_an_error_leaves_the_earlier_file_and_no_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "written"), [((3, 20_000), (3, 20_000)), ((1, 130_000), (1, 65_000)), ((130_000, 4), (65_000, 2))]
 )
-def test_a_picture_is_as_large_as_jpeg_can_be(tmp_path: Path, size: tuple[int, int], written: tuple[int, int]) -> None:
-    write_picture(tmp_path / "x.jpg", np.full((*size, 3), 200, np.uint8))
+def test_a_picture_is_as_large_as_jpeg_can_be(
+    tmp_path: Path, size: tuple[int, int], written: tuple[int, int], parts: Path
+) -> None:
+    write_picture(tmp_path / "x.jpg", np.full((*size, 3), 200, np.uint8), parts)
     picture = cv2.imread(str(tmp_path / "x.jpg"))
     assert picture.shape == (*written, 3)
     np.testing.assert_allclose(picture, 200, atol=2)

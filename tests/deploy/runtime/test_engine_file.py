@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -90,10 +91,25 @@ def test_what_is_no_description_is_an_error(engine: Path, content: bytes) -> Non
 
 def test_engine_of_a_foreign_graph_is_an_error(engine: Path) -> None:
     content = json.loads(TEXT)
-    del content["spec"]["classes"]
-    description_of(engine).write_text(json.dumps(content))
+    del content["spec"]["classes"], content["description_sha256"]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    description_of(engine).write_text(json.dumps({**content, "description_sha256": digest}))
     with pytest.raises(ArtefactError, match=r"tiny\.engine: not an artefact of this pipeline .*classes"):
         read_description(engine)
+
+
+def test_no_flipped_bit_of_a_description_is_read_as_another_engine(engine: Path) -> None:
+    read = []
+    for place in range(len(TEXT)):
+        damaged = bytearray(TEXT)
+        damaged[place] ^= 1 << place % 8
+        description_of(engine).write_bytes(damaged)
+        try:
+            found = read_description(engine)
+        except ArtefactError:
+            continue
+        read += [place] * (found != DESCRIPTION)
+    assert read == []
 
 
 def test_an_engine_without_its_description_says_what_is_missing(engine: Path) -> None:

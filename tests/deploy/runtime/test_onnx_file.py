@@ -1,3 +1,6 @@
+import hashlib
+import json
+import random
 from pathlib import Path
 
 import onnx
@@ -5,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import deploy
 from deploy.runtime.artefact import read_spec
 from deploy.runtime.errors import ArtefactError
-from deploy.runtime.onnx_file import read_metadata
+from deploy.runtime.onnx_file import HASH_KEY, SEAL_KEY, check_content, read_metadata, sealed
+from tests.deploy.tiny import write_network_artefact
 
 
 def test_metadata_equals_what_the_onnx_package_reads(artefact: Path) -> None:
@@ -18,7 +23,10 @@ def test_metadata_equals_what_the_onnx_package_reads(artefact: Path) -> None:
 
 def test_text_of_any_script_survives(tmp_path: Path, write) -> None:
     path = write(tmp_path / "m.onnx", {"name": "Bäume 樹", "empty": ""})
-    assert read_metadata(path) == {"name": "Bäume 樹", "empty": ""}
+    found = read_metadata(path)
+    assert found.pop(HASH_KEY)
+    assert found.pop(SEAL_KEY) == '"sha256"'
+    assert found == {"name": "Bäume 樹", "empty": ""}
 
 
 def test_a_file_cut_off_anywhere_never_gives_more_than_the_whole_or_a_strange_error(artefact: Path, tmp_path) -> None:
@@ -67,3 +75,73 @@ def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
         read_metadata(tmp_path / "gone.onnx")
     with pytest.raises(ArtefactError, match="cannot be read: Is a directory"):
         read_metadata(tmp_path)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    return write_network_artefact(tmp_path / "network.onnx")
+
+
+def test_the_hash_is_that_of_the_file_as_the_onnx_package_wrote_it(network: Path) -> None:
+    model = onnx.load(network)
+    assert model.metadata_props[-1].key == HASH_KEY
+    value = model.metadata_props[-1].value
+    del model.metadata_props[-1]
+    assert hashlib.sha256(model.SerializeToString()).hexdigest() == json.loads(value)
+    onnx.checker.check_model(onnx.load(network), full_check=True)
+    check_content(network)
+
+
+def test_a_copy_that_the_onnx_package_saved_unchanged_is_whole(network: Path) -> None:
+    model = onnx.load(network)
+    onnx.save(model, network)
+    check_content(network)
+
+
+def test_no_damage_is_opened(network: Path) -> None:
+    whole, chance = network.read_bytes(), random.Random(0)
+    opened = []
+    for number in range(1500):
+        damaged = bytearray(whole)
+        if number % 3:
+            for _ in range(number % 3):
+                damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        else:
+            start = chance.randrange(len(whole))
+            damaged[start : start + chance.choice([1, 8, 64, 512])] = b""
+        network.write_bytes(damaged)
+        try:
+            read_spec(network)
+        except ArtefactError:
+            continue
+        if damaged != whole:
+            opened.append(number)
+    assert opened == []
+
+
+def test_a_file_that_was_changed_on_purpose_is_opened_when_asked(network: Path) -> None:
+    model = onnx.load(network)
+    model.doc_string = "pruned"
+    onnx.save(model, network)
+    with pytest.raises(ArtefactError, match=r"network\.onnx: damaged: .*open it with verify=False"):
+        deploy.load(network)
+    assert deploy.load(network, "onnxruntime", verify=False).spec == read_spec(network, verify=False)
+    network.write_bytes(sealed(model.SerializeToString()))
+    with pytest.raises(ArtefactError, match="damaged"):  # two hashes
+        deploy.load(network)
+
+
+def test_a_hash_that_is_gone_from_a_file_that_had_one_is_damage(network: Path) -> None:
+    model = onnx.load(network)
+    del model.metadata_props[-1]
+    onnx.save(model, network)
+    with pytest.raises(ArtefactError, match="damaged"):
+        read_spec(network)
+
+
+def test_an_artefact_of_an_earlier_version_has_no_hash_and_is_opened(network: Path) -> None:
+    model = onnx.load(network)
+    del model.metadata_props[-2:]
+    onnx.save(model, network)
+    assert not {HASH_KEY, SEAL_KEY} & read_metadata(network).keys()
+    assert read_spec(network).model == "tiny"
