@@ -78,12 +78,13 @@ class BoxDifferences(Record):
     """An artefact against PyTorch box by box.
 
     PyTorch's ``detections`` scored ``score`` or more are matched one to one with the artefact's by class and IoU (at
-    least 0.5); ``matched`` is the share that has a partner. Differences are over the pairs, null where there are none.
+    least 0.5); ``matched`` is the share that has a partner, null where PyTorch has none. Differences are over the
+    pairs, null where there are none.
     """
 
     score: float
     detections: int
-    matched: float
+    matched: float | None
     mean_iou: float | None
     mean_score_difference: float | None
     max_score_difference: float | None

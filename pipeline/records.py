@@ -244,13 +244,17 @@ class TensorInfo(Record):
 
 
 class ExportCheck(Record):
-    """PyTorch against ONNX Runtime on real images: detections matched one to one by class and IoU."""
+    """PyTorch against ONNX Runtime on real images: detections matched one to one by class and IoU.
+
+    ``matched`` is the share of ``detections`` that are in a pair, null where there are none; the differences are over
+    the pairs, null where there is none.
+    """
 
     images: int
     detections: int
-    matched: float
-    max_box_difference_px: float
-    max_score_difference: float
+    matched: float | None
+    max_box_difference_px: float | None
+    max_score_difference: float | None
 
 
 class ExportRecord(Record):

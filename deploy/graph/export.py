@@ -151,7 +151,7 @@ def check_gates(record: ExportRecord, gates: Gates) -> None:
             ("export_max_score_difference", check.max_score_difference, gates.export_max_score_difference, False),
             ("export_min_matched", check.matched, gates.export_min_matched, True),
         )
-        if limit is not None and (value < limit if smallest else value > limit)
+        if limit is not None and value is not None and (value < limit if smallest else value > limit)
     ]
     if gates.export_min_matched is not None and not check.detections:
         broken.append(

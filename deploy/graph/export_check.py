@@ -6,7 +6,7 @@ a partner counts against the artefact, on whichever side it is, unless rounding 
 score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +31,14 @@ _BATCH_SIZE = 4
 class Comparison:
     """Two lists of detections of one image.
 
-    ``pairs`` [n, 2] are indices into them, ``unexplained`` counts detections without a partner on both sides.
+    ``pairs`` [n, 2] are indices into them, ``unexplained`` counts detections without a partner on both sides. The
+    differences are the largest of the pairs, None where there is none.
     """
 
     pairs: NDArray[np.int64]
     unexplained: int
-    box_difference_px: float
-    score_difference: float
+    box_difference_px: float | None
+    score_difference: float | None
 
 
 def check_export(detector: DeployableDetector, artefact: Path, images: Sequence[Image]) -> ExportCheck:
@@ -55,16 +56,17 @@ def check_export(detector: DeployableDetector, artefact: Path, images: Sequence[
 def summarise(comparisons: Sequence[Comparison]) -> ExportCheck:
     """Join the images.
 
-    ``detections`` counts pairs and unexplained detections, ``matched`` is the share of pairs (1 if there are none).
+    ``detections`` counts pairs and unexplained detections, ``matched`` is the share of pairs. What there was nothing to
+    measure on is None: no difference would be a measurement.
     """
     pairs = sum(len(comparison.pairs) for comparison in comparisons)
     counted = pairs + sum(comparison.unexplained for comparison in comparisons)
     return ExportCheck(
         images=len(comparisons),
         detections=counted,
-        matched=pairs / counted if counted else 1.0,
-        max_box_difference_px=max((c.box_difference_px for c in comparisons), default=0.0),
-        max_score_difference=max((c.score_difference for c in comparisons), default=0.0),
+        matched=pairs / counted if counted else None,
+        max_box_difference_px=_largest_of(comparison.box_difference_px for comparison in comparisons),
+        max_score_difference=_largest_of(comparison.score_difference for comparison in comparisons),
     )
 
 
@@ -88,5 +90,9 @@ def _unexplained(found: Detections, matched: NDArray[np.int64], other: Detection
     return int((alone > floor + SCORE_MARGIN).sum())
 
 
-def _largest(differences: NDArray[np.float32]) -> float:
-    return float(np.abs(differences).max(initial=0.0))
+def _largest(differences: NDArray[np.float32]) -> float | None:
+    return float(np.abs(differences).max()) if differences.size else None
+
+
+def _largest_of(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)

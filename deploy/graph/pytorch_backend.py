@@ -5,29 +5,35 @@ import torch
 from numpy.typing import NDArray
 
 from deploy.graph.exported_module import DeployableDetector
-from deploy.runtime.backends import DeviceTimes, RawDetections
+from deploy.runtime.backends import RawDetections, closed
 
 
 class PytorchBackend:
-    """Runs the module that is exported, eagerly, on the device that it is on."""
+    """Runs the module that is exported, eagerly, on the device that it is on.
+
+    Threads share the module: its forward pass changes nothing in it.
+    """
 
     name = "pytorch"
-    device_times: DeviceTimes | None = None
 
     def __init__(self, detector: DeployableDetector) -> None:
         self.version = str(torch.__version__).split("+")[0]
         self.device: str = detector.canvas.device.type
         self.precision = detector.spec.precision
         self.threads = torch.get_num_threads()
-        self._detector = detector.eval()
+        self._detector: DeployableDetector | None = detector.eval()
 
     @torch.inference_mode()
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.runtime.backends.Backend.run`."""
-        device = self._detector.canvas.device
+        # One reading: another thread may close the backend from here on.
+        if (detector := self._detector) is None:
+            raise closed(self.name)
+        device = detector.canvas.device
         given = None if sizes is None else torch.tensor(sizes, device=device)
-        outputs = self._detector(torch.tensor(images, device=device), given)
+        outputs = detector(torch.tensor(images, device=device), given)
         return RawDetections(*(output.cpu().numpy() for output in outputs))
 
     def close(self) -> None:
-        """Nothing is held that the object itself does not give back."""
+        """See :meth:`deploy.runtime.backends.Backend.close`: the module stays its owner's."""
+        self._detector = None

@@ -43,7 +43,7 @@ def box_differences(reference: Results, artefact: Results, score: float) -> BoxD
     return BoxDifferences(
         score=score,
         detections=count,
-        matched=len(iou) / count if count else 1.0,
+        matched=len(iou) / count if count else None,
         mean_iou=float(iou.mean()) if len(iou) else None,
         mean_score_difference=float(difference.mean()) if len(iou) else None,
         max_score_difference=float(difference.max()) if len(iou) else None,

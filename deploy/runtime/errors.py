@@ -21,5 +21,9 @@ class VideoError(Exception):
     """A video cannot be read; the message names the file and the reason."""
 
 
+class BackendClosed(Exception):
+    """A backend was closed before this run began; the message names the backend and the cure."""
+
+
 class BackendUnavailable(Exception):
     """A backend cannot run on this machine; the message is the reason shown as ``not run: why``."""

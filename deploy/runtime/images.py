@@ -1,10 +1,14 @@
-"""Image files as the detector takes them: uint8 ``[H, W, 3]`` in BGR order.
+"""Images in whatever form a user hands them in, as the detector takes them: uint8 ``[H, W, 3]`` in BGR order.
 
 The decoder is OpenCV's ``imdecode`` with ``IMREAD_COLOR``, which is also what mmcv's ``LoadImageFromFile`` uses during
 training, so that a file gives the same pixels on both sides.
 """
 
+import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
@@ -12,7 +16,18 @@ from numpy.typing import NDArray
 
 from deploy.runtime.errors import ImageError
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 Image = NDArray[np.uint8]
+
+Source: TypeAlias = "Image | str | os.PathLike[str] | bytes | bytearray | memoryview | PIL.Image.Image"
+"""One image: decoded, the path of its file, the content of its file, or as PIL holds it."""
+
+Colors = Literal["bgr", "rgb"]
+"""The order of an array's colours, which nothing in the array tells."""
+
+_WANTED = "a path, the bytes of an image file, a PIL image or a uint8 array [height, width, 3]"
 
 SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -20,7 +35,48 @@ SUFFIXES = frozenset(
 """File name suffixes that a folder is searched for."""
 
 
-def read_image(path: Path | str) -> Image:
+def check_colors(colors: str) -> Colors:
+    """Return ``colors`` if it is an order of colours; raises ``ValueError`` otherwise."""
+    for known in get_args(Colors):
+        if colors == known:
+            return known
+    raise ValueError(f"colors must be 'bgr' (as OpenCV decodes) or 'rgb', got {colors!r}")
+
+
+def is_one_image(given: object) -> bool:
+    """Whether this is one image, or was meant as one and is none; otherwise it is gone through as several."""
+    if isinstance(given, np.ndarray):
+        return given.ndim < 4
+    goes_round = hasattr(given, "__iter__") or hasattr(given, "__getitem__")
+    # Tensors, open files and tables can be gone through as well: one by one, their rows are nothing.
+    whole = (str, os.PathLike, bytes, bytearray, memoryview, Mapping)
+    return not goes_round or isinstance(given, whole) or any(hasattr(given, name) for name in ("__array__", "read"))
+
+
+def load_image(source: object, colors: Colors = "bgr", name: str = "image") -> Image:
+    """One image as uint8 ``[H, W, 3]``, BGR.
+
+    Args:
+        source: any :data:`Source`.
+        colors: the order of arrays. Files say themselves what they hold; PIL images are taken as what their mode says,
+            and with their pixels as they stand: the EXIF orientation is the user's to apply.
+        name: what the image is called in errors, files aside.
+
+    Raises:
+        ImageError: it cannot be read, is damaged, or no image at all.
+    """
+    if isinstance(source, str | os.PathLike):
+        return read_image(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        content = bytes(source)
+        return decode_image(content, f"{name} ({len(content)} bytes)")
+    # Whoever has such an image has imported PIL: it is not needed here.
+    if isinstance(source, getattr(sys.modules.get("PIL.Image"), "Image", ())):
+        return _from_pillow(source, name)
+    return checked_image(source, colors, name)
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
     """Decode an image file to uint8 ``[H, W, 3]``, BGR.
 
     Grey images get three equal channels, 16-bit images keep the upper 8 bits, CMYK is converted, EXIF rotation is
@@ -31,7 +87,7 @@ def read_image(path: Path | str) -> Image:
         ImageError: the file is missing, empty, damaged, no image, or larger than OpenCV accepts (2^30 pixels; the
             environment variable ``OPENCV_IO_MAX_IMAGE_PIXELS`` moves that limit).
     """
-    return decode_image(_content(Path(path)), source=str(path))
+    return decode_image(_content(Path(os.fsdecode(path))), source=os.fsdecode(path))
 
 
 def decode_image(content: bytes, source: str) -> Image:
@@ -49,21 +105,92 @@ def decode_image(content: bytes, source: str) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def checked_image(image: np.ndarray) -> Image:
-    """Return ``image`` if it is uint8 ``[H, W, 3]`` with at least one pixel; raises :class:`ImageError` otherwise."""
+def checked_image(image: object, colors: Colors = "bgr", name: str = "image") -> Image:
+    """Return ``image`` in BGR if it is a uint8 array ``[H, W, 3]`` with at least one pixel.
+
+    Args:
+        colors: the order of its colours; an array in BGR is returned as it is.
+        name: what it is called in errors.
+
+    Raises:
+        ImageError: it is no such array; the message says what it is and how it becomes one.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"{name}: {_WANTED} is needed, got {_described(image)}; {_conversion(image)}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ImageError(
-            f"image array: expected a uint8 array [height, width, 3] in BGR order, got {image.dtype} "
-            f"{list(image.shape)}; convert it with cv2.cvtColor, or pass the path of the file"
+            f"{name}: expected a uint8 array [height, width, 3] in {colors.upper()} order, got {image.dtype} "
+            f"{list(image.shape)}; {_cure(image, colors.upper())}"
         )
-    return image
+    return image if colors == "bgr" else _bgr(image, cv2.COLOR_RGB2BGR)
+
+
+def _bgr(pixels: NDArray[np.uint8], conversion: int) -> Image:
+    return np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
+
+
+def _from_pillow(image: Any, name: str) -> Image:
+    """As files are decoded: 16 bits keep the upper 8, transparency is dropped."""
+    if image.mode in ("I", "F") or 0 in image.size:
+        raise ImageError(
+            f"{name}: a PIL image with pixels of 8 or 16 bits is needed, got mode {image.mode!r}, size {image.size}; "
+            "scale its values to 0..255 and convert it to mode 'L' or 'RGB'"
+        )
+    try:
+        if image.mode.startswith("I;16"):
+            return _bgr((np.asarray(image) >> 8).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+        return _bgr(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
+    # PIL reads a file only now, and damaged ones raise all of these.
+    except (OSError, ValueError, SyntaxError, MemoryError, cv2.error) as error:
+        raise ImageError(f"{name} (a PIL image of mode {image.mode!r}): {_reason(error)}") from error
+
+
+def _described(thing: object) -> str:
+    kind, shape = type(thing), getattr(thing, "shape", None)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}."
+    return f"{module}{kind.__qualname__}" + (f" {list(shape)}" if isinstance(shape, tuple) else "")
+
+
+def _conversion(thing: object) -> str:
+    """How something that is no array becomes an image."""
+    if hasattr(thing, "read"):
+        return "pass what its read() gives"
+    if isinstance(thing, list | tuple):
+        return "several images are one list of them; numbers become an array with np.array(..., np.uint8)"
+    if hasattr(thing, "__array__") or hasattr(thing, "__dlpack__"):
+        return (
+            "convert it to such an array (a tensor: scaled to 0..255, on the CPU, channels last) or to a list of images"
+        )
+    return "pass one of those"
+
+
+def _cure(image: np.ndarray, order: str) -> str:
+    """How an array becomes an image."""
+    if image.size == 0:
+        return "it has no pixels"
+    if image.dtype.kind in "OSU":
+        return "several images or paths are given as a list: image.tolist()"
+    if image.dtype.kind == "f":
+        return "values from 0 to 1 become pixels by (255 * image).round().astype(np.uint8)"
+    if image.dtype == np.uint16:
+        return "(image >> 8).astype(np.uint8) keeps the upper 8 bits"
+    if image.dtype != np.uint8:
+        return "convert it with astype(np.uint8) once its values are 0 to 255, or pass the path of the file"
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        return f"convert it with cv2.cvtColor(image, cv2.COLOR_GRAY2{order})"
+    if image.ndim == 3 and image.shape[2] == 4:
+        return f"convert it with cv2.cvtColor(image, cv2.COLOR_{order}A2{order})"
+    if image.ndim == 3 and image.shape[0] == 3:
+        return "move its channels last with image.transpose(1, 2, 0)"
+    return "convert it with cv2.cvtColor, or pass the path of the file"
 
 
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    # A path that no system call takes is a ValueError.
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _reason(error: Exception) -> str:

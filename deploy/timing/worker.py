@@ -53,9 +53,9 @@ class Outcome:
     """What one worker measured; ``reason`` is set, and nothing else, when the backend cannot run here.
 
     ``cores`` are those that it was kept on, ``sweep_reason`` says why larger batches were not measured, and
-    ``gpu_unseen`` why NVML told nothing of the GPU. ``peak_memory_bytes`` is the largest resident memory of the whole
-    worker process, from its start to its end: interpreter, libraries, the artefact, up to 32 decoded images and every
-    batch size.
+    ``gpu_unseen`` why NVML told nothing of the GPU. ``peak_memory_bytes`` is the largest resident memory of the worker
+    process from its start until latency is measured: interpreter, libraries, the artefact, up to 32 decoded images and
+    every batch size. The detections that are collected afterwards grow with the split and are no cost of the artefact.
     ``load_ms`` is the time from the path of the artefact to a detector that is ready for its first image.
     """
 
@@ -106,6 +106,7 @@ def _measured(detector: Detector, job: Job) -> Outcome:
     ids = category_ids(detector.spec.classes, split.categories, job.artefact)
     monitor, gpu_unseen = _monitor(backend)
     swept = _sweep(detector, job, split.images, monitor)
+    peak = peak_memory()
     detections = _detect(detector, job, split.images, ids)
     return Outcome(
         version=backend.version,
@@ -117,7 +118,7 @@ def _measured(detector: Detector, job: Job) -> Outcome:
         sweep_reason=swept.reason,
         gpu_unseen=gpu_unseen,
         detections=tuple(detections),
-        peak_memory_bytes=peak_memory(),
+        peak_memory_bytes=peak,
     )
 
 

@@ -201,6 +201,6 @@ def _ladder_definitions(results: Results) -> dict[str, str]:
         "Matched": (
             f"Of PyTorch’s detections scored {results.params.benchmark.compare_score} or more, the share that the "
             "artefact gives too: same class, IoU 0.5 or more, one to one. IoU and score difference are means over "
-            "those pairs."
+            f"those pairs. {formats.MISSING}: there was nothing to match."
         ),
     }

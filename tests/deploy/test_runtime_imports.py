@@ -18,6 +18,7 @@ LEARNING_SIDE = {
     "pydantic",
     "pycocotools",
     "pipeline",
+    "PIL",
 }
 
 BLOCK = """

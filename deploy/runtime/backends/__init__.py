@@ -11,17 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.artefact import ArtefactSpec
-from deploy.runtime.errors import BackendUnavailable
-
-
-@dataclass(frozen=True, eq=False)
-class RawDetections:
-    """The graph's outputs for a batch of N images: see :class:`deploy.runtime.artefact.ArtefactSpec`."""
-
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    num_dets: NDArray[np.int64]
+from deploy.runtime.errors import BackendClosed, BackendUnavailable
 
 
 @dataclass(frozen=True)
@@ -33,10 +23,25 @@ class DeviceTimes:
     device_to_host: float
 
 
+@dataclass(frozen=True, eq=False)
+class RawDetections:
+    """The graph's outputs for a batch of N images: see :class:`deploy.runtime.artefact.ArtefactSpec`.
+
+    ``device_times`` are those of the run that gave them; None where they are not told apart, as on a CPU.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    num_dets: NDArray[np.int64]
+    device_times: DeviceTimes | None = None
+
+
 class Backend(Protocol):
     """Runs one artefact. ``precision`` is what it computes in, ``threads`` its CPU threads.
 
-    ``device_times`` are those of the last :meth:`run`; None where they are not told apart, as on a CPU.
+    Any number of threads may run and close it at once. Nothing of a run is kept in the backend: what belongs to it
+    comes back with its result.
     """
 
     name: str
@@ -44,17 +49,22 @@ class Backend(Protocol):
     device: str
     precision: str
     threads: int
-    device_times: DeviceTimes | None
 
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """Run uint8 ``[N, H, W, 3]``; returns when the results are in host memory.
 
         An artefact of dynamic size needs the ``sizes`` of the images as well, others take none.
+
+        Raises:
+            BackendClosed: the backend was closed before this run began.
         """
         ...
 
     def close(self) -> None:
-        """Give back what the backend holds of a device; it is of no use afterwards. Another call does nothing."""
+        """Give back what the backend holds; it is of no use afterwards. Another call does nothing.
+
+        Runs that other threads have begun give their results all the same.
+        """
         ...
 
 
@@ -133,6 +143,11 @@ def check_name(name: str) -> Entry:
     if name not in BACKENDS:
         raise BackendUnavailable(f"{name}: no such backend; known: {', '.join(BACKENDS)}")
     return BACKENDS[name]
+
+
+def closed(name: str) -> BackendClosed:
+    """The error of a run that begins after the backend ``name`` was closed."""
+    return BackendClosed(f"{name}: the detector is closed; open the artefact again with deploy.load")
 
 
 def resolve_threads(threads: int) -> int:

@@ -1,6 +1,8 @@
 """OpenVINO on the CPU, in the artefact's precision or an fp32 artefact in bf16."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,34 +10,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
-from deploy.runtime.backends import DeviceTimes, RawDetections
+from deploy.runtime.backends import RawDetections, closed
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 
 _DEVICE = "CPU"
 _BF16 = "openvino-bf16"
 
 
+class InferenceRequests:
+    """The inference requests of a compiled model: as many as runs at once, and used again by later ones.
+
+    A request holds the inputs and outputs of one run. Threads that share one get each other's boxes.
+    """
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+        self.outputs = [compiled.output(name) for name in OUTPUT_NAMES]
+        self.idle: list[Any] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        """A request that no other thread has; after an error it is not used again."""
+        try:
+            request = self.idle.pop()
+        except IndexError:
+            request = self.compiled.create_infer_request()
+        yield request
+        self.idle.append(request)
+
+
 class OpenVinoBackend:
-    """One compiled model and its inference request."""
+    """One compiled model and its inference requests."""
 
     device = "cpu"
-    device_times: DeviceTimes | None = None
 
     def __init__(self, compiled: Any, name: str, version: str, precision: str) -> None:
         self.name = name
         self.version = version
         self.precision = precision
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._request = compiled.create_infer_request()
-        self._outputs = [compiled.output(name) for name in OUTPUT_NAMES]
+        self._requests: InferenceRequests | None = InferenceRequests(compiled)
 
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.runtime.backends.Backend.run`."""
-        results = self._request.infer(named_inputs(images, sizes), share_inputs=True)
-        return RawDetections(*(results[output] for output in self._outputs))
+        # One reading: another thread may close the backend from here on.
+        if (requests := self._requests) is None:
+            raise closed(self.name)
+        with requests.one() as request:
+            results = request.infer(named_inputs(images, sizes), share_inputs=True)
+            return RawDetections(*(results[output] for output in requests.outputs))
 
     def close(self) -> None:
-        """Nothing is held that the object itself does not give back."""
+        """See :meth:`deploy.runtime.backends.Backend.close`: the last run that goes on takes the model with it."""
+        self._requests = None
 
 
 def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBackend:

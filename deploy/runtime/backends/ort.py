@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
-from deploy.runtime.backends import DeviceTimes, RawDetections
+from deploy.runtime.backends import DeviceTimes, RawDetections, closed
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -18,9 +18,7 @@ _BEHIND = {_CPU: (), _CUDA: (), _TENSORRT: (_CUDA,)}
 
 
 class OnnxRuntimeBackend:
-    """One ONNX Runtime session on the CPU."""
-
-    device_times: DeviceTimes | None = None
+    """One ONNX Runtime session on the CPU. Sessions are made for several threads; nothing else is kept."""
 
     def __init__(self, session: Any, name: str, version: str, device: str, precision: str) -> None:
         self.name = name
@@ -32,34 +30,45 @@ class OnnxRuntimeBackend:
 
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.runtime.backends.Backend.run`."""
-        return RawDetections(*self._session.run(OUTPUT_NAMES, named_inputs(images, sizes)))
+        return RawDetections(*self._opened().run(OUTPUT_NAMES, named_inputs(images, sizes)))
 
     def close(self) -> None:
-        """Nothing is held that the object itself does not give back."""
+        """See :meth:`deploy.runtime.backends.Backend.close`: the last run that goes on takes the session with it."""
+        self._session = None
+
+    def _opened(self) -> Any:
+        # One reading: another thread may close the backend from here on.
+        if (session := self._session) is None:
+            raise closed(self.name)
+        return session
 
 
 class OnnxRuntimeDeviceBackend(OnnxRuntimeBackend):
-    """One ONNX Runtime session on a device: its copies are made here, so that they can be timed."""
+    """One ONNX Runtime session on a device: its copies are made here, so that they can be timed.
+
+    Every run has a binding and device memory of its own.
+    """
 
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.runtime.backends.Backend.run`."""
         import onnxruntime
 
+        session = self._opened()
         start = perf_counter()
-        binding = self._session.io_binding()
+        binding = session.io_binding()
         for name, values in named_inputs(images, sizes).items():
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(values, self.device, 0))
         for name in OUTPUT_NAMES:
             binding.bind_output(name, self.device)
         binding.synchronize_inputs()
         sent = perf_counter()
-        self._session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding)
         binding.synchronize_outputs()
         ran = perf_counter()
-        raw = RawDetections(*(value.numpy() for value in binding.get_outputs()))
+        boxes, scores, labels, num_dets = (value.numpy() for value in binding.get_outputs())
         end = perf_counter()
-        self.device_times = DeviceTimes(1e3 * (sent - start), 1e3 * (ran - sent), 1e3 * (end - ran))
-        return raw
+        times = DeviceTimes(1e3 * (sent - start), 1e3 * (ran - sent), 1e3 * (end - ran))
+        return RawDetections(boxes, scores, labels, num_dets, times)
 
 
 def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OnnxRuntimeBackend:

@@ -1,13 +1,14 @@
 """TensorRT on the first CUDA device. An engine runs only where it was built (:mod:`deploy.runtime.engine_file`)."""
 
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.artefact import ArtefactSpec
-from deploy.runtime.backends import DeviceTimes, RawDetections
+from deploy.runtime.backends import DeviceTimes, RawDetections, closed
 from deploy.runtime.backends.bindings import ANY, Binding, check_bindings, choose_profile
 from deploy.runtime.backends.cuda_device import find_device
 from deploy.runtime.backends.cuda_graph import RecordedWork
@@ -36,7 +37,8 @@ _MARKS = 4
 class TensorRtBackend:
     """One engine: a context and a CUDA graph per profile, page-locked buffers for its largest batch, one stream.
 
-    ``device_times`` are measured by CUDA events. Not for several threads at once.
+    Device times are measured by CUDA events. There is one of everything, so threads take turns: a run has it all from
+    the copy of its images to the copy of its results.
     """
 
     name = NAME
@@ -48,8 +50,8 @@ class TensorRtBackend:
         self.version = description.target.tensorrt
         self.precision = description.spec.precision
         self.threads = threads
-        self.device_times: DeviceTimes | None = None
         self._cuda = cuda
+        self._turn = Lock()
         self._engine = engine
         self._source = source
         self._profiles = engine_profiles(engine)
@@ -66,6 +68,7 @@ class TensorRtBackend:
 
         Raises:
             ArtefactError: the batch is empty or beyond the engine's profiles, or the images have another size.
+            BackendClosed: the engine was closed before this run began.
             CudaError: CUDA failed.
         """
         del sizes
@@ -77,35 +80,41 @@ class TensorRtBackend:
                 f"{self._source}: images must be {given.dtype} {list(given.shape_of(batch))}, got {images.dtype} "
                 f"{list(images.shape)}"
             )
-        self._memory[given.name].host[: images.nbytes] = np.ascontiguousarray(images).reshape(-1)
-        self._enqueue(profile, given, outputs, batch)
-        self._cuda.call("cudaStreamSynchronize", self._stream)
-        self.device_times = self._elapsed()
-        return RawDetections(*(self._output(binding, batch) for binding in outputs))
+        flat = np.ascontiguousarray(images).reshape(-1)
+        with self._turn:
+            if not self._marks:
+                raise closed(self.name)
+            self._memory[given.name].host[: images.nbytes] = flat
+            self._enqueue(profile, given, outputs, batch)
+            self._cuda.call("cudaStreamSynchronize", self._stream)
+            boxes, scores, labels, num_dets = (self._output(binding, batch) for binding in outputs)
+            return RawDetections(boxes, scores, labels, num_dets, self._elapsed())
 
     def close(self) -> None:
         """See :meth:`deploy.runtime.backends.Backend.close`: memory, graphs, events and stream go back."""
-        if not self._marks:
-            return
-        for work in self._work.values():
-            work.free()
-        self._work.clear()
-        self._contexts.clear()
-        for transfer in self._memory.values():
-            transfer.free()
-        self._memory.clear()
-        for mark in self._marks:
-            self._cuda.call("cudaEventDestroy", mark)
-        self._marks.clear()
-        self._cuda.call("cudaStreamDestroy", self._stream)
+        with self._turn:
+            if not self._marks:
+                return
+            for work in self._work.values():
+                work.free()
+            self._work.clear()
+            self._contexts.clear()
+            for transfer in self._memory.values():
+                transfer.free()
+            self._memory.clear()
+            for mark in self._marks:
+                self._cuda.call("cudaEventDestroy", mark)
+            self._marks.clear()
+            self._cuda.call("cudaStreamDestroy", self._stream)
 
     @property
     def graphs(self) -> dict[Profile, str]:
         """How each profile that ran is launched: ``graph``, ``calls``, or why it cannot be one graph."""
-        return {
-            self._profiles[index]: "graph" if work.is_graph else work.reason or "calls"
-            for index, work in self._work.items()
-        }
+        with self._turn:
+            return {
+                self._profiles[index]: "graph" if work.is_graph else work.reason or "calls"
+                for index, work in self._work.items()
+            }
 
     def _enqueue(self, profile: int, given: Binding, outputs: list[Binding], batch: int) -> None:
         context, shape = self._context(profile), given.shape_of(batch)

@@ -1,7 +1,7 @@
 """Part 4 on a hand-written artefact: ONNX Runtime for real, TensorRT with its builder and tool made up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -72,6 +72,14 @@ def _blind(teacher: Teacher, tmp_path: Path, numbers: dict[str, Any]) -> None:
         artefacts._hold(teacher, detector, "fp16", numbers)
 
 
+def test_a_cpu_that_finds_nothing_proves_nothing(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artefacts, "_SCORE", 1.0)
+    found = run(artefacts._onnx_runtime, teacher, "onnxruntime", "fp32")
+    assert found.status == "failed"
+    assert "the CPU finds no box scored 1.0 or more" in found.reason
+    assert not {"boxes found again", "their IoU"} & found.numbers.keys()
+
+
 def test_a_machine_without_onnx_runtime_for_cuda_says_so(teacher: Teacher) -> None:
     found = run(artefacts._onnx_runtime, teacher, "onnxruntime-cuda", "fp32")
     assert found.status == "not run"
@@ -107,7 +115,10 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         copy = artefact.with_suffix(".onnx")
         copy.write_bytes(artefact.read_bytes())
         detector = open_detector(copy, "onnxruntime")
-        detector.backend.device_times = DeviceTimes(0.1, 2.5, 0.1)
+        run_there = detector.backend.run
+        detector.backend.run = lambda images, sizes=None: replace(  # type: ignore[method-assign]
+            run_there(images), device_times=DeviceTimes(0.1, 2.5, 0.1)
+        )
         return detector
 
     monkeypatch.setattr(artefacts, "build_engines", build)

@@ -136,9 +136,18 @@ def test_every_broken_gate_is_listed(record: ExportRecord) -> None:
         check_gates(record.model_copy(update={"check": worse}), Gates())
 
 
-def test_nothing_to_compare_is_no_pass(record: ExportRecord) -> None:
-    nothing = ExportCheck(images=4, detections=0, matched=1, max_box_difference_px=0, max_score_difference=0)
+def test_nothing_to_compare_is_no_pass(record: ExportRecord, tmp_path: Path) -> None:
+    nothing = ExportCheck(images=4, detections=0, matched=None, max_box_difference_px=None, max_score_difference=None)
     empty = record.model_copy(update={"check": nothing})
     with pytest.raises(GateError, match="found anything in 4 images, so nothing was compared"):
         check_gates(empty, Gates())
     check_gates(empty, Gates(export_min_matched=None))
+    (tmp_path / "record.json").write_text(empty.model_dump_json())
+    assert ExportRecord.read(tmp_path / "record.json") == empty
+
+
+def test_boxes_that_have_no_partner_break_one_gate(record: ExportRecord) -> None:
+    strange = ExportCheck(images=4, detections=9, matched=0, max_box_difference_px=None, max_score_difference=None)
+    with pytest.raises(GateError, match=r"export_min_matched: 0 is below the limit 0\.99") as caught:
+        check_gates(record.model_copy(update={"check": strange}), Gates())
+    assert str(caught.value).count("gates.export") == 1

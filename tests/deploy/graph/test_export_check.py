@@ -72,5 +72,14 @@ def test_summary_joins_images() -> None:
     assert check.max_score_difference == pytest.approx(0.1)
 
 
-def test_summary_of_nothing() -> None:
-    assert summarise([compare(found(), found(), LIMITS)]).detections == 0
+@pytest.mark.parametrize("images", [0, 1, 3])
+def test_a_summary_of_nothing_claims_nothing(images: int) -> None:
+    check = summarise([compare(found(), found(), LIMITS)] * images)
+    assert (check.images, check.detections, check.matched) == (images, 0, None)
+    assert (check.max_box_difference_px, check.max_score_difference) == (None, None)
+
+
+def test_without_pairs_there_is_no_difference_to_tell() -> None:
+    check = summarise([compare(found((BOX, 0.9, 0)), found((FAR, 0.9, 0)), LIMITS)])
+    assert (check.detections, check.matched) == (2, 0)
+    assert (check.max_box_difference_px, check.max_score_difference) == (None, None)

@@ -5,6 +5,7 @@ from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
 from deploy.runtime.backends import Backend
 from deploy.runtime.detector import Detector
+from tests.deploy import threads
 from tests.deploy.stock import noise_images, spec, stock_detector
 
 
@@ -22,6 +23,16 @@ def test_runs_the_module_itself() -> None:
     assert (backend.name, backend.device, backend.precision) == ("pytorch", "cpu", "fp32")
     assert torch.__version__.startswith(backend.version)
     assert backend.threads == torch.get_num_threads()
+
+
+def test_threads_get_the_results_of_their_own_images() -> None:
+    backend = PytorchBackend(DeployableDetector(stock_detector(), spec(10)))
+    threads.assert_threads_change_nothing(backend, noise_images(8).numpy()[:, None])
+
+
+def test_closing_it_while_threads_run_ends_them_with_a_sentence() -> None:
+    backend = PytorchBackend(DeployableDetector(stock_detector(), spec(10)))
+    threads.assert_closing_is_clear(backend, noise_images(4).numpy()[:, None])
 
 
 def test_serves_the_detector_object() -> None:

@@ -36,8 +36,12 @@ def test_another_class_is_no_partner() -> None:
     assert (found.matched, found.mean_iou, found.max_score_difference) == (0, None, None)
 
 
-def test_nothing_to_compare_is_no_difference() -> None:
-    assert box_differences([], [result(1, [0, 0, 9, 9], 0.9)], 0.3).matched == 1
+def test_where_there_is_nothing_to_match_nothing_is_said_to_match() -> None:
+    unsure = [result(1, [0, 0, 9, 9], 0.2)]
+    for torch, other in (([], [result(1, [0, 0, 9, 9], 0.9)]), ([], []), (unsure, unsure)):
+        found = box_differences(torch, other, 0.3)
+        assert (found.detections, found.matched, found.mean_iou, found.max_score_difference) == (0, None, None, None)
+    assert box_differences([result(1, [0, 0, 9, 9], 0.9)], [], 0.3).matched == 0
 
 
 def test_the_worst_class_is_the_one_that_loses_most() -> None:

@@ -308,7 +308,6 @@ class Corner:
     """A backend that finds one box in every image: the left upper quarter of the canvas."""
 
     name, version, device, precision, threads = "corner", "1", "cpu", "fp32", 1
-    device_times = None
 
     def run(self, images: NDArray[np.uint8], sizes: None = None) -> RawDetections:
         count = len(images)

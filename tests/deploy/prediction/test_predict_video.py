@@ -161,8 +161,6 @@ def interrupted_at(call: int, detector: Detector) -> Detector:
     real, calls = detector.backend, iter(range(1, call + 1))
 
     class Backend:
-        device_times = None
-
         def run(self, images: np.ndarray, sizes: None = None) -> RawDetections:
             if next(calls) == call:
                 raise KeyboardInterrupt

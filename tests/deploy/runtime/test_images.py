@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from deploy.runtime.errors import ImageError
-from deploy.runtime.images import checked_image, decode_image, read_image
+from deploy.runtime.images import checked_image, decode_image, load_image, read_image
 
 RGB = (200, 100, 50)
 
@@ -92,6 +93,9 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
         read_image(str(tmp_path / "empty.png"))
     with pytest.raises(ImageError, match=r"gone\.png: cannot be read: No such file"):
         read_image(tmp_path / "gone.png")
+    for impossible in ("a\0b.png", "\udfff\ud800.png"):
+        with pytest.raises(ImageError, match="cannot be read: "):
+            read_image(impossible)
     with pytest.raises(ImageError, match="cannot be read: Is a directory"):
         read_image(tmp_path)
 
@@ -107,14 +111,111 @@ def test_absurd_size_is_refused_before_memory_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    "array",
+    ("array", "cure"),
     [
-        np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 4), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((0, 4, 3), np.uint8),
+        (np.zeros((4, 4), np.uint8), r"uint8 \[4, 4\]; convert it with cv2\.cvtColor\(image, cv2\.COLOR_GRAY2BGR\)"),
+        (np.zeros((4, 4, 1), np.uint8), r"uint8 \[4, 4, 1\]; convert .*COLOR_GRAY2BGR"),
+        (np.zeros((4, 4, 4), np.uint8), r"uint8 \[4, 4, 4\]; convert .*COLOR_BGRA2BGR"),
+        (np.zeros((4, 4, 2), np.uint8), r"uint8 \[4, 4, 2\]; convert .* or pass the path"),
+        (np.zeros((3, 4, 5), np.uint8), r"uint8 \[3, 4, 5\]; move its channels last with image\.transpose\(1, 2, 0\)"),
+        (np.zeros((4, 4, 3), np.float32), r"float32 \[4, 4, 3\]; .*\(255 \* image\)\.round\(\)\.astype\(np\.uint8\)"),
+        (np.zeros((4, 4, 3), np.uint16), r"uint16 \[4, 4, 3\]; \(image >> 8\)\.astype\(np\.uint8\)"),
+        (np.zeros((4, 4, 3), np.int64), r"int64 \[4, 4, 3\]; .*astype\(np\.uint8\)"),
+        (np.zeros((4, 4, 3), bool), r"bool \[4, 4, 3\]; .*astype\(np\.uint8\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"uint8 \[0, 4, 3\]; it has no pixels"),
+        (np.zeros((), np.uint8), r"uint8 \[\]; "),
     ],
 )
-def test_arrays_that_are_no_bgr_image_are_refused(array: np.ndarray) -> None:
-    with pytest.raises(ImageError, match=r"expected a uint8 array \[height, width, 3\] in BGR order, got"):
+def test_arrays_that_are_no_image_are_refused_with_the_way_to_one(array: np.ndarray, cure: str) -> None:
+    with pytest.raises(ImageError, match=rf"^image: expected a uint8 array \[.*\] in BGR order, got {cure}"):
         checked_image(array)
+    with pytest.raises(ImageError, match=r"^third: expected a uint8 array \[.*\] in RGB order, got "):
+        checked_image(array, "rgb", "third")
+
+
+def test_the_cures_do_what_they_say() -> None:
+    pixels = noise(6, 7)
+    np.testing.assert_array_equal(checked_image((255 * (pixels / 255)).round().astype(np.uint8)), pixels)
+    np.testing.assert_array_equal(checked_image(((pixels.astype(np.uint16) << 8) >> 8).astype(np.uint8)), pixels)
+    np.testing.assert_array_equal(checked_image(np.moveaxis(pixels, -1, 0).transpose(1, 2, 0)), pixels)
+    for code in (cv2.COLOR_GRAY2BGR, cv2.COLOR_GRAY2RGB):
+        assert (checked_image(cv2.cvtColor(pixels[..., 0], code)) == pixels[..., :1]).all()
+    for code in (cv2.COLOR_BGRA2BGR, cv2.COLOR_RGBA2RGB):
+        np.testing.assert_array_equal(checked_image(cv2.cvtColor(np.dstack([pixels, pixels[..., 0]]), code)), pixels)
+
+
+@pytest.mark.parametrize(
+    "view", [np.s_[:], np.s_[::-1], np.s_[:, ::-1], np.s_[::2, 1::3], np.s_[..., ::-1]], ids=lambda view: str(view)
+)
+def test_any_view_of_an_rgb_array_is_turned_round(view: object) -> None:
+    pixels = noise(12, 20)
+    pixels.setflags(write=False)
+    np.testing.assert_array_equal(checked_image(pixels[view], "rgb"), pixels[view][..., ::-1])
+    assert checked_image(pixels, "bgr") is pixels
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("RGB", RGB[::-1]),
+        ("RGBX", RGB[::-1]),
+        ("CMYK", RGB[::-1]),
+        ("YCbCr", RGB[::-1]),
+        ("HSV", RGB[::-1]),
+        ("L", (124, 124, 124)),
+        ("P", None),
+        ("1", None),
+    ],
+)
+def test_pil_images_are_rgb_whatever_their_mode(mode: str, expected: tuple[int, int, int] | None) -> None:
+    for colors in ("bgr", "rgb"):
+        image = load_image(plain(mode), colors)
+        assert (image.shape, image.dtype) == ((16, 24, 3), np.uint8)
+        if expected:
+            np.testing.assert_allclose(image[8, 12], expected, atol=4)
+
+
+def test_pil_images_lose_transparency_and_lower_bits_as_files_do() -> None:
+    clear = Pillow.fromarray(np.dstack([noise(8, 9), np.zeros((8, 9), np.uint8)]), "RGBA")
+    for image in (clear, clear.convert("LA")):
+        np.testing.assert_array_equal(load_image(image), decode_image(encoded(image, "PNG"), "x"))
+    deep = Pillow.fromarray(np.array([[0x12FF, 0x8000], [0xFE00, 0xFF]], np.uint16))
+    assert deep.mode == "I;16"
+    assert load_image(deep)[..., 0].tolist() == [[0x12, 0x80], [0xFE, 0]]
+    np.testing.assert_allclose(load_image(deep), decode_image(encoded(deep, "PNG"), "x"), atol=1)
+
+
+def test_pil_images_that_cannot_be_pixels_are_refused() -> None:
+    for mode in ("I", "F"):
+        with pytest.raises(ImageError, match=rf"^image: a PIL image .* got mode '{mode}', size \(24, 16\); scale"):
+            load_image(plain("L").convert(mode))
+    with pytest.raises(ImageError, match=r"size \(0, 5\)"):
+        load_image(Pillow.new("RGB", (0, 5)))
+    with pytest.raises(ImageError, match=r"^image \(a PIL image of mode 'La'\): cannot be decoded: .*conversion"):
+        load_image(Pillow.new("La", (4, 4)))
+
+
+def test_a_pil_image_of_a_cut_off_file_is_refused() -> None:
+    content = encoded(Pillow.fromarray(noise(60, 90)), "PNG")
+    with pytest.raises(ImageError, match=r"^images\[3\] \(a PIL image of mode 'RGB'\): cannot be decoded: "):
+        load_image(Pillow.open(io.BytesIO(content[: len(content) // 2])), name="images[3]")
+
+
+def test_content_is_decoded_like_a_file(tmp_path: Path) -> None:
+    content = encoded(Pillow.fromarray(noise(17, 23)), "PNG")
+    (tmp_path / "x.png").write_bytes(content)
+    spread = memoryview(bytes(byte for byte in content for _ in range(2)))[::2]
+    for form in (content, bytearray(content), memoryview(content), spread):
+        np.testing.assert_array_equal(load_image(form, "rgb"), read_image(tmp_path / "x.png"))
+    with pytest.raises(ImageError, match=r"^image \(0 bytes\): the file is empty"):
+        load_image(b"")
+    with pytest.raises(ImageError, match=r"^image \(9 bytes\): not an image that can be decoded"):
+        load_image(bytearray(b"photo.jpg"))
+
+
+def test_any_path_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(encoded(plain("RGB"), "PNG"))
+    (entry,) = os.scandir(tmp_path)
+    (raw,) = os.scandir(os.fsencode(tmp_path))
+    for path in (tmp_path / "x.png", str(tmp_path / "x.png"), entry, raw):
+        assert load_image(path).shape == (16, 24, 3)

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.runtime.detections import Detections
 from deploy.runtime.errors import ImageError
+from deploy.timing import worker
 from deploy.timing.latency import Plan
 from deploy.timing.worker import Job, run_job
 
@@ -37,6 +39,23 @@ def test_outcome_holds_every_detection_and_every_batch_size(backend: str, artefa
     assert (outcome.threads, outcome.cores) == (1, ())
     assert outcome.load_ms > 0
     assert outcome.peak_memory_bytes > 10 << 20
+
+
+def test_the_peak_of_memory_is_read_before_detections_are_collected(
+    artefact: Path, dataset_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected: list[int] = []
+    to_coco = Detections.to_coco
+
+    def collect(found: Detections, image_id: int, ids: list[int]) -> list[dict]:
+        collected.append(image_id)
+        return to_coco(found, image_id, ids)
+
+    monkeypatch.setattr(Detections, "to_coco", collect)
+    monkeypatch.setattr(worker, "peak_memory", lambda: (100 << 20) + len(collected))
+    outcome = run_job(job(artefact, dataset_dir))
+    assert len(collected) == len(outcome.detections) == 4
+    assert outcome.peak_memory_bytes == 100 << 20
 
 
 def test_backend_that_cannot_run_gives_the_reason(artefact: Path, dataset_dir: Path) -> None:

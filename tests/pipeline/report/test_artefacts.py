@@ -13,9 +13,16 @@ from pipeline.report.artefacts import (
     unbuilt_table,
 )
 from pipeline.report.collect import collect
+from pipeline.report.methodology import gate_table
 from tests.pipeline.report.example_run import CUDA_REASON, ENGINE_REASON, example_params
 from tests.pipeline.report.reading import cells
-from tests.pipeline.report.variants import model_of
+from tests.pipeline.report.variants import model_of, with_runs
+
+EXPORT_GATES = (
+    "export: largest box difference, px",
+    "export: largest score difference",
+    "export: share of matched detections",
+)
 
 
 def test_the_ladder_starts_at_pytorch_and_shows_every_rung_that_ran(results):
@@ -94,6 +101,26 @@ def test_an_engine_says_where_it_runs(results):
 def test_export_check(results):
     expected = ["crosskd", "artefacts/crosskd.onnx", "6.13", "18", "32", "131", "100.00 %", "3.1e-05", "4.2e-07"]
     assert cells(export_table(results), "crosskd") == expected
+
+
+def test_where_nothing_was_matched_nothing_is_claimed(results):
+    nothing = {"detections": 0, "matched": None, "mean_iou": None}
+    runs = [
+        run.model_copy(update={"boxes": run.boxes.model_copy(update={**nothing, "mean_score_difference": None})})
+        if run.boxes
+        else run
+        for run in model_of(results, "crosskd").benchmark.runs
+    ]
+    assert cells(ladder_table(with_runs(results, "crosskd", runs)), "crosskd", "OpenVINO fp32")[7:] == ["–"] * 3
+    changes = {**nothing, "max_box_difference_px": None, "max_score_difference": None}
+    models = tuple(
+        replace(model, export=model.export.model_copy(update={"check": model.export.check.model_copy(update=changes)}))
+        for model in results.models
+    )
+    empty = replace(results, models=models)
+    assert cells(export_table(empty), "crosskd")[5:] == ["0", "–", "–", "–"]
+    gates = gate_table(empty)
+    assert [cells(gates, title)[2] for title in EXPORT_GATES] == ["–"] * 3
 
 
 def test_models_without_artefact_are_not_listed(run):

@@ -10,12 +10,11 @@ from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.backends import open_backend
 from deploy.runtime.backends.openvino_cpu import open_cpu
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
-from tests.deploy import stock
+from tests.deploy import stock, threads
 
 
 def test_computes_in_fp32_also_where_the_cpu_has_bf16(artefact: Path, spec) -> None:
-    backend = open_cpu(artefact, spec, 1)
-    compiled = backend._request.get_compiled_model()
+    compiled = open_cpu(artefact, spec, 1)._requests.compiled
     assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
@@ -32,7 +31,7 @@ def test_it_is_tuned_for_latency_on_as_many_threads_as_asked_for(
         return compile_model(core, model, device, config)
 
     monkeypatch.setattr(openvino.Core, "compile_model", spy)
-    compiled = open_cpu(artefact, spec, 1)._request.get_compiled_model()
+    compiled = open_cpu(artefact, spec, 1)._requests.compiled
     assert asked["PERFORMANCE_HINT"] == "LATENCY"
     assert "LATENCY" in str(compiled.get_property("PERFORMANCE_HINT"))
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
@@ -95,3 +94,39 @@ def test_graph_of_another_shape_is_refused(tmp_path: Path, spec: ArtefactSpec) -
     onnx.save(model, tmp_path / "abs.onnx")
     with pytest.raises(ArtefactError, match=r"abs\.onnx: a graph from \['images'\] .* got \['x'\] to \['y'\]"):
         open_cpu(tmp_path / "abs.onnx", spec, 1)
+
+
+def test_threads_get_the_results_of_their_own_images(exported_gfl: Path) -> None:
+    backend = open_backend("openvino", exported_gfl, stock.spec(10), 1)
+    threads.assert_threads_change_nothing(backend, stock.noise_images(24).numpy()[:, None])
+
+
+def test_closing_it_while_threads_run_ends_them_with_a_sentence(exported_gfl: Path) -> None:
+    backend = open_backend("openvino", exported_gfl, stock.spec(10), 1)
+    threads.assert_closing_is_clear(backend, stock.noise_images(8).numpy()[:, None])
+
+
+def test_a_batch_of_another_size_takes_the_same_requests(exported_gfl: Path) -> None:
+    backend = open_backend("openvino", exported_gfl, stock.spec(10), 1)
+    images = stock.noise_images(12).numpy()
+    threads.assert_threads_change_nothing(backend, [images[:1], images[1:3], images[3:4], images[4:8], images[8:]])
+
+
+def test_a_request_that_failed_is_not_used_again(artefact: Path, spec: ArtefactSpec) -> None:
+    backend = open_cpu(artefact, spec, 1)
+    image = np.full((1, 32, 48, 3), 255, np.uint8)
+    wanted = backend.run(image)
+    with pytest.raises(RuntimeError):
+        backend.run(image[:, :16])
+    assert not backend._requests.idle
+    np.testing.assert_array_equal(backend.run(image).boxes, wanted.boxes)
+
+
+def test_as_many_requests_are_made_as_run_at_once(exported_gfl: Path) -> None:
+    backend = open_backend("openvino", exported_gfl, stock.spec(10), 1)
+    images = stock.noise_images(6).numpy()[:, None]
+    for image in images:
+        backend.run(image)
+    assert len(backend._requests.idle) == 1
+    threads.assert_threads_change_nothing(backend, images)
+    assert 1 <= len(backend._requests.idle) <= threads.THREADS

@@ -6,9 +6,10 @@ import onnxruntime
 import pytest
 
 from deploy.runtime.artefact import ArtefactSpec
-from deploy.runtime.backends import Factory
+from deploy.runtime.backends import DeviceTimes, Factory
 from deploy.runtime.backends.ort import OnnxRuntimeDeviceBackend, open_cpu, open_cuda, open_tensorrt
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
+from tests.deploy import stock, threads
 
 GPU_BACKENDS = [
     ("onnxruntime-cuda", open_cuda, ["CUDAExecutionProvider"]),
@@ -79,11 +80,39 @@ def test_on_a_device_the_copies_are_timed_and_the_results_are_the_same(artefact:
     pictures = np.full((2, 32, 48, 3), 255, np.uint8)
     plain = open_cpu(artefact, spec, 1)
     wanted = plain.run(pictures)
-    assert plain.device_times is None
+    assert wanted.device_times is None
     backend = OnnxRuntimeDeviceBackend(plain._session, "onnxruntime-cuda", "1", "cpu", "fp32")
     found = backend.run(pictures)
     for name in ("boxes", "scores", "labels", "num_dets"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
-    assert backend.device_times is not None
-    times = backend.device_times
+    times = found.device_times
+    assert times is not None
     assert min(times.host_to_device, times.inference, times.device_to_host) > 0
+
+
+@pytest.fixture
+def on_a_device(exported_gfl: Path) -> OnnxRuntimeDeviceBackend:
+    """The host in the place of the device."""
+    plain = open_cpu(exported_gfl, stock.spec(10), 1)
+    return OnnxRuntimeDeviceBackend(plain._session, "onnxruntime-cuda", "1", "cpu", "fp32")
+
+
+def test_threads_get_the_results_of_their_own_images(exported_gfl: Path, on_a_device: OnnxRuntimeDeviceBackend) -> None:
+    for backend in (open_cpu(exported_gfl, stock.spec(10), 1), on_a_device):
+        threads.assert_threads_change_nothing(backend, stock.noise_images(24).numpy()[:, None])
+
+
+def test_closing_it_while_threads_run_ends_them_with_a_sentence(
+    exported_gfl: Path, on_a_device: OnnxRuntimeDeviceBackend
+) -> None:
+    for backend in (open_cpu(exported_gfl, stock.spec(10), 1), on_a_device):
+        threads.assert_closing_is_clear(backend, stock.noise_images(8).numpy()[:, None])
+
+
+def test_every_run_has_the_times_of_its_own_copies(on_a_device: OnnxRuntimeDeviceBackend) -> None:
+    images = stock.noise_images(2).numpy()
+    first = on_a_device.run(images)
+    kept = first.device_times
+    second = on_a_device.run(images)
+    assert isinstance(second.device_times, DeviceTimes)
+    assert first.device_times == kept != second.device_times

@@ -1,6 +1,8 @@
 """The runner on a simulated GPU, and every way in which it cannot run; on a real one, against ONNX Runtime."""
 
 import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +24,8 @@ from deploy.runtime.engine_file import EngineDescription, Profile, Target, descr
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from pipeline.deploy_settings import EngineSettings, ProfileSettings
 from pipeline.storage import sha256_of
-from tests.deploy.runtime.backends.simulated_gpu import MODULE, Engine, Runtime
+from tests.deploy import threads
+from tests.deploy.runtime.backends.simulated_gpu import MODULE, Context, Engine, Runtime
 from tests.deploy.stock import noise_images, stock_detector
 from tests.deploy.stock import spec as stock_spec
 from tests.deploy.tiny import SPEC
@@ -86,9 +89,9 @@ def test_states_what_it_is(backend: TensorRtBackend) -> None:
 
 
 def test_only_the_batch_is_copied_and_the_host_waits_once(backend: TensorRtBackend, runtime: Runtime) -> None:
-    backend.run(images((0, 0, 0), (0, 0, 0)))
+    raw = backend.run(images((0, 0, 0), (0, 0, 0)))
     assert runtime.work == ["up 9216", "execute", "down 64", "down 16", "down 32", "down 16", "synchronise"]
-    assert backend.device_times == DeviceTimes(host_to_device=1, inference=1, device_to_host=4)
+    assert raw.device_times == DeviceTimes(host_to_device=1, inference=1, device_to_host=4)
 
 
 def test_buffers_hold_the_largest_batch_of_all_profiles(backend: TensorRtBackend, runtime: Runtime) -> None:
@@ -134,6 +137,39 @@ def test_what_cannot_be_a_graph_goes_on_call_by_call_and_says_why(module: Simple
     (reason,) = backend.graphs.values()
     assert reason.startswith("cudaStreamEndCapture: not permitted when capturing")
     assert "launch" not in runtime.work
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that takes its time, in which Python lets other threads on."""
+    execute = Context._execute
+
+    def slowly(context: Context) -> None:
+        time.sleep(1e-3)
+        execute(context)
+        time.sleep(1e-3)
+
+    monkeypatch.setattr(Context, "_execute", slowly)
+
+
+@pytest.mark.usefixtures("slow")
+def test_threads_get_the_results_of_their_own_images(backend: TensorRtBackend) -> None:
+    batches = [images(*[(9 * place, index, 1) for index in range(1 + place % 4)]) for place in range(12)]
+    threads.assert_threads_change_nothing(backend, batches)
+
+
+@pytest.mark.usefixtures("slow")
+def test_threads_get_the_times_of_their_own_runs(backend: TensorRtBackend) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(backend.run, [images((1, 2, 1)), images((1, 2, 1), (3, 4, 1))] * 8))
+    assert {raw.device_times for raw in together} <= {DeviceTimes(1, 1, 4), DeviceTimes(1, 2, 4)}
+
+
+@pytest.mark.usefixtures("slow")
+def test_closing_it_while_threads_run_ends_them_with_a_sentence(backend: TensorRtBackend, runtime: Runtime) -> None:
+    threads.assert_closing_is_clear(backend, [images((place, 1, 1)) for place in range(8)])
+    assert not runtime.blocks
+    assert backend.graphs == {}
 
 
 def test_results_outlive_the_next_call(backend: TensorRtBackend) -> None:
@@ -310,9 +346,17 @@ def test_on_a_gpu_it_says_what_onnx_runtime_says(built: tuple[Path, Any], batch:
     # Rounding differs, so equal scores may change places: the lists agree in their best scores and boxes.
     np.testing.assert_allclose(found.scores[:, :10], wanted.scores[:, :10], atol=1e-3)
     np.testing.assert_allclose(found.boxes[:, 0], wanted.boxes[:, 0], atol=0.1)
-    assert backend.device_times is not None
-    assert backend.device_times.inference > 0
+    assert found.device_times is not None
+    assert found.device_times.inference > 0
     backend.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(NO_GPU), reason=NO_GPU or "a GPU is here")
+def test_on_a_gpu_threads_get_the_results_of_their_own_images(built: tuple[Path, Any]) -> None:
+    backend = open_backend("tensorrt", built[0], stock_spec(10))
+    threads.assert_threads_change_nothing(backend, noise_images(24).numpy()[:, None])
+    threads.assert_closing_is_clear(backend, noise_images(8).numpy()[:, None])
 
 
 @pytest.mark.gpu
