@@ -1,4 +1,8 @@
-"""Checks of one COCO json by itself: what of it is well formed, and a finding for everything that is not."""
+"""Checks of one COCO json by itself: what of it is well formed, and a finding for everything that is not.
+
+Training (mmdet) and evaluation (pycocotools) read some values differently, which nobody would notice: mmdet learns from
+no box whose area is not above 0 and from none with ``ignore``, pycocotools counts both. Such a value gets one meaning.
+"""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +14,10 @@ from pipeline.datasets.findings import Findings
 _LARGEST_ID = 2**53
 # Overflow over the border that annotation tools produce by rounding; larger is an error.
 TOLERANCE = 1.0
+# COCO's evaluators leave out what is larger.
+_LARGEST_AREA = 1e5**2
 _KEYS = ("images", "annotations", "categories")
+_NAMED = 5
 
 Entry = dict[str, Any]
 
@@ -29,6 +36,7 @@ def read_annotations(content: object, findings: Findings) -> Annotations | None:
 
     Image entries keep ``id, file_name, width, height`` (the last two may be None), objects
     ``id, image_id, category_id, bbox, area, iscrowd``; other keys (segmentation, licence, ...) are not read.
+    An area that no box can have becomes width x height, an object with ``ignore`` a crowd box; one warning counts each.
     """
     lists: dict[str, Any] = {key: _field(content, key) for key in _KEYS}
     if bad := [key for key, value in lists.items() if not isinstance(value, list)]:
@@ -97,6 +105,7 @@ def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
 def _objects(entries: list[object], images: set[int], categories: set[int], findings: Findings) -> list[Entry]:
     seen: set[int] = set()
     objects = []
+    without_area, ignored = _Counted(), _Counted()
     for position, entry in enumerate(entries):
         number = _field(entry, "id")
         item = f"annotation {_short(number)}" if _is_id(number) else f"annotations[{position}]"
@@ -107,18 +116,54 @@ def _objects(entries: list[object], images: set[int], categories: set[int], find
             continue
         seen.add(number)
         box = [_field(entry, "bbox")[index] for index in range(4)]
-        area = _field(entry, "area")
+        area, crowd = _field(entry, "area"), int(_field(entry, "iscrowd") or 0)
+        if area is not None and not _is_area(area):
+            without_area.add(number, area)
+        if _field(entry, "ignore") and not crowd:
+            ignored.add(number, _field(entry, "ignore"))
         objects.append(
             {
                 "id": number,
                 "image_id": _field(entry, "image_id"),
                 "category_id": _field(entry, "category_id"),
                 "bbox": box,
-                "area": box[2] * box[3] if area is None else area,
-                "iscrowd": int(_field(entry, "iscrowd") or 0),
+                "area": area if _is_area(area) else box[2] * box[3],
+                "iscrowd": int(crowd or bool(_field(entry, "ignore"))),
             }
         )
+    _warn_of_repairs(without_area, ignored, len(objects), findings)
     return objects
+
+
+class _Counted:
+    """Annotations of one kind: how many there are, and the first few by id and value."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._named: list[str] = []
+
+    def add(self, number: int, value: object) -> None:
+        self.count += 1
+        if self.count <= _NAMED:
+            self._named.append(f"{number} ({_short(value)})")
+
+    def __str__(self) -> str:
+        return ", ".join(self._named) + (", ..." if self.count > _NAMED else "")
+
+
+def _warn_of_repairs(without_area: _Counted, ignored: _Counted, objects: int, findings: Findings) -> None:
+    if without_area.count:
+        findings.warning(
+            "annotations",
+            f"{without_area.count} of {objects} have an `area` that no box can have, the width x height of bbox is "
+            f"written instead; training (mmdet) would see none of them: annotation {without_area}",
+        )
+    if ignored.count:
+        findings.warning(
+            "annotations",
+            f"{ignored.count} of {objects} have `ignore` and become crowd boxes (iscrowd 1): nothing is learnt from "
+            f"them and detections on them are neither right nor wrong: annotation {ignored}",
+        )
 
 
 def _id_problems(number: object, seen: set[int]) -> list[str]:
@@ -139,16 +184,17 @@ def _link_problems(entry: object, images: set[int], categories: set[int]) -> lis
 
 def _value_problems(entry: object) -> list[str]:
     problems = []
-    box, area, crowd = _field(entry, "bbox"), _field(entry, "area"), _field(entry, "iscrowd")
+    box, area = _field(entry, "bbox"), _field(entry, "area")
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
         problems.append(f"bbox must be four finite numbers [x, y, width, height], got {_short(box)}")
     elif box[2] <= 0 or box[3] <= 0:
         problems.append(f"bbox {box} has no area: width and height must be greater than 0")
-    if area is not None and (not _is_number(area) or area < 0):
-        problems.append(f"area must be a finite number from 0 on, got {_short(area)}")
-    if crowd not in (None, 0, 1):
-        problems.append(f"iscrowd must be 0 or 1, got {_short(crowd)}")
-    return problems
+    if area is not None and (not isinstance(area, int | float) or isinstance(area, bool)):
+        problems.append(f"area must be a number, got {_short(area)}; leave it out for width x height")
+    flags = {key: _field(entry, key) for key in ("iscrowd", "ignore")}
+    return problems + [
+        f"{key} must be 0 or 1, got {_short(flag)}" for key, flag in flags.items() if flag not in (None, 0, 1)
+    ]
 
 
 def _field(entry: object, key: str) -> Any:
@@ -163,6 +209,10 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return math.isfinite(value) if isinstance(value, float) else abs(value) < _LARGEST_ID
+
+
+def _is_area(value: object) -> TypeGuard[int | float]:
+    return _is_number(value) and 0 < value <= _LARGEST_AREA
 
 
 def _is_text(value: object) -> TypeGuard[str]:
