@@ -1,11 +1,11 @@
 """``coco_dir``: any folder with COCO-style json; its images stay where they are."""
 
-import json
 import math
 from pathlib import Path
 
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.findings import Findings
+from pipeline.datasets.json_files import RepeatedKeyError, read_json
 from pipeline.records import Finding
 from pipeline.settings import CocoDirSettings, CocoSplitSettings, DataSettings
 
@@ -60,10 +60,12 @@ def _is_empty(entry: object) -> bool:
 
 def _read(path: Path) -> tuple[object, str]:
     try:
-        return json.loads(path.read_bytes()), ""
+        return read_json(path), ""
     except FileNotFoundError:
         return None, "no such file"
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
+    except RepeatedKeyError as error:
+        return None, str(error)
     except (ValueError, RecursionError) as error:
         return None, f"not valid json: {error}"

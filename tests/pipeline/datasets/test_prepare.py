@@ -170,6 +170,14 @@ def test_boxes_to_ignore_are_neither_learnt_from_nor_counted(coco_folder, tmp_pa
     assert learnt_and_counted(folder, tmp_path / "prepared") == ([1, 1], [1, 1])
 
 
+def test_a_second_list_of_annotations_is_an_error_with_file_and_lines(coco_folder, tmp_path):
+    folder = coco_folder().write()
+    path = folder.root / "annotations" / "train.json"
+    path.write_text(path.read_text()[:-1] + ',\n"annotations": []}')
+    with pytest.raises(DatasetError, match=r"train\.json: whole file: .*annotations in line 1 and again in line 2"):
+        prepare(custom(folder.root), tmp_path / "out", tmp_path)
+
+
 def test_the_hash_of_a_split_covers_boxes_and_pixels(coco_folder, tmp_path):
     folder = coco_folder().write()
     first = prepare(custom(folder.root), tmp_path / "out", tmp_path)
