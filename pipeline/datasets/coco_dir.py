@@ -26,7 +26,7 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
             if custom.boxes_without_area == "drop":
                 content, dropped = _without_empty_boxes(content, str(path))
                 findings += dropped
-            splits[name] = SourceSplit(str(path), content, custom.root / split.images)
+            splits[name] = SourceSplit(str(path), content, custom.root / split.images, custom.orientation)
     return Source(f"COCO-style folder {custom.root.name}", False, [], splits, findings)
 
 
