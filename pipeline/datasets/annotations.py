@@ -5,6 +5,7 @@ no box whose area is not above 0 and from none with ``ignore``, pycocotools coun
 """
 
 import math
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -16,6 +17,8 @@ _LARGEST_ID = 2**53
 TOLERANCE = 1.0
 # COCO's evaluators leave out what is larger.
 _LARGEST_AREA = 1e5**2
+# By Unicode's category. Spaces other than ASCII's are fine: macOS puts U+202F into the names of screenshots.
+_UNUSABLE = {"Cc": "a control character", "Cs": "half a surrogate pair"}
 _KEYS = ("images", "annotations", "categories")
 _NAMED = 5
 
@@ -67,7 +70,8 @@ def _categories(entries: list[object], findings: Findings) -> list[tuple[int, st
         number, name = _field(entry, "id"), _field(entry, "name")
         item = f"category {_short(number)}" if _is_id(number) else f"categories[{position}]"
         if not _is_id(number) or not _is_text(name):
-            findings.error(item, f"needs a whole number as id and a text as name, got {_short(entry)}")
+            why = _unusable_character(name)
+            findings.error(item, f"needs a whole number as id and a text as name, got {_short(entry)}{why}")
         elif number in names:
             findings.error(item, f"this id is used twice: {names[number]!r} and {name!r}")
         elif name in names.values():
@@ -88,7 +92,8 @@ def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
         if not _is_id(number):
             findings.error(item, f"needs a whole number (0 to 2^53) as id, got {_short(number)}")
         elif not _is_inside(name):
-            findings.error(item, f"file_name must be a path inside the image folder, got {_short(name)}")
+            why = _unusable_character(name)
+            findings.error(item, f"file_name must be a path inside the image folder, got {_short(name)}{why}")
         elif number in images:
             findings.error(item, f"this id is used twice: {images[number]['file_name']!r} and {name!r}")
         elif name in files:
@@ -216,8 +221,17 @@ def _is_area(value: object) -> TypeGuard[int | float]:
 
 
 def _is_text(value: object) -> TypeGuard[str]:
-    # json can spell lone surrogates, which no file name or output file takes.
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+    return isinstance(value, str) and bool(value.strip()) and not _unusable_character(value)
+
+
+def _unusable_character(value: object) -> str:
+    """Which character no file name or output file takes, for the end of a message; json can spell lone surrogates."""
+    if not isinstance(value, str) or value.isprintable():
+        return ""
+    for character in value:
+        if kind := _UNUSABLE.get(unicodedata.category(character)):
+            return f"; U+{ord(character):04X} in it is {kind}, rename it without"
+    return ""
 
 
 def _is_inside(name: object) -> TypeGuard[str]:

@@ -88,6 +88,10 @@ def test_what_is_no_coco_json_is_one_error(content):
         ("images.0.file_name", "/etc/x.jpg", "image 4", "file_name must be a path inside"),
         ("images.0.file_name", "a/../../x.jpg", "image 4", "file_name must be a path inside"),
         ("images.0.file_name", "a\0.jpg", "image 4", "file_name must be a path inside"),
+        ("images.0.file_name", "a\0.jpg", "image 4", "got 'a\\x00.jpg'; U+0000 in it is a control character, rename"),
+        ("images.0.file_name", "a\x85b", "image 4", "U+0085 in it is a control character"),
+        ("images.0.file_name", "a\udc80.jpg", "image 4", "U+DC80 in it is half a surrogate pair"),
+        ("categories.0.name", "a\tb", "category 2", "U+0009 in it is a control character, rename it without"),
         ("images", VALID["images"] * 2, "image 4", "id is used twice"),
         ("images", [*VALID["images"], {"id": 5, "file_name": "a/b.jpg"}], "image 5", "listed already, as image 4"),
         ("annotations.0.id", None, "annotations[0]", "whole number (0 to 2^53) as id, got None"),
@@ -161,6 +165,19 @@ def test_objects_that_are_all_to_ignore_are_no_usable_box():
         ("warning", "annotations"),
         ("error", "annotations"),
     ]
+
+
+# A macOS screenshot, a no-break, an ideographic and a zero-width space, private, unassigned, a joined emoji, an accent.
+@pytest.mark.parametrize(
+    "character", [*"\u202f\u00a0\u3000\u200b\ue000\u0378", "\U0001f469\u200d\U0001f680", "e\u0301"]
+)
+def test_names_may_have_any_character_that_is_no_control(character):
+    content = change("images.0.file_name", f"at 9{character}AM.png")
+    content["categories"][0]["name"] = f"a{character}b"
+    annotations, findings = read(content)
+    assert findings == []
+    assert annotations.images[4]["file_name"] == f"at 9{character}AM.png"
+    assert annotations.categories[1] == (2, f"a{character}b")
 
 
 def test_one_annotation_can_have_several_problems_and_all_are_listed():

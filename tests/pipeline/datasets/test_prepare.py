@@ -170,6 +170,17 @@ def test_boxes_to_ignore_are_neither_learnt_from_nor_counted(coco_folder, tmp_pa
     assert learnt_and_counted(folder, tmp_path / "prepared") == ([1, 1], [1, 1])
 
 
+def test_names_with_spaces_of_all_kinds_are_prepared(coco_folder, tmp_path):
+    folder = coco_folder()
+    image = folder.splits["train"]["images"][0]
+    image["file_name"] = "at\u00a09\u202fAM.png"
+    for content in folder.splits.values():
+        content["categories"][1]["name"] = "big\u00a0cat"
+    record = prepare(custom(folder.write().root), tmp_path / "out", tmp_path)
+    assert record.classes == ["big\u00a0cat", "dog"]
+    assert read_coco(tmp_path / "out" / "train.json").imgs[1]["file_name"] == image["file_name"]
+
+
 def test_a_second_list_of_annotations_is_an_error_with_file_and_lines(coco_folder, tmp_path):
     folder = coco_folder().write()
     path = folder.root / "annotations" / "train.json"
