@@ -10,7 +10,7 @@ from mmengine.config import ConfigDict
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord, SeenImages
-from pipeline.training.seen_images import announce_seen_images, count_seen_images
+from pipeline.training.seen_images import announce_seen_images, find_seen_images
 
 COCO_FILTER = {"filter_empty_gt": True, "min_size": 32}
 
@@ -45,12 +45,14 @@ def config(tmp_path: Path) -> Callable[..., ConfigDict]:
         ({"indices": 3}, 3, {"indices": 5}),
         ({"indices": [0, 5]}, 2, {"indices": 6}),
         ({"indices": 30}, 8, {}),
+        ({"indices": -3}, 3, {"indices": 5}),
     ],
 )
 def test_images_are_counted_as_mmdet_leaves_them_out(
     config: Callable[..., ConfigDict], more: dict[str, object], seen: int, left_out: dict[str, int]
 ) -> None:
-    found = count_seen_images(config(**more))
+    images, found = find_seen_images(config(**more))
+    assert len(images) == seen
     assert found == SeenImages(seen=seen, images=8, left_out=left_out)
     if seen and "indices" not in more:
         arguments = {key: value for key, value in config(**more).items() if key != "type"}
