@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import json
 import logging
 import re
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -16,6 +15,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from pipeline.cli import stage_main
+from pipeline.datasets.json_files import RepeatedKeyError, read_json
 from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.layout import TEACHER
 from pipeline.profiles import FOLDER, load_profile, merge
@@ -175,9 +175,11 @@ def _data_changes(data: Path) -> dict[str, Any]:
 def _classes(data: Path, choice: Mapping[str, Any]) -> tuple[str, ...]:
     path = data / choice["data"]["coco_dir"]["val"]["annotations"]
     try:
-        categories = json.loads(path.read_bytes())["categories"]
+        categories = read_json(path)["categories"]
         return tuple(str(entry["name"]) for entry in sorted(categories, key=lambda entry: entry["id"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except RepeatedKeyError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(f"{path}: no COCO json with categories of id and name ({type(error).__name__})") from error
 
 

@@ -212,16 +212,26 @@ class ValidationPoint(Record):
     ap: float | None
 
 
+class SeenImages(Record):
+    """How many of the train split's ``images`` training sees; ``left_out`` counts the others by the recipe's option."""
+
+    seen: int
+    images: int
+    left_out: dict[str, int]
+
+
 class TrainingRecord(Record):
     """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept.
 
-    ``batch_size`` counts the images of all processes; memory is that of the first process.
+    ``batch_size`` counts the images of all processes; memory is that of the first process. ``images`` is none where the
+    training was recorded before they were counted.
     """
 
     model: str
     method: str
     iterations: int
     batch_size: int
+    images: SeenImages | None = None
     processes: int = 1
     best_iteration: int
     best_val_ap: float | None

@@ -11,6 +11,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 ArtefactPrecision = Literal["fp32", "fp16", "int8", "int8_symmetric"]
+BoxOrientation = Literal["apply", "ignore"]
 RungPrecision = Literal["fp32", "bf16", "fp16", "int8", "int8_symmetric"]
 
 

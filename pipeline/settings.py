@@ -15,7 +15,7 @@ from pipeline.deploy_settings import (
     PrecisionSettings,
 )
 from pipeline.errors import SettingsError, did_you_mean
-from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, WeightsFile
+from pipeline.setting_types import BoxOrientation, Fraction, Name, PositiveInt, RungPrecision, Settings, WeightsFile
 from pipeline.strict_yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
@@ -50,7 +50,9 @@ class CocoDirSettings(Settings):
     """Any data set with COCO-style json.
 
     Without ``test``, or with a ``test`` that is ``val``, val serves as test. ``boxes_without_area``: boxes of no width
-    or height are errors, or are dropped, each one with a finding (COCO's own train2017 has some).
+    or height are errors, or are dropped, each one with a finding (COCO's own train2017 has some). ``orientation``:
+    boxes of images that EXIF turns are those of the turned image (``apply``), or of the pixels as they are stored
+    (``ignore``). Where it is not given, an image's size in the json tells, or the run stops.
     """
 
     root: Path = Path("datasets/custom")
@@ -58,6 +60,7 @@ class CocoDirSettings(Settings):
     val: CocoSplitSettings = CocoSplitSettings(annotations="annotations/val.json", images="val")
     test: CocoSplitSettings | None = None
     boxes_without_area: Literal["error", "drop"] = "error"
+    orientation: BoxOrientation | None = None
 
 
 class DataSettings(Settings):

@@ -1,6 +1,11 @@
-"""Checks of one COCO json by itself: what of it is well formed, and a finding for everything that is not."""
+"""Checks of one COCO json by itself: what of it is well formed, and a finding for everything that is not.
+
+Training (mmdet) and evaluation (pycocotools) read some values differently, which nobody would notice: mmdet learns from
+no box whose area is not above 0 and from none with ``ignore``, pycocotools counts both. Such a value gets one meaning.
+"""
 
 import math
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -10,7 +15,12 @@ from pipeline.datasets.findings import Findings
 _LARGEST_ID = 2**53
 # Overflow over the border that annotation tools produce by rounding; larger is an error.
 TOLERANCE = 1.0
+# COCO's evaluators leave out what is larger.
+_LARGEST_AREA = 1e5**2
+# By Unicode's category. Spaces other than ASCII's are fine: macOS puts U+202F into the names of screenshots.
+_UNUSABLE = {"Cc": "a control character", "Cs": "half a surrogate pair"}
 _KEYS = ("images", "annotations", "categories")
+_NAMED = 5
 
 Entry = dict[str, Any]
 
@@ -29,6 +39,7 @@ def read_annotations(content: object, findings: Findings) -> Annotations | None:
 
     Image entries keep ``id, file_name, width, height`` (the last two may be None), objects
     ``id, image_id, category_id, bbox, area, iscrowd``; other keys (segmentation, licence, ...) are not read.
+    An area that no box can have becomes width x height, an object with ``ignore`` a crowd box; one warning counts each.
     """
     lists: dict[str, Any] = {key: _field(content, key) for key in _KEYS}
     if bad := [key for key, value in lists.items() if not isinstance(value, list)]:
@@ -59,7 +70,8 @@ def _categories(entries: list[object], findings: Findings) -> list[tuple[int, st
         number, name = _field(entry, "id"), _field(entry, "name")
         item = f"category {_short(number)}" if _is_id(number) else f"categories[{position}]"
         if not _is_id(number) or not _is_text(name):
-            findings.error(item, f"needs a whole number as id and a text as name, got {_short(entry)}")
+            why = _unusable_character(name)
+            findings.error(item, f"needs a whole number as id and a text as name, got {_short(entry)}{why}")
         elif number in names:
             findings.error(item, f"this id is used twice: {names[number]!r} and {name!r}")
         elif name in names.values():
@@ -80,7 +92,8 @@ def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
         if not _is_id(number):
             findings.error(item, f"needs a whole number (0 to 2^53) as id, got {_short(number)}")
         elif not _is_inside(name):
-            findings.error(item, f"file_name must be a path inside the image folder, got {_short(name)}")
+            why = _unusable_character(name)
+            findings.error(item, f"file_name must be a path inside the image folder, got {_short(name)}{why}")
         elif number in images:
             findings.error(item, f"this id is used twice: {images[number]['file_name']!r} and {name!r}")
         elif name in files:
@@ -97,6 +110,7 @@ def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
 def _objects(entries: list[object], images: set[int], categories: set[int], findings: Findings) -> list[Entry]:
     seen: set[int] = set()
     objects = []
+    without_area, ignored = _Counted(), _Counted()
     for position, entry in enumerate(entries):
         number = _field(entry, "id")
         item = f"annotation {_short(number)}" if _is_id(number) else f"annotations[{position}]"
@@ -107,18 +121,54 @@ def _objects(entries: list[object], images: set[int], categories: set[int], find
             continue
         seen.add(number)
         box = [_field(entry, "bbox")[index] for index in range(4)]
-        area = _field(entry, "area")
+        area, crowd = _field(entry, "area"), int(_field(entry, "iscrowd") or 0)
+        if area is not None and not _is_area(area):
+            without_area.add(number, area)
+        if _field(entry, "ignore") and not crowd:
+            ignored.add(number, _field(entry, "ignore"))
         objects.append(
             {
                 "id": number,
                 "image_id": _field(entry, "image_id"),
                 "category_id": _field(entry, "category_id"),
                 "bbox": box,
-                "area": box[2] * box[3] if area is None else area,
-                "iscrowd": int(_field(entry, "iscrowd") or 0),
+                "area": area if _is_area(area) else box[2] * box[3],
+                "iscrowd": int(crowd or bool(_field(entry, "ignore"))),
             }
         )
+    _warn_of_repairs(without_area, ignored, len(objects), findings)
     return objects
+
+
+class _Counted:
+    """Annotations of one kind: how many there are, and the first few by id and value."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._named: list[str] = []
+
+    def add(self, number: int, value: object) -> None:
+        self.count += 1
+        if self.count <= _NAMED:
+            self._named.append(f"{number} ({_short(value)})")
+
+    def __str__(self) -> str:
+        return ", ".join(self._named) + (", ..." if self.count > _NAMED else "")
+
+
+def _warn_of_repairs(without_area: _Counted, ignored: _Counted, objects: int, findings: Findings) -> None:
+    if without_area.count:
+        findings.warning(
+            "annotations",
+            f"{without_area.count} of {objects} have an `area` that no box can have, the width x height of bbox is "
+            f"written instead; training (mmdet) would see none of them: annotation {without_area}",
+        )
+    if ignored.count:
+        findings.warning(
+            "annotations",
+            f"{ignored.count} of {objects} have `ignore` and become crowd boxes (iscrowd 1): nothing is learnt from "
+            f"them and detections on them are neither right nor wrong: annotation {ignored}",
+        )
 
 
 def _id_problems(number: object, seen: set[int]) -> list[str]:
@@ -139,16 +189,17 @@ def _link_problems(entry: object, images: set[int], categories: set[int]) -> lis
 
 def _value_problems(entry: object) -> list[str]:
     problems = []
-    box, area, crowd = _field(entry, "bbox"), _field(entry, "area"), _field(entry, "iscrowd")
+    box, area = _field(entry, "bbox"), _field(entry, "area")
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
         problems.append(f"bbox must be four finite numbers [x, y, width, height], got {_short(box)}")
     elif box[2] <= 0 or box[3] <= 0:
         problems.append(f"bbox {box} has no area: width and height must be greater than 0")
-    if area is not None and (not _is_number(area) or area < 0):
-        problems.append(f"area must be a finite number from 0 on, got {_short(area)}")
-    if crowd not in (None, 0, 1):
-        problems.append(f"iscrowd must be 0 or 1, got {_short(crowd)}")
-    return problems
+    if area is not None and (not isinstance(area, int | float) or isinstance(area, bool)):
+        problems.append(f"area must be a number, got {_short(area)}; leave it out for width x height")
+    flags = {key: _field(entry, key) for key in ("iscrowd", "ignore")}
+    return problems + [
+        f"{key} must be 0 or 1, got {_short(flag)}" for key, flag in flags.items() if flag not in (None, 0, 1)
+    ]
 
 
 def _field(entry: object, key: str) -> Any:
@@ -165,9 +216,22 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return math.isfinite(value) if isinstance(value, float) else abs(value) < _LARGEST_ID
 
 
+def _is_area(value: object) -> TypeGuard[int | float]:
+    return _is_number(value) and 0 < value <= _LARGEST_AREA
+
+
 def _is_text(value: object) -> TypeGuard[str]:
-    # json can spell lone surrogates, which no file name or output file takes.
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+    return isinstance(value, str) and bool(value.strip()) and not _unusable_character(value)
+
+
+def _unusable_character(value: object) -> str:
+    """Which character no file name or output file takes, for the end of a message; json can spell lone surrogates."""
+    if not isinstance(value, str) or value.isprintable():
+        return ""
+    for character in value:
+        if kind := _UNUSABLE.get(unicodedata.category(character)):
+            return f"; U+{ord(character):04X} in it is {kind}, rename it without"
+    return ""
 
 
 def _is_inside(name: object) -> TypeGuard[str]:

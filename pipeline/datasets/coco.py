@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.records import Finding
+from pipeline.setting_types import BoxOrientation
 from pipeline.settings import DataSettings
 
 Coco = dict[str, list[dict[str, Any]]]
@@ -13,11 +14,15 @@ Coco = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class SourceSplit:
-    """One split as a source delivers it. ``content`` is parsed json that nobody has checked yet."""
+    """One split as a source delivers it. ``content`` is parsed json that nobody has checked yet.
+
+    ``orientation`` says which way up the boxes of images that EXIF turns are meant, None that nobody said.
+    """
 
     annotations: str
     content: object
     image_root: Path
+    orientation: BoxOrientation | None = None
 
 
 @dataclass(frozen=True)

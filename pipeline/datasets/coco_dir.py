@@ -1,13 +1,20 @@
 """``coco_dir``: any folder with COCO-style json; its images stay where they are."""
 
-import json
+import logging
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.findings import Findings
+from pipeline.datasets.json_files import RepeatedKeyError, read_json
 from pipeline.records import Finding
 from pipeline.settings import CocoDirSettings, CocoSplitSettings, DataSettings
+
+logger = logging.getLogger(__name__)
+
+# The folder that the stage depends on in dvc.yaml.
+WATCHED = Path("datasets")
 
 
 def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
@@ -15,7 +22,9 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
     custom = settings.coco_dir
     splits: dict[str, SourceSplit] = {}
     findings: list[Finding] = []
-    for name, split in _listed(custom).items():
+    listed = _listed(custom)
+    _warn_of_unwatched([custom.root / path for split in listed.values() for path in (split.annotations, split.images)])
+    for name, split in listed.items():
         path = custom.root / split.annotations
         content, problem = _read(path)
         if problem:
@@ -26,7 +35,7 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
             if custom.boxes_without_area == "drop":
                 content, dropped = _without_empty_boxes(content, str(path))
                 findings += dropped
-            splits[name] = SourceSplit(str(path), content, custom.root / split.images)
+            splits[name] = SourceSplit(str(path), content, custom.root / split.images, custom.orientation)
     return Source(f"COCO-style folder {custom.root.name}", False, [], splits, findings)
 
 
@@ -34,6 +43,17 @@ def _listed(settings: CocoDirSettings) -> dict[str, CocoSplitSettings]:
     listed = {"train": settings.train, "val": settings.val}
     test = settings.test
     return listed if test is None or test == settings.val else {**listed, "test": test}
+
+
+def _warn_of_unwatched(paths: Iterable[Path]) -> None:
+    """Say where DVC sees no change, and would train on with the data of before: it follows no link out of a folder."""
+    watched = WATCHED.resolve()
+    if outside := [str(path) for path in dict.fromkeys(paths) if not path.resolve().is_relative_to(watched)]:
+        logger.warning(
+            "`dvc repro` does not notice changes in %s: they lie outside of %s/, or links lead out of it, which DVC "
+            "does not follow; after a change there run `dvc repro --force data`",
+            *(", ".join(outside), WATCHED),
+        )
 
 
 def _without_empty_boxes(content: object, file: str) -> tuple[object, list[Finding]]:
@@ -60,10 +80,12 @@ def _is_empty(entry: object) -> bool:
 
 def _read(path: Path) -> tuple[object, str]:
     try:
-        return json.loads(path.read_bytes()), ""
+        return read_json(path), ""
     except FileNotFoundError:
         return None, "no such file"
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
+    except RepeatedKeyError as error:
+        return None, str(error)
     except (ValueError, RecursionError) as error:
         return None, f"not valid json: {error}"

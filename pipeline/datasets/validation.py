@@ -13,6 +13,7 @@ from pipeline.datasets.annotations import Annotations, Entry, clip_box, read_ann
 from pipeline.datasets.coco import Coco, SourceSplit
 from pipeline.datasets.findings import Findings
 from pipeline.datasets.image_files import ImageFile, inspect
+from pipeline.datasets.turned_images import TurnedImages, turn_boxes
 from pipeline.records import Finding
 
 
@@ -33,23 +34,36 @@ def validate(splits: Mapping[str, SourceSplit]) -> tuple[dict[str, CheckedSplit]
     checked: dict[str, CheckedSplit] = {}
     categories: dict[str, list[tuple[int, str]]] = {}
     findings: list[Finding] = []
-    seen = _SeenImages()
+    seen, turned = _SeenImages(), TurnedImages()
     for name, split in splits.items():
         notes = Findings(split.annotations)
         annotations = read_annotations(split.content, notes)
         if annotations is not None:
             categories[name] = annotations.categories
-            checked[name] = _check_split(name, split, annotations, seen, notes)
+            checked[name] = _check_split(name, split, annotations, seen, turned, notes)
         findings += notes.found
+    findings += turned.question().found
     findings += _category_findings(splits, categories)
     return checked, findings
 
 
 def _check_split(
-    name: str, split: SourceSplit, annotations: Annotations, seen: "_SeenImages", notes: Findings
+    name: str,
+    split: SourceSplit,
+    annotations: Annotations,
+    seen: "_SeenImages",
+    turned: TurnedImages,
+    notes: Findings,
 ) -> CheckedSplit:
     files = _check_images(name, split.image_root, annotations, seen, notes)
+    boxed_images = {entry["image_id"] for entry in annotations.objects}
+    for number, file in files.items():
+        entry = annotations.images[number]
+        size = turned.size_in_json(entry, file, split.orientation, number in boxed_images, notes)
+        if size is not None:
+            _check_size(entry, size, notes)
     _check_boxes(annotations, notes)
+    turn_boxes(annotations, files, split.orientation)
     _number_from_one(annotations.objects, notes)
     order = {number: index + 1 for index, (number, _) in enumerate(annotations.categories)}
     boxed = {entry["category_id"] for entry in annotations.objects}
@@ -61,42 +75,38 @@ def _check_split(
         "annotations": [{**entry, "category_id": order[entry["category_id"]]} for entry in annotations.objects],
         "categories": [{"id": order[number], "name": label} for number, label in annotations.categories],
     }
-    return CheckedSplit(content, [file.sha256 for file in files])
+    return CheckedSplit(content, [file.sha256 for file in files.values()])
 
 
 def _check_images(
     name: str, root: Path, annotations: Annotations, seen: "_SeenImages", notes: Findings
-) -> list[ImageFile]:
+) -> dict[int, ImageFile]:
     if not root.is_dir():
         notes.error("images", f"no such folder: {root}")
-        return []
+        return {}
     entries = list(annotations.images.values())
     paths = [root / entry["file_name"] for entry in entries]
-    readable = []
+    readable = {}
     for entry, path, file in zip(entries, paths, inspect(paths, f"checking {name}"), strict=True):
         item = f"image {entry['id']}"
         if isinstance(file, str):
             notes.error(item, file)
         else:
-            readable.append(file)
-            _check_size(entry, file, item, notes)
+            readable[entry["id"]] = file
         seen.add(name, item, path, file, notes)
     return readable
 
 
-def _check_size(entry: Entry, file: ImageFile, item: str, notes: Findings) -> None:
+def _check_size(entry: Entry, size: tuple[int, int], notes: Findings) -> None:
     """Compare the json's size with the file's; fills it in where the json gives none."""
-    if file.orientation != 1:
-        message = f"{entry['file_name']} is rotated by EXIF when it is loaded; its boxes must be those of the rotated"
-        notes.warning(item, f"{message} image, {file.width}x{file.height}")
-    given = (entry["width"], entry["height"])
+    item, given = f"image {entry['id']}", (entry["width"], entry["height"])
     if given == (None, None):
-        notes.warning(item, f"the json gives no width and height; {file.width}x{file.height} taken from the file")
-    elif given != (file.width, file.height):
-        found = f"{entry['file_name']} has {file.width}x{file.height}"
+        notes.warning(item, f"the json gives no width and height; {size[0]}x{size[1]} taken from the file")
+    elif given != size:
+        found = f"{entry['file_name']} has {size[0]}x{size[1]}"
         notes.error(item, f"the json says {given[0]!r}x{given[1]!r} pixels, {found}")
         return
-    entry.update(width=file.width, height=file.height)
+    entry.update(width=size[0], height=size[1])
 
 
 def _check_boxes(annotations: Annotations, notes: Findings) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipeline.records import TrainingRecord
+from pipeline.records import SeenImages, TrainingRecord
 from pipeline.report import formats
 from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import fastest, reference_batch
@@ -63,6 +63,7 @@ def budget_table(results: Results) -> Table:
         number("val AP"),
         number("memory, MB"),
         number("resumed"),
+        text("images"),
     )
     return Table(columns, tuple(_budget_row(model) for model in results.models))
 
@@ -70,7 +71,7 @@ def budget_table(results: Results) -> Table:
 def _budget_row(model: ModelResults) -> Row:
     training: TrainingRecord | None = model.training
     if training is None:
-        return row(model.name, "fetched", *[formats.MISSING] * 9)
+        return row(model.name, "fetched", *[formats.MISSING] * 10)
     return row(
         model.name,
         formats.count(training.iterations),
@@ -83,7 +84,17 @@ def _budget_row(model: ModelResults) -> Row:
         formats.points(training.best_val_ap),
         formats.megabytes(training.peak_memory_bytes),
         formats.count(training.resumed),
+        _seen(training.images),
     )
+
+
+def _seen(images: SeenImages | None) -> str:
+    if images is None:
+        return formats.MISSING
+    if not images.left_out:
+        return formats.count(images.seen)
+    left_out = ", ".join(f"{formats.count(count)} by {option}" for option, count in images.left_out.items())
+    return f"{formats.count(images.seen)} of {formats.count(images.images)}; left out: {left_out}"
 
 
 def identity_table(results: Results) -> Table:

@@ -20,7 +20,7 @@ from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS, training_file, weights_file
 from pipeline.recipes import Recipe, build_detector, pretrained_parts
-from pipeline.records import DatasetRecord, TrainingRecord
+from pipeline.records import DatasetRecord, SeenImages, TrainingRecord
 from pipeline.settings import DECISIVE, TrainSettings
 from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import fingerprint
@@ -31,6 +31,7 @@ from pipeline.training.hooks import BestWeightsHook, CrashSafeCheckpointHook, Pr
 from pipeline.training.log import TrainingLog
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of
 from pipeline.training.runner import build_runner
+from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord | None:
     """
     device = choose_device(job.settings.device)
     precision = choose_precision(job.settings.precision, device)
+    images = from_first(lambda: announce_seen_images(job.recipe, job.dataset, job.dataset_dir))
     resume_from = from_first(lambda: _prepare_work_dir(job, device, precision))
     log = TrainingLog(job.work_dir)
     if not from_first(lambda: _is_finished(job, log)):
@@ -85,7 +87,7 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord | None:
         return None
     state, kept = load_weights(job.work_dir / BEST_FILE)
     save_weights(weights, state, kept)
-    return _record(job, log, kept, precision, device)
+    return _record(job, log, kept, images, precision, device)
 
 
 def train_in_place(job: TrainingJob, name: str) -> TrainingRecord | None:
@@ -194,7 +196,7 @@ def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) ->
 
 
 def _record(
-    job: TrainingJob, log: TrainingLog, kept: dict[str, str], precision: str, device: torch.device
+    job: TrainingJob, log: TrainingLog, kept: dict[str, str], images: SeenImages, precision: str, device: torch.device
 ) -> TrainingRecord:
     config = job.recipe.config
     points = log.points()
@@ -206,6 +208,7 @@ def _record(
         method=job.recipe.method,
         iterations=iterations,
         batch_size=batch_size,
+        images=images,
         processes=get_world_size(),
         best_iteration=int(kept["iteration"]),
         best_val_ap=best[-1].ap if best else None,

@@ -133,13 +133,20 @@ def _schedulers(recipe: Recipe) -> list[dict[str, Any]]:
 def _loader(
     template: dict[str, Any], recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, split: str, workers: int
 ) -> ConfigDict:
-    annotations, image_root = split_paths(dataset_dir, dataset.splits[split])
     loader = ConfigDict(template, num_workers=workers, persistent_workers=workers > 0)
-    loader.dataset = ConfigDict(
-        template["dataset"],
+    loader.dataset = dataset_config(template["dataset"], recipe, dataset, dataset_dir, split)
+    return loader
+
+
+def dataset_config(
+    template: dict[str, Any], recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, split: str
+) -> ConfigDict:
+    """The recipe's data set with the files and classes of the prepared one: what mmdet builds for a split."""
+    annotations, image_root = split_paths(dataset_dir, dataset.splits[split])
+    return ConfigDict(
+        template,
         ann_file=str(annotations.resolve()),
         data_root="",
         data_prefix={"img": str(image_root.resolve())},
         metainfo={"classes": tuple(recipe.classes)},
     )
-    return loader

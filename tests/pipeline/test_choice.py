@@ -99,7 +99,13 @@ def test_a_folder_of_no_known_layout_is_explained(tmp_path: Path) -> None:
         read_choice([GFL], tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"categories": [{"id": 1}]}', '{"categories": 3}'])
+def test_annotations_with_a_key_twice_are_named(coco: Path) -> None:
+    (coco / "annotations/instances_val2017.json").write_text('{"categories": [],\n"categories": []}')
+    with pytest.raises(DatasetError, match=r"instances_val2017\.json: .*categories in line 1 and again in line 2"):
+        read_choice([GFL], coco)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"categories": [{"id": 1}]}', '{"categories": 3}', 9999 * "["])
 def test_annotations_that_are_no_coco_json_are_named(coco: Path, content: str) -> None:
     (coco / "annotations/instances_val2017.json").write_text(content)
     with pytest.raises(DatasetError, match=r"instances_val2017\.json: no COCO json"):

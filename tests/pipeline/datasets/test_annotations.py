@@ -88,6 +88,10 @@ def test_what_is_no_coco_json_is_one_error(content):
         ("images.0.file_name", "/etc/x.jpg", "image 4", "file_name must be a path inside"),
         ("images.0.file_name", "a/../../x.jpg", "image 4", "file_name must be a path inside"),
         ("images.0.file_name", "a\0.jpg", "image 4", "file_name must be a path inside"),
+        ("images.0.file_name", "a\0.jpg", "image 4", "got 'a\\x00.jpg'; U+0000 in it is a control character, rename"),
+        ("images.0.file_name", "a\x85b", "image 4", "U+0085 in it is a control character"),
+        ("images.0.file_name", "a\udc80.jpg", "image 4", "U+DC80 in it is half a surrogate pair"),
+        ("categories.0.name", "a\tb", "category 2", "U+0009 in it is a control character, rename it without"),
         ("images", VALID["images"] * 2, "image 4", "id is used twice"),
         ("images", [*VALID["images"], {"id": 5, "file_name": "a/b.jpg"}], "image 5", "listed already, as image 4"),
         ("annotations.0.id", None, "annotations[0]", "whole number (0 to 2^53) as id, got None"),
@@ -102,8 +106,9 @@ def test_what_is_no_coco_json_is_one_error(content):
         ("annotations.0.bbox", [1, 2, 10**400, 4], "annotation 9", "four finite numbers"),
         ("annotations.0.bbox", [1, 2, 0, 4], "annotation 9", "no area"),
         ("annotations.0.bbox", [1, 2, 3, -4], "annotation 9", "no area"),
-        ("annotations.0.area", -1, "annotation 9", "area must be"),
-        ("annotations.0.area", "big", "annotation 9", "area must be"),
+        ("annotations.0.area", "big", "annotation 9", "area must be a number, got 'big'"),
+        ("annotations.0.area", True, "annotation 9", "area must be a number, got True"),
+        ("annotations.0.ignore", "yes", "annotation 9", "ignore must be 0 or 1, got 'yes'"),
         ("annotations.0.iscrowd", 2, "annotation 9", "iscrowd must be 0 or 1"),
         ("annotations", [], "annotations", "no usable box"),
         ("annotations", VALID["annotations"][1:2], "annotations", "no usable box"),
@@ -115,6 +120,64 @@ def test_each_problem_is_an_error_with_file_and_item(path, value, item, words):
     assert len(matching) == 1, findings
     assert matching[0].severity == "error"
     assert matching[0].file == "a.json"
+
+
+@pytest.mark.parametrize("area", [0, 0.0, -1, float("nan"), float("inf"), 10**400, 1e11])
+def test_an_area_that_no_box_can_have_becomes_width_times_height_with_one_warning(area):
+    content = change("annotations.0.area", area)
+    content["annotations"][2]["area"] = area
+    annotations, findings = read(content)
+    assert [entry["area"] for entry in annotations.objects] == [12, 16, 16]
+    ((severity, item, message),) = [(finding.severity, finding.item, finding.message) for finding in findings]
+    assert (severity, item) == ("warning", "annotations")
+    assert message.startswith("2 of 3 have an `area` that no box can have")
+    shown = repr(area) if area != 10**400 else "1" + 56 * "0" + "..."
+    assert message.endswith(f"annotation 9 ({shown}), 5 ({shown})")
+
+
+def test_a_warning_names_only_the_first_of_many_areas():
+    content = change("annotations", [{**VALID["annotations"][0], "id": n, "area": 0} for n in range(1, 500)])
+    (message,) = [finding.message for finding in read(content)[1]]
+    assert message.startswith("499 of 499 have")
+    assert message.endswith("annotation 1 (0), 2 (0), 3 (0), 4 (0), 5 (0), ...")
+
+
+@pytest.mark.parametrize("ignore", [1, True, 1.0])
+def test_an_object_to_ignore_becomes_a_crowd_box_with_a_warning(ignore):
+    content = change("annotations.0.ignore", ignore)
+    content["annotations"][1]["ignore"] = ignore  # a crowd box already: nothing changes
+    annotations, findings = read(content)
+    assert [entry["iscrowd"] for entry in annotations.objects] == [1, 1, 0]
+    assert [(finding.severity, finding.item) for finding in findings] == [("warning", "annotations")]
+    assert findings[0].message.startswith("1 of 3 have `ignore` and become crowd boxes")
+
+
+@pytest.mark.parametrize("ignore", [0, False, None])
+def test_an_object_that_is_not_to_ignore_stays(ignore):
+    annotations, findings = read(change("annotations.0.ignore", ignore))
+    assert findings == []
+    assert annotations.objects[0]["iscrowd"] == 0
+
+
+def test_objects_that_are_all_to_ignore_are_no_usable_box():
+    findings = read(change("annotations", [{**VALID["annotations"][0], "ignore": 1}]))[1]
+    assert [(finding.severity, finding.item) for finding in findings] == [
+        ("warning", "annotations"),
+        ("error", "annotations"),
+    ]
+
+
+# A macOS screenshot, a no-break, an ideographic and a zero-width space, private, unassigned, a joined emoji, an accent.
+@pytest.mark.parametrize(
+    "character", [*"\u202f\u00a0\u3000\u200b\ue000\u0378", "\U0001f469\u200d\U0001f680", "e\u0301"]
+)
+def test_names_may_have_any_character_that_is_no_control(character):
+    content = change("images.0.file_name", f"at 9{character}AM.png")
+    content["categories"][0]["name"] = f"a{character}b"
+    annotations, findings = read(content)
+    assert findings == []
+    assert annotations.images[4]["file_name"] == f"at 9{character}AM.png"
+    assert annotations.categories[1] == (2, f"a{character}b")
 
 
 def test_one_annotation_can_have_several_problems_and_all_are_listed():
@@ -160,7 +223,10 @@ JSON = st.recursive(
 )
 PATHS = [
     *(f"images.0.{key}" for key in ("id", "file_name", "width", "height")),
-    *(f"annotations.0.{key}" for key in ("id", "image_id", "category_id", "bbox", "bbox.2", "area", "iscrowd")),
+    *(
+        f"annotations.0.{key}"
+        for key in ("id", "image_id", "category_id", "bbox", "bbox.2", "area", "iscrowd", "ignore")
+    ),
     *("categories.0.id", "categories.0.name", "images.0", "annotations.0", "categories.0"),
     *("images", "annotations", "categories"),
 ]
@@ -170,10 +236,10 @@ PATHS = [
 def test_whatever_is_in_the_json_is_findings_or_sound_annotations(path, value):
     annotations, findings = read(change(path, value))
     json.dumps([finding.model_dump_json() for finding in findings])
-    if annotations is None or findings:
-        assert any(finding.severity == "error" for finding in findings)
+    if annotations is None or any(finding.severity == "error" for finding in findings):
+        assert findings
         return
     assert all(entry["image_id"] in annotations.images for entry in annotations.objects)
     assert all(entry["category_id"] in dict(annotations.categories) for entry in annotations.objects)
-    assert all(min(entry["bbox"][2:]) > 0 and entry["area"] >= 0 for entry in annotations.objects)
+    assert all(min(entry["bbox"][2:]) > 0 and entry["area"] > 0 for entry in annotations.objects)
     assert len(annotations.objects) == len({entry["id"] for entry in annotations.objects})

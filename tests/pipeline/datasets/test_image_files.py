@@ -1,5 +1,8 @@
 import hashlib
 import io
+import struct
+import time
+import zlib
 
 import cv2
 import numpy as np
@@ -8,6 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from deploy.runtime.errors import ImageError
+from deploy.runtime.images import decode_image, read_image
+from pipeline.datasets import image_files
 from pipeline.datasets.image_files import ImageFile, inspect, inspect_one
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
@@ -27,15 +33,121 @@ def test_every_accepted_format_is_read_with_size_and_hash(kind, tmp_path):
     assert cv2.imread(str(path), cv2.IMREAD_COLOR).shape == (30, 40, 3)
 
 
-def test_size_is_the_one_after_exif_rotation_as_opencv_loads_it(tmp_path):
-    for orientation in range(1, 9):
+@pytest.mark.parametrize("pixels", [PIXELS, PIXELS[:30, :30], np.full((30, 40, 3), 90, np.uint8)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "MPO"])
+def test_size_and_turn_are_those_of_the_pixels_that_training_gets(kind, pixels, tmp_path):
+    for tag in range(10):
+        if kind == "TIFF" and tag in (0, 9):
+            continue  # Pillow writes none; see below
         exif = Image.Exif()
-        exif[0x0112] = orientation
-        path = tmp_path / f"{orientation}.jpg"
-        path.write_bytes(encode("JPEG", exif=exif))
+        exif[0x0112] = tag
+        path = tmp_path / f"{tag}"
+        Image.fromarray(pixels).save(path, kind, exif=exif)
         found = inspect_one(path)
-        height, width = cv2.imread(str(path), cv2.IMREAD_COLOR).shape[:2]
-        assert (found.width, found.height, found.orientation) == (width, height, orientation)
+        height, width = read_image(path).shape[:2]
+        assert (found.width, found.height) == (width, height)
+        assert found.orientation == (tag if 1 <= tag <= 8 else 1)
+
+
+@pytest.mark.parametrize("tag", [0, 9])
+def test_a_tiff_with_a_tag_that_means_nothing_is_not_turned(tag, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 2
+    content = encode("TIFF", exif=exif)
+    entry = struct.pack("<HHIH", 0x0112, 3, 1, 2)
+    assert content.count(entry) == 1
+    (tmp_path / "a.tif").write_bytes(content.replace(entry, struct.pack("<HHIH", 0x0112, 3, 1, tag)))
+    assert inspect_one(tmp_path / "a.tif").orientation == 1
+
+
+def test_an_orientation_of_xmp_turns_nothing(tmp_path):
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    for number, pixels in enumerate((PIXELS, np.full((30, 30, 3), 90, np.uint8))):
+        path = tmp_path / f"{number}.jpg"
+        Image.fromarray(pixels).save(path, xmp=xmp)
+        found = inspect_one(path)
+        assert (found.width, found.height, found.orientation) == (pixels.shape[1], 30, 1)
+
+
+def test_exif_behind_the_pixels_of_a_png_counts(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    content = encode("PNG", exif=exif)
+    start, end = content.index(b"eXIf") - 4, content.index(b"IDAT") - 4
+    tail = content[-12:]
+    (tmp_path / "a.png").write_bytes(content[:start] + content[end:-12] + content[start:end] + tail)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), PIXELS[::-1, ::-1, ::-1])
+    assert inspect_one(tmp_path / "a.png").orientation == 3
+
+
+@pytest.mark.parametrize("options", [{"compression": "zstd"}, {"compression": "lzma"}])
+def test_a_tiff_that_only_other_readers_decode_is_refused(options, tmp_path):
+    try:
+        content = encode("TIFF", **options)
+    except OSError:
+        pytest.skip("this Pillow cannot write it")
+    (tmp_path / "a.tif").write_bytes(content)
+    assert "a.tif is no readable image: not an image that can be decoded" in inspect_one(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_a_tiff_of_32_bits_is_refused(dtype, tmp_path):
+    Image.fromarray(np.arange(64 * 64).astype(dtype).reshape(64, 64)).save(tmp_path / "a.tif")
+    assert "is no readable image" in inspect_one(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM"])
+@pytest.mark.parametrize("lacking", [1, 2, 4, 12])
+def test_files_that_lack_their_last_bytes_pass_where_training_reads_them(kind, lacking, tmp_path):
+    path = tmp_path / "cut"
+    path.write_bytes(encode(kind)[:-lacking])
+    try:
+        read_image(path)
+    except ImageError:
+        assert "is no readable image" in inspect_one(path)
+    else:
+        assert isinstance(inspect_one(path), ImageFile)
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG of one bit a pixel, all black, of any size in few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(height * (1 + (width + 7) // 8)), 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_the_limit_of_size_is_the_readers(tmp_path):
+    (tmp_path / "large.png").write_bytes(png_of(14_000, 13_000))  # Pillow alone refuses it
+    found = inspect_one(tmp_path / "large.png")
+    assert (found.width, found.height) == (14_000, 13_000)
+    (tmp_path / "bomb.png").write_bytes(png_of(60_000, 20_000))
+    assert "more pixels than OpenCV decodes" in inspect_one(tmp_path / "bomb.png")
+
+
+def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_files, "_LARGE", 100)
+    inside, most = [], []
+
+    def decode(content, source):
+        inside.append(source)
+        most.append(len(inside))
+        time.sleep(0.01)
+        inside.pop()
+        return decode_image(content, source)
+
+    monkeypatch.setattr(image_files, "decode_image", decode)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    for number in range(8):
+        (tmp_path / f"{number}.png").write_bytes(encode("PNG"))
+    inspect([tmp_path / f"{number}.png" for number in range(8)], "x")
+    assert most == [1] * 8
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])

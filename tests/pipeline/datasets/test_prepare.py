@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
 from pipeline.datasets.preparation import prepare
@@ -137,6 +138,55 @@ def test_only_boxes_without_area_are_dropped(coco_folder, tmp_path, box):
     dropping = settings.coco_dir.model_copy(update={"boxes_without_area": "drop"})
     with pytest.raises(DatasetError, match=r"annotation 1: bbox"):
         prepare(settings.model_copy(update={"coco_dir": dropping}), tmp_path / "out", tmp_path)
+
+
+def learnt_and_counted(folder, out: Path) -> tuple[list[int], list[int]]:
+    """Boxes of the two train images that mmdet learns from, and those that count for pycocotools."""
+    record = prepare(custom(folder.write().root), out)
+    with contextlib.redirect_stdout(io.StringIO()):
+        trained = CocoDataset(
+            ann_file=str(out / "train.json"),
+            data_prefix={"img": str(folder.folder("train"))},
+            metainfo={"classes": tuple(record.classes)},
+            filter_cfg={"filter_empty_gt": False},
+            pipeline=[],
+        )
+    learnt = [[box for box in trained.get_data_info(place)["instances"] if not box["ignore_flag"]] for place in (0, 1)]
+    truth = read_coco(out / "train.json")
+    counted = [truth.getAnnIds(imgIds=[number], areaRng=[0, 1e10], iscrowd=False) for number in (1, 2)]
+    return [len(boxes) for boxes in learnt], [len(boxes) for boxes in counted]
+
+
+def test_boxes_whose_area_says_0_are_learnt_from_and_counted(coco_folder, tmp_path):
+    folder = coco_folder()
+    for entry, area in zip(folder.splits["train"]["annotations"], (0, -3, float("nan")), strict=True):
+        entry["area"] = area
+    assert learnt_and_counted(folder, tmp_path / "prepared") == ([2, 1], [2, 1])
+
+
+def test_boxes_to_ignore_are_neither_learnt_from_nor_counted(coco_folder, tmp_path):
+    folder = coco_folder()
+    folder.splits["train"]["annotations"][0]["ignore"] = 1
+    assert learnt_and_counted(folder, tmp_path / "prepared") == ([1, 1], [1, 1])
+
+
+def test_names_with_spaces_of_all_kinds_are_prepared(coco_folder, tmp_path):
+    folder = coco_folder()
+    image = folder.splits["train"]["images"][0]
+    image["file_name"] = "at\u00a09\u202fAM.png"
+    for content in folder.splits.values():
+        content["categories"][1]["name"] = "big\u00a0cat"
+    record = prepare(custom(folder.write().root), tmp_path / "out", tmp_path)
+    assert record.classes == ["big\u00a0cat", "dog"]
+    assert read_coco(tmp_path / "out" / "train.json").imgs[1]["file_name"] == image["file_name"]
+
+
+def test_a_second_list_of_annotations_is_an_error_with_file_and_lines(coco_folder, tmp_path):
+    folder = coco_folder().write()
+    path = folder.root / "annotations" / "train.json"
+    path.write_text(path.read_text()[:-1] + ',\n"annotations": []}')
+    with pytest.raises(DatasetError, match=r"train\.json: whole file: .*annotations in line 1 and again in line 2"):
+        prepare(custom(folder.root), tmp_path / "out", tmp_path)
 
 
 def test_the_hash_of_a_split_covers_boxes_and_pixels(coco_folder, tmp_path):

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from pipeline.records import SeenImages
 from pipeline.report.collect import collect
 from pipeline.report.methodology import (
     budget_table,
@@ -44,8 +45,22 @@ def test_boxes_of_every_class(results):
 def test_budget_and_a_fetched_teacher(results):
     table = budget_table(results)
     assert cells(table, "teacher")[1:3] == ["fetched", "–"]
-    expected = ["1,100", "8", "6 min 43 s", "21.9", "bf16", "cpu", "1,100", "58.5", "1,904", "0"]
+    expected = ["1,100", "8", "6 min 43 s", "21.9", "bf16", "cpu", "1,100", "58.5", "1,904", "0", "1,200"]
     assert cells(table, "crosskd")[1:] == expected
+
+
+def test_images_that_a_recipe_leaves_out_are_in_the_budget(results):
+    left_out = {"filter_cfg.filter_empty_gt=True": 1100, "filter_cfg.min_size=32": 3}
+    seen = SeenImages(seen=100, images=1200, left_out=left_out)
+    for images, expected in (
+        (seen, "100 of 1,200; left out: 1,100 by filter_cfg.filter_empty_gt=True, 3 by filter_cfg.min_size=32"),
+        (None, "–"),
+    ):
+        models = [
+            replace(model, training=model.training and model.training.model_copy(update={"images": images}))
+            for model in results.models
+        ]
+        assert cell(budget_table(replace(results, models=models)), "crosskd", "images") == expected
 
 
 def test_identity(run):

@@ -17,7 +17,7 @@ from pipeline.checkpoints import load_detector, load_weights
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.errors import TrainingError
 from pipeline.recipes import Recipe, build_detector
-from pipeline.records import DatasetRecord
+from pipeline.records import DatasetRecord, SeenImages
 from pipeline.settings import TrainSettings
 from pipeline.training import TrainingJob, train
 from pipeline.training.fingerprint import discard
@@ -63,6 +63,7 @@ def test_trains_and_writes_the_student_alone(
         assert torch.equal(before[name], value), name
     assert record.iterations == 6
     assert record.batch_size == 2
+    assert record.images == SeenImages(seen=12, images=12, left_out={})
     assert record.resumed == 0
     assert [point.iteration for point in record.points] == [1, 2, 3, 4, 5, 6]
     assert [point.iteration for point in record.validation] == [3, 6]
