@@ -1,5 +1,6 @@
 """The embedded chain's data, recipes and teacher without DVC: what the stages of ``dvc.yaml`` do before a training."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,14 @@ class Embedded:
                 ) from error
         return cls(params, target, folder)
 
-    def recipe(self, model: str, **options: Any) -> Recipe:
-        """The resolved recipe of the teacher or a student; ``options`` override keys, dots written as ``__``."""
+    def recipe(self, model: str, options: Mapping[str, Any] | None = None) -> Recipe:
+        """The resolved recipe of the teacher or a student; ``options`` override keys as those of ``params.yaml`` do."""
         if model == TEACHER:
             path, given = self.params.teacher.config, self.params.teacher.options
         else:
             path, given = self.params.students[model].recipe, self.params.students[model].options
-        dotted = {key.replace("__", "."): value for key, value in options.items()}
         target = self.folder / f"{model}.json"
-        write_resolved(target, resolve(path, read_dataset(self.dataset_dir), {**given, **dotted}))
+        write_resolved(target, resolve(path, read_dataset(self.dataset_dir), {**given, **(options or {})}))
         return load_resolved(target)
 
     def teacher_weights(self) -> Path:

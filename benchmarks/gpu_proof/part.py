@@ -19,11 +19,10 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu_proof.parts import BROKEN_DEVICE
 from benchmarks.gpu_proof.place import Check, Mismatch, NotRun, Place
 from benchmarks.gpu_proof.record import CheckResult, Numbers, Status
 
-BROKEN_DEVICE = 75
-"""Exit code of a process whose device computes no more: the checks that are left need a new one."""
 _FRAMES = 3
 
 

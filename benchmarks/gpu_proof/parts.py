@@ -31,4 +31,6 @@ PARTS = (
     Part("training", "The embedded chain's students trained on the GPU: AP beside the CPU's", 90, 90),
     Part("collectives", "Gradients of several processes: NCCL", 30, 25),
 )
+BROKEN_DEVICE = 75
+"""Exit code of a part whose device computes no more: the checks that are left need a new process."""
 TOTAL_LIMIT = sum(part.limit for part in PARTS)

@@ -12,11 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.gpu_proof.parts import Part
+from benchmarks.gpu_proof.parts import BROKEN_DEVICE, Part
 from benchmarks.gpu_proof.record import CheckResult, PartResult
 
 _POLL_S = 0.1
-_BROKEN_DEVICE = 75  # part.BROKEN_DEVICE, which this process must not import (torch)
 _LAST_LINES = 4
 
 Progress = Callable[[PartResult, str], None]
@@ -113,7 +112,7 @@ def _run_once(
         finally:
             _kill(process)
     watch.read(events)
-    return "" if process.returncode in (0, _BROKEN_DEVICE) else _crash(process.returncode, log)
+    return "" if process.returncode in (0, BROKEN_DEVICE) else _crash(process.returncode, log)
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

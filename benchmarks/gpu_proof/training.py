@@ -34,7 +34,7 @@ CPU_AP = {
 }
 """AP on the test split by seed, trained on a CPU in bf16 (docs/results.md, the gain over five seeds)."""
 _STUDENT_T = 2.776  # 95 %, four degrees of freedom
-_TOY = {"train_cfg__max_iters": 4, "train_cfg__val_interval": 4, "train_dataloader__batch_size": 2}
+_TOY = {"train_cfg.max_iters": 4, "train_cfg.val_interval": 4, "train_dataloader.batch_size": 2}
 _LAST_LINES = 4
 
 
@@ -111,7 +111,7 @@ def train_student(student: str, folder: Path, device: str, rehearsal: bool) -> N
     """Train and measure one student; its files go to ``folder`` and its work directory is removed afterwards."""
     embedded = Embedded.open(folder, rehearsal)
     params = embedded.params
-    recipe = renamed(embedded.recipe(student, **(_TOY if rehearsal else {})), f"gpu-proof-{student}")
+    recipe = renamed(embedded.recipe(student, _TOY if rehearsal else None), f"gpu-proof-{student}")
     teacher = None
     if recipe.method != "none":
         weights = embedded.teacher_weights()

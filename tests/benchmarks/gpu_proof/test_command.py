@@ -116,3 +116,22 @@ def test_results_are_on_disk_while_later_parts_run(tmp_path: Path, monkeypatch: 
 def test_parts_that_no_time_is_left_for_say_so(tmp_path: Path) -> None:
     found = prove([Part("late", "Late", 20, 20)], tmp_path, False, 0)
     assert found.parts[0].outcome == "not run: no time was left"
+
+
+def test_a_rehearsal_goes_from_the_command_through_a_process_to_the_report(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.gpu_proof",
+        "--rehearse",
+        "--parts",
+        "operators",
+        "--out",
+        str(tmp_path),
+    ]
+    told = subprocess.run(command, capture_output=True, text=True, env=HIDDEN, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    (part,) = Proof.read(tmp_path / "rehearsal.json").parts
+    assert (part.outcome, part.restarts) == ("ran: 4 passed", 0)
+    assert [check.name for check in part.checks] == ["nms", "batched_nms", "roi_align", "sigmoid_focal_loss"]
+    assert "Nothing below says anything about a GPU" in (tmp_path / "rehearsal.md").read_text()

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.gpu_proof.part import BROKEN_DEVICE, run_check, run_checks
+from benchmarks.gpu_proof.part import run_check, run_checks
+from benchmarks.gpu_proof.parts import BROKEN_DEVICE
 from benchmarks.gpu_proof.place import Check, Mismatch, NotRun, Place, expect
 from benchmarks.gpu_proof.record import Numbers
 

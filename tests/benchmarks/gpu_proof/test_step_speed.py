@@ -1,5 +1,7 @@
 """Part 2 at toy size: numbers of every case, and a faster teacher that answers otherwise fails."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,3 +58,34 @@ def test_a_teacher_run_in_another_way_is_timed_and_held_against_the_plain_one(pl
 def test_a_device_without_graphs_says_so(place: Place) -> None:
     check = next(check for check in step_speed.checks(place) if check.name == "GFL: teacher as one CUDA graph")
     assert run_check(check).reason == "CUDA graphs need a CUDA device"
+
+
+class Recorded:
+    """A CUDA graph made of calls: what runs inside is the recording, and replaying counts."""
+
+    replays = 0
+
+    def replay(self) -> None:
+        Recorded.replays += 1
+
+
+def test_a_graph_is_recorded_after_warming_up_and_its_outputs_are_those_of_the_recording(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    stream = SimpleNamespace(wait_stream=lambda other: happened.append("waits"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Recorded)
+    monkeypatch.setattr(torch.cuda, "graph", lambda _: nullcontext(happened.append("records")))
+
+    def teacher(images: torch.Tensor) -> torch.Tensor:
+        happened.append("runs")
+        return images + 1
+
+    on_a_gpu = Place(torch.device("cuda"), False, place.scratch)
+    replay = step_speed._graphed(on_a_gpu, teacher, torch.zeros(2))
+    assert happened == ["waits", "runs", "runs", "runs", "waits", "records", "runs"]
+    assert torch.equal(replay(torch.zeros(2)), torch.ones(2))
+    assert Recorded.replays == 1
