@@ -223,7 +223,10 @@ class Params(Settings):
         baseline = self.report.baseline
         # Without a student of the default's name, nothing is compared; a name that was written must be there.
         if "baseline" in self.report.model_fields_set and baseline not in self.students:
-            raise ValueError(f"report.baseline: {baseline!r} is no student; {did_you_mean(baseline, self.students)}")
+            raise ValueError(
+                f"report.baseline: {baseline!r} is no student; {did_you_mean(baseline, self.students)} "
+                "(leave the key out for a report that compares with no twin)"
+            )
         return self
 
     @model_validator(mode="after")
