@@ -5,7 +5,6 @@ from pathlib import Path
 CACHE = Path(".cache/downloads")
 DATASET = Path("data/prepared")
 DATASET_RECORD = DATASET / "dataset.json"
-GUIDES = Path("build/guides")
 RECIPES = Path("build/recipes")
 MODELS = Path("models")
 ARTEFACTS = Path("artefacts")
@@ -25,11 +24,6 @@ def recipe_file(model: str) -> Path:
 def origin_file(recipe: Path) -> Path:
     """Where the origin of a resolved recipe is, beside it."""
     return recipe.with_name(f"{recipe.stem}.origin.json")
-
-
-def guide_file(student: str) -> Path:
-    """Says which teacher a student learns from."""
-    return GUIDES / f"{student}.json"
 
 
 def weights_file(model: str) -> Path:

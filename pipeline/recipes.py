@@ -143,14 +143,28 @@ def resolve_all(params: Params, dataset: DatasetRecord, out: Path) -> None:
     """Resolve the teacher's configuration and every student's recipe into ``out/<model>.json``, each with its origin.
 
     Raises:
-        RecipeError: as :func:`resolve`; nothing is written then.
+        RecipeError: as :func:`resolve`, or a recipe stands in the wrong section; nothing is written then.
     """
     entries = {TEACHER: (params.teacher.config, params.teacher.options)}
-    entries |= {name: (student.recipe, student.options) for name, student in params.students.items()}
+    entries |= {name: (student.recipe, student.options) for name, student in params.trained.items()}
     resolved = {name: resolve(path, dataset, options) for name, (path, options) in entries.items()}
+    for name in params.trained:
+        _check_section(name, resolved[name], "students" if name in params.students else "twins")
     with fresh_directory(out) as scratch:
         for name, content in resolved.items():
             write_resolved(scratch / f"{name}.json", content)
+
+
+def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:
+    """Hold a recipe against where it is listed: what of ``twins`` is trained never waits for a teacher."""
+    method = method_name(resolved.content["config"])
+    if (method == "none") == (section == "twins"):
+        return
+    found, right = ("no method", "twins") if method == "none" else (f"the method {method}", "students")
+    path = resolved.origin.path
+    raise RecipeError(
+        f"params.yaml: {section}.{name}: {path} has {found} under `distillation`; it belongs to `{right}`"
+    )
 
 
 def load_resolved(path: Path) -> Recipe:
@@ -177,7 +191,7 @@ def load_resolved(path: Path) -> Recipe:
         raise RecipeError(f"{path}: not a resolved recipe ({error}); run `dvc repro recipes`") from error
 
 
-def method_name(config: Config) -> str:
+def method_name(config: Mapping[str, Any]) -> str:
     """The distillation methods of a recipe joined by ``+``, or ``none``."""
     methods = config.get("distillation", {}).get("methods", [])
     return "+".join(method["type"] for method in methods) or "none"

@@ -83,13 +83,6 @@ class RecipeOrigin(Record):
     backbone_sources: list[str] = []
 
 
-class Guide(Record):
-    """Which teacher a student learns from: hashes of its accepted weights and its resolved recipe; none for a twin."""
-
-    weights_sha256: str | None
-    recipe_sha256: str | None
-
-
 class DatasetRecord(Record):
     """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions."""
 

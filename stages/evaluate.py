@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/evaluation/<model>.json`` and ``reports/detections/<model>.json``, then check the gates."""
     every = load_params()
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
-    parser.add_argument("--model", required=True, choices=[TEACHER, *every.students])
+    parser.add_argument("--model", required=True, choices=[TEACHER, *every.trained])
     model = parser.parse_args(argv).model
     params = every.only(*(OF_TEACHER if model == TEACHER else OF_STUDENT))
     record = evaluate_model(

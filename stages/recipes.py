@@ -10,7 +10,7 @@ from pipeline.recipes import resolve_all
 from pipeline.records import DatasetRecord
 from pipeline.settings import load_params
 
-PARAMS = ("teacher.config", "teacher.options", "students")
+PARAMS = ("teacher.config", "teacher.options", "twins", "students")
 
 
 @stage_main

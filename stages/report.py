@@ -10,7 +10,7 @@ from pipeline.layout import REPORTS
 from pipeline.report.render import write_report
 from pipeline.settings import PARAMS_FILE, load_params
 
-PARAMS = ("report", "gates", "students", "export.models", "evaluate", "benchmark")
+PARAMS = ("report", "gates", "twins", "students", "export.models", "evaluate", "benchmark")
 
 logger = logging.getLogger(__name__)
 

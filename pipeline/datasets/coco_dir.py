@@ -5,11 +5,11 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.findings import Findings
 from pipeline.datasets.json_files import RepeatedKeyError, read_json
 from pipeline.records import Finding
-from pipeline.settings import CocoDirSettings, CocoSplitSettings, DataSettings
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
 from pipeline.datasets.coco_dir import make
-from pipeline.settings import CocoDirSettings, CocoSplitSettings, DataSettings
 
 
 def warnings_of(root: Path, caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -18,14 +18,14 @@ from pipeline.layout import (
     DATASET_RECORD,
     MODELS,
     TEACHER,
-    guide_file,
+    accepted_file,
     losses_file,
     recipe_file,
     training_file,
     weights_file,
 )
 from pipeline.recipes import Recipe, build_detector, load_resolved
-from pipeline.records import DatasetRecord, Guide, TrainingRecord
+from pipeline.records import DatasetRecord, TrainingRecord
 from pipeline.settings import Params
 from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
@@ -84,8 +84,7 @@ def project(squares: Squares, recipes_in: RecipesIn, tmp_path_factory: pytest.Te
     everything, even = (inheriting(root, name, text) for name, text in (("all", EVERYTHING), ("even", EVEN)))
     for name, file in (("student", everything), ("broken", everything), ("even", even), ("spoiled", even)):
         make(name, file)
-    taught = Guide(weights_sha256=sha256_of(root / weights_file(TEACHER)), recipe_sha256=teacher.sha256)
-    taught.write(root / guide_file("student"))
+    (root / accepted_file(TEACHER)).write_text(sha256_of(root / weights_file(TEACHER)))
     make("epochs", even)
     count_epochs(root / recipe_file("epochs"))
     launch(params().train, train_in_two, root, params())
