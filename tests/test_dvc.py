@@ -45,12 +45,25 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.downloads": "delivers content of a given hash or fails",
     "pipeline.datasets.prepared": "finds the files that data/prepared, a dependency, lists",
     "pipeline.mmengine_packages": "finds what resolved recipes inherit",
-    "pipeline.recipes": "makes the resolved recipes, which are dependencies; reading them back loses nothing, and "
-    "mmdet builds the model. Depending on it would train everything again for a new error message",
+    "pipeline.recipes.__init__": "only offers the following",
+    "pipeline.recipes.building": "the recipe is a dependency, and mmdet builds the model",
+    "pipeline.recipes.recipe": "reads what pipeline.recipes.resolving made; reading it back loses nothing",
+    "pipeline.recipes.tuples": "the same",
+    "pipeline.recipes.resolving": "makes the resolved recipes, which are dependencies. Depending on it would train "
+    "everything again for a new error message",
 }
 # What makes the very files that a stage is there for; elsewhere they are among the above.
-MAKERS = {"data": {"pipeline.downloads"}, "recipes": {"pipeline.recipes", "pipeline.mmengine_packages"}}
-MAKERS["data"] |= {"pipeline.datasets.prepared"}
+MAKERS = {
+    "data": {"pipeline.downloads", "pipeline.datasets.prepared"},
+    "recipes": {
+        "pipeline.mmengine_packages",
+        "pipeline.recipes.__init__",
+        "pipeline.recipes.building",
+        "pipeline.recipes.recipe",
+        "pipeline.recipes.resolving",
+        "pipeline.recipes.tuples",
+    },
+}
 # What a stage imports and does not run, or runs without a trace in its result: a module, or a package with ``.*``.
 NOT_USED_BY = {
     "data": {"pipeline.mmcv_ops": "no detector"},
