@@ -49,6 +49,9 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.recipes.building": "the recipe is a dependency, and mmdet builds the model",
     "pipeline.recipes.recipe": "reads what pipeline.recipes.resolving made; reading it back loses nothing",
     "pipeline.recipes.tuples": "the same",
+    "pipeline.recipes.consistency": "refuses recipes",
+    "pipeline.recipes.honoured": "the same",
+    "pipeline.recipes.registered": "the same",
     "pipeline.recipes.resolving": "makes the resolved recipes, which are dependencies. Depending on it would train "
     "everything again for a new error message",
 }
@@ -59,7 +62,10 @@ MAKERS = {
         "pipeline.mmengine_packages",
         "pipeline.recipes.__init__",
         "pipeline.recipes.building",
+        "pipeline.recipes.consistency",
+        "pipeline.recipes.honoured",
         "pipeline.recipes.recipe",
+        "pipeline.recipes.registered",
         "pipeline.recipes.resolving",
         "pipeline.recipes.tuples",
     },
@@ -67,7 +73,22 @@ MAKERS = {
 # What a stage imports and does not run, or runs without a trace in its result: a module, or a package with ``.*``.
 NOT_USED_BY = {
     "data": {"pipeline.mmcv_ops": "no detector"},
-    "recipes": {"pipeline.mmcv_ops": "configurations are read, no detector runs"},
+    "recipes": {
+        "pipeline.mmcv_ops": "the same; a detector runs on paper",
+        **dict.fromkeys(
+            (
+                *(
+                    "deploy.graph.*",
+                    "deploy.runtime.*",
+                    "pipeline.checkpoints",
+                    "pipeline.compute",
+                    "pipeline.detectors.*",
+                ),
+                *("pipeline.distillers.*", "pipeline.evaluation.*", "pipeline.training.*", "pipeline.weight_sources"),
+            ),
+            "builds and runs every recipe once, or refuses it; what is written does not depend on it",
+        ),
+    },
     "teacher": {
         "pipeline.detectors.*": "for methods, which a teacher is trained without; the flows are dependencies",
         "pipeline.distillers.*": "the same; the distiller itself is a dependency",

@@ -8,7 +8,8 @@ resolves to the same recipe reruns nothing. It holds the keys that decide a trai
 weight (the file's name, what was published for it) is in a file of its own (:class:`RecipeOrigin`).
 """
 
-from pipeline.recipes.building import build_detector, build_plain, pretrained_parts, without_pretrained
+from pipeline.recipes.building import build_detector, build_plain, without_pretrained
+from pipeline.recipes.honoured import check_initialised, pretrained_parts
 from pipeline.recipes.recipe import Recipe, load_resolved, method_name
 from pipeline.recipes.resolving import (
     COCO_CLASSES,
@@ -25,6 +26,7 @@ __all__ = [
     "ResolvedRecipe",
     "build_detector",
     "build_plain",
+    "check_initialised",
     "load_resolved",
     "method_name",
     "pretrained_parts",

@@ -1,8 +1,6 @@
 """The stock mmdet detector of a recipe, with random weights."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.registry import MODELS
@@ -33,17 +31,6 @@ def build_plain(config: Config, path: Path) -> BaseDetector:
         return MODELS.build(without_pretrained(ConfigDict(config.model)))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: mmdet cannot build the model: {error}") from error
-
-
-def pretrained_parts(model: Mapping[str, Any], above: str = "model") -> dict[str, str]:
-    """Parts of a model that ask for a fetched checkpoint, with its address, by dotted name."""
-    found = {}
-    for key, value in model.items():
-        if isinstance(value, dict) and key == "init_cfg" and value.get("type") == "Pretrained":
-            found[above] = str(value.get("checkpoint"))
-        elif isinstance(value, dict):
-            found |= pretrained_parts(value, f"{above}.{key}")
-    return found
 
 
 def without_pretrained(model: ConfigDict) -> ConfigDict:

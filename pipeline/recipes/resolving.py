@@ -1,7 +1,7 @@
 """From a recipe as it is written to a resolved one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from mmengine.config import Config
 from pipeline import mmengine_packages
 from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER, origin_file
-from pipeline.recipes.recipe import method_name
+from pipeline.recipes.consistency import check_schedule, check_sizes
+from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
+from pipeline.recipes.recipe import Recipe, load_resolved, method_name
+from pipeline.recipes.registered import check_types
 from pipeline.recipes.tuples import encode
 from pipeline.records import DatasetRecord, RecipeOrigin
 from pipeline.settings import Params
@@ -20,16 +23,6 @@ from pipeline.storage import fresh_directory, write_atomic
 
 mmengine_packages.provide()
 
-REQUIRED = (
-    "model",
-    "input_size",
-    "optim_wrapper",
-    "param_scheduler",
-    "train_cfg",
-    "train_dataloader",
-    "val_dataloader",
-)
-OPTIONAL = ("auto_scale_lr", "backbone_weights", "custom_hooks", "distillation")
 COCO_CLASSES: tuple[str, ...] = tuple(CocoDataset.METAINFO["classes"])
 """The classes that published weights know and published numbers are of."""
 
@@ -51,18 +44,22 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> R
         options: overrides of single keys, dotted as mmengine's ``cfg-options``.
 
     Raises:
-        RecipeError: the file is missing or no valid configuration, a required key is absent, or an option names
-            a key that the recipe does not have.
+        RecipeError: the file is missing or no valid configuration, a required key is absent, an option names a key that
+            the recipe does not have, or something is set that is not honoured here.
     """
     config = read_recipe(path)
+    as_written = config.to_dict()
+    check_honoured(as_written, path)
     for key in options:
-        _check_option(config, key, path)
+        check_option(as_written, key, path)
     config.merge_from_dict(dict(options))
     if missing := [key for key in REQUIRED if key not in config]:
         raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
-    _set_num_classes(config.model, len(dataset.classes))
     content = config.to_dict()
-    kept = {key: content[key] for key in (*REQUIRED, *OPTIONAL) if key in content}
+    kept = {key: content[key] for key in KEPT if key in content}
+    check_honoured(kept, path)
+    check_types(kept, path)
+    _set_num_classes(kept["model"], len(dataset.classes))
     sources = (kept.get("backbone_weights") or {}).pop("sources", [])
     origin = RecipeOrigin(path=path.as_posix(), published=content.get("published", {}), backbone_sources=sources)
     return ResolvedRecipe({"classes": list(dataset.classes), "config": kept}, origin)
@@ -86,20 +83,32 @@ def write_resolved(target: Path, resolved: ResolvedRecipe) -> None:
     resolved.origin.write(origin_file(target))
 
 
-def resolve_all(params: Params, dataset: DatasetRecord, out: Path) -> None:
+def resolve_all(
+    params: Params, dataset: DatasetRecord, out: Path, accept: Callable[[Mapping[str, Recipe]], None]
+) -> None:
     """Resolve the teacher's configuration and every student's recipe into ``out/<model>.json``, each with its origin.
 
+    Args:
+        accept: is shown all of them as they will be read, and raises :class:`RecipeError` for what cannot be trained.
+
     Raises:
-        RecipeError: as :func:`resolve`, or a recipe stands in the wrong section; nothing is written then.
+        RecipeError: as :func:`resolve`, a recipe stands in the wrong section, or does not hang together; nothing is
+            written then.
     """
     entries = {TEACHER: (params.teacher.config, params.teacher.options)}
     entries |= {name: (student.recipe, student.options) for name, student in params.trained.items()}
     resolved = {name: resolve(path, dataset, options) for name, (path, options) in entries.items()}
-    for name in params.trained:
-        _check_section(name, resolved[name], "students" if name in params.students else "twins")
+    for name, (path, _) in entries.items():
+        config = resolved[name].content["config"]
+        check_sizes(config, path)
+        check_schedule(config, path, dataset.splits["train"].images)
+        if name != TEACHER:  # which may be fetched whole; where it is trained, the training checks
+            check_initialised(config, path)
+            _check_section(name, resolved[name], "students" if name in params.students else "twins")
     with fresh_directory(out) as scratch:
         for name, content in resolved.items():
             write_resolved(scratch / f"{name}.json", content)
+        accept({name: load_resolved(scratch / f"{name}.json") for name in resolved})
 
 
 def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:
@@ -112,17 +121,6 @@ def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:
     raise RecipeError(
         f"params.yaml: {section}.{name}: {path} has {found} under `distillation`; it belongs to `{right}`"
     )
-
-
-def _check_option(config: Config, key: str, path: Path) -> None:
-    node: Any = config
-    for part in key.split("."):
-        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
-            node = node[int(part)]
-        elif isinstance(node, dict | Config) and part in node:
-            node = node[part]
-        else:
-            raise RecipeError(f"options: {key!r} names no key of {path} (no {part!r} there); check the spelling")
 
 
 def _set_num_classes(node: Any, count: int) -> None:

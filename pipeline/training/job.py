@@ -19,7 +19,7 @@ from pipeline.compute import choose_device, choose_precision
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS, training_file, weights_file
-from pipeline.recipes import Recipe, build_detector, pretrained_parts
+from pipeline.recipes import Recipe, build_detector, check_initialised
 from pipeline.records import DatasetRecord, SeenImages, TrainingRecord
 from pipeline.settings import DECISIVE, TrainSettings
 from pipeline.storage import fresh_directory, sha256_of
@@ -141,18 +141,13 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
 def build_distiller(job: TrainingJob) -> Distiller:
     """The student with fresh weights, wrapped for training; equal seeds give equal weights for twin and student."""
     MMLogger.get_current_instance().setLevel("ERROR")
+    check_initialised(job.recipe.config, job.recipe.path)
     set_random_seed(job.settings.seed)
     student = build_detector(job.recipe)
     student.init_weights()
     if source := job.recipe.config.get("backbone_weights"):
         with first_process_first():
             load_backbone(student.backbone, source)
-    else:
-        for part, address in pretrained_parts(job.recipe.config.model).items():
-            logger.warning(
-                "%s: %s starts from random weights: %s is not fetched without a hash; list it under `backbone_weights`",
-                *(job.recipe.path, part, address),
-            )
     distillation = job.recipe.config.get("distillation", {})
     if distillation and job.teacher is not None:
         teacher = fold_batch_norm(job.teacher[0])

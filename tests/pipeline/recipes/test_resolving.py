@@ -215,5 +215,5 @@ def test_a_recipe_in_the_wrong_section_is_told_the_right_one(
     content: dict[str, Any] = {"data": {}, "teacher": {"config": TEACHER}, section: {"one": {"recipe": path}}}
     content |= {"export": {"models": ["one"]}, "benchmark": {"backends": ["onnxruntime"]}}
     with pytest.raises(RecipeError, match=message):
-        resolve_all(Params.model_validate(content), dataset, tmp_path / "out")
+        resolve_all(Params.model_validate(content), dataset, tmp_path / "out", lambda _: None)
     assert not (tmp_path / "out").exists()
