@@ -30,7 +30,7 @@ from pipeline.training.collectives import first_process_first, from_first
 from pipeline.training.hooks import BestWeightsHook, CrashSafeCheckpointHook, ProgressHook
 from pipeline.training.log import TrainingLog
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of
-from pipeline.training.runner import build_runner
+from pipeline.training.runner import build_runner, unused_parameters_named
 from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
 
@@ -134,7 +134,7 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
         resume_from,
     )
     # mmdet prints each time it indexes an annotation file; the progress bar is on the error stream.
-    with redirect_stdout(StringIO()), dead_workers_named():
+    with redirect_stdout(StringIO()), dead_workers_named(), unused_parameters_named():
         runner.train()
 
 

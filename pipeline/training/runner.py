@@ -1,6 +1,7 @@
 """The mmengine Runner as this pipeline configures it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from pipeline.datasets.prepared import split_paths
-from pipeline.errors import RecipeError
+from pipeline.errors import RecipeError, TrainingError
 from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
@@ -62,6 +63,25 @@ class DeviceRunner(Runner):
     ) -> None:
         """Resume from a checkpoint that is read on the CPU: a GPU need not hold it beside the model."""
         super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+
+
+@contextmanager
+def unused_parameters_named() -> Iterator[None]:
+    """Say what to set where several processes wait for the gradient of a parameter that took no part.
+
+    Raises:
+        TrainingError: torch found one.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "finished reduction" not in str(error):
+            raise
+        raise TrainingError(
+            "a parameter of the student takes no part in its losses, and several processes wait for its gradient; set "
+            "`find_unused_parameters = True` in the recipe, or leave the module out (a stage of the backbone that the "
+            "neck does not take?)"
+        ) from error
 
 
 def build_runner(

@@ -29,7 +29,7 @@ from pipeline.records import DatasetRecord, TrainingRecord
 from pipeline.settings import Params
 from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
-from tests.pipeline.training.ranks import train_in_two, true_boxes
+from tests.pipeline.training.ranks import train_in_two, train_twin_in_two, true_boxes
 
 Squares = tuple[DatasetRecord, Path]
 RecipesIn = Callable[[Path], Callable[..., Recipe]]
@@ -86,6 +86,14 @@ def project(squares: Squares, recipes_in: RecipesIn, tmp_path_factory: pytest.Te
         make(name, file)
     (root / accepted_file(TEACHER)).write_text(sha256_of(root / weights_file(TEACHER)))
     make("epochs", even)
+    # The backbone's last stage is run, and nobody takes what it gives.
+    skipped = {
+        "model.backbone.out_indices": (0, 1, 2),
+        "model.neck.in_channels": [8, 16, 32],
+        "model.bbox_head.anchor_generator.strides": [4, 8, 16, 32, 64],
+    }
+    make("waiting", **skipped)
+    make("finding", inheriting(root, "finding", "find_unused_parameters = True"), **skipped)
     count_epochs(root / recipe_file("epochs"))
     launch(params().train, train_in_two, root, params())
     return root
@@ -227,6 +235,13 @@ def test_the_metric_counts_each_image_once(project: Path) -> None:
     )
     assert [report["metric"] for report in reports(project)] == [wanted, wanted]
     assert wanted != twice
+
+
+def test_a_parameter_that_takes_no_part_is_told_with_the_key_that_allows_it(project: Path) -> None:
+    with pytest.raises(TrainingError, match=r"takes no part in its losses.*find_unused_parameters = True"):
+        launch(params().train, train_twin_in_two, project, params(), "waiting")
+    launch(params().train, train_twin_in_two, project, params(), "finding")
+    load_detector(load_resolved(project / recipe_file("finding")), project / "finding.safetensors")
 
 
 def test_a_loss_that_is_not_finite_in_one_process_ends_both_with_its_message(project: Path) -> None:
