@@ -3,6 +3,7 @@
 from pathlib import Path
 
 CACHE = Path(".cache/downloads")
+SOURCE_FILES = Path("build/source_files.json")
 DATASET = Path("data/prepared")
 DATASET_RECORD = DATASET / "dataset.json"
 RECIPES = Path("build/recipes")

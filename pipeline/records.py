@@ -83,6 +83,21 @@ class RecipeOrigin(Record):
     backbone_sources: list[str] = []
 
 
+class SourceFolder(Record):
+    """An image folder: the number of files below it, and one hash over all their names, sizes and times of change."""
+
+    files: int
+    sha256: str
+
+
+class SourceFiles(Record):
+    """What a data set is made from, by path below its root; none for what is missing (``build/source_files.json``)."""
+
+    name: str
+    annotations: dict[str, str | None]
+    folders: dict[str, SourceFolder | None]
+
+
 class DatasetRecord(Record):
     """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions."""
 

@@ -299,7 +299,8 @@ def read(stage: Stage) -> set[str]:
     device, evaluation, detections = (layout.REPORTS / name for name in ("device.json", "evaluation", "detections"))
     files: dict[str, set[str | Path]] = {
         "device": set(),
-        "data": {"datasets"},
+        "source_files": set(),
+        "data": {layout.SOURCE_FILES},
         "recipes": {"configs", layout.DATASET_RECORD},
         "teacher": {recipe, layout.DATASET},
         "evaluate": {recipe, layout.origin_file(recipe), weights, layout.DATASET},
@@ -392,7 +393,7 @@ def test_a_stage_takes_from_the_settings_only_what_it_declares(stage: Stage) -> 
 def test_what_a_stage_may_read_besides_decides_nothing() -> None:
     for stage in STAGES.values():
         module = importlib.import_module(stage.module)
-        assert {*getattr(module, "UNTRACKED", ())} <= {"twins", "students", *HARMLESS}
+        assert {*getattr(module, "UNTRACKED", ())} <= {"data", "twins", "students", *HARMLESS}
 
 
 def test_the_fingerprint_of_a_killed_training_covers_what_training_depends_on() -> None:
@@ -422,7 +423,7 @@ def test_a_student_depends_on_its_own_recipe_and_on_no_other_students(stage: Sta
 
 @pytest.mark.parametrize("stage", TRAIN)
 def test_a_twin_waits_for_no_teacher(stage: Stage) -> None:
-    assert {other.name for other in before(stage)} == {"data", "recipes"}
+    assert {other.name for other in before(stage)} == {"source_files", "data", "recipes"}
 
 
 def test_every_setting_of_training_decides_or_is_harmless() -> None:
@@ -504,6 +505,7 @@ def written(stage: Stage) -> set[Path]:
     trained = {layout.weights_file(model), layout.training_file(model)}
     return {
         "device": {layout.REPORTS / "device.json"},
+        "source_files": {layout.SOURCE_FILES},
         "data": {layout.DATASET, layout.DATASET_RECORD},
         "recipes": {layout.RECIPES, layout.recipe_file(TEACHER), *map(layout.recipe_file, TRAINED)},
         "teacher": trained,
@@ -535,6 +537,7 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
     shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
     outs = {
         "COMPARISON",
+        "SOURCE_FILES",
         "DATASET",
         "DATASET_RECORD",
         "RECIPES",
