@@ -8,6 +8,7 @@ from pathlib import Path
 from deploy.graph.dry_run import dry_run
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET_RECORD, RECIPES
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.recipes import resolve_all
 from pipeline.records import DatasetRecord
 from pipeline.settings import load_params
@@ -16,6 +17,7 @@ PARAMS = ("teacher.config", "teacher.options", "twins", "students", "export.dyna
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``build/recipes/<model>.json``."""
     parser = argparse.ArgumentParser(prog="python -m stages.recipes", description=__doc__)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.cli import stage_main
 from pipeline.layout import REPORTS
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.report.render import write_report
 from pipeline.settings import PARAMS_FILE, load_params
 
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/report.md``, ``reports/report.html`` and ``reports/figures/``."""
     parser = argparse.ArgumentParser(prog="python -m stages.report", description=__doc__)

@@ -28,6 +28,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.runtime.errors": "the same",
     "deploy.runtime.file_lock": "refuses a second process",
+    "pipeline.one_at_a_time": "the same",
     "deploy.runtime.scratch": "gives empty folders to write into",
     "deploy.runtime.split": "reads the lists of data/prepared, a dependency, as they are, or refuses the file",
     "pipeline.gates": "the same; what is held against a limit is computed elsewhere",
@@ -534,7 +535,7 @@ def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
 
 def test_no_path_of_the_layout_is_forgotten_here() -> None:
     # Folders that hold several stages' results, and scratch that belongs to none.
-    shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
+    shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
     outs = {
         "COMPARISON",
         "SOURCE_FILES",
