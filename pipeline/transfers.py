@@ -24,7 +24,7 @@ _TIMEOUT_S = (10.0, 60.0)
 _CHUNK = 1 << 14
 _REDIRECTS = 10
 # Far above any checkpoint of a detector, far below what fills a disk of today.
-_LARGEST = 8 << 30
+LARGEST_FILE = 8 << 30
 # Less than 4.4 kB/s: a checkpoint of 100 MB would take six hours.
 _LEAST, _WINDOW_S = 1 << 19, 120.0
 _LONGEST_S = 6 * 3600.0
@@ -178,14 +178,14 @@ def _length_of(headers: CaseInsensitiveDict[str]) -> int | None:
 
 def _room(part: Path) -> int:
     """How large ``part`` may become."""
-    return min(_LARGEST, shutil.disk_usage(part.parent).free + _size(part))
+    return min(LARGEST_FILE, shutil.disk_usage(part.parent).free + _size(part))
 
 
 def _refuse_beyond(size: int, room: int, part: Path) -> None:
     if size <= room:
         return
     part.unlink(missing_ok=True)
-    reason = "no checkpoint is that large" if room == _LARGEST else "the disk has no more room"
+    reason = "no checkpoint is that large" if room == LARGEST_FILE else "the disk has no more room"
     raise SourceError(f"{size:,} bytes or more, at most {room:,} are taken: {reason}")
 
 

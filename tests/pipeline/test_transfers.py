@@ -159,7 +159,7 @@ def test_a_steady_drip_above_the_least_ends_too(
 def test_what_is_larger_than_any_checkpoint_is_given_up(
     server: Server, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "_LARGEST", 1 << 20)
+    monkeypatch.setattr(transfers, "LARGEST_FILE", 1 << 20)
     assert re.search(r"at most 1,048,576 are taken: no checkpoint", reason_of(server, name, tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [f"{SHA256}.pth"], "nothing of it stays"
 
