@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.errors import ImageError
+from deploy.runtime.regular_files import read_regular
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -84,8 +85,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     stored colours are used as they are, also where the picture is transparent; a TIFF's are multiplied with it.
 
     Raises:
-        ImageError: the file is missing, empty, damaged, no image, or larger than OpenCV accepts (2^30 pixels; the
-            environment variable ``OPENCV_IO_MAX_IMAGE_PIXELS`` moves that limit).
+        ImageError: the file is missing, a pipe or device, empty, damaged, no image, or larger than OpenCV accepts
+            (2^30 pixels; the environment variable ``OPENCV_IO_MAX_IMAGE_PIXELS`` moves that limit).
     """
     return decode_image(_content(Path(os.fsdecode(path))), source=os.fsdecode(path))
 
@@ -187,10 +188,9 @@ def _cure(image: np.ndarray, order: str) -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    # A path that no system call takes is a ValueError.
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        return read_regular(path)
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _reason(error: Exception) -> str:

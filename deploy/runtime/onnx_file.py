@@ -6,11 +6,13 @@ fields are walked; the graph, which holds the weights, is skipped.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from deploy.runtime.errors import ArtefactError
+from deploy.runtime.regular_files import open_regular
 
 _GRAPH, _METADATA = 7, 14
 _KEY, _VALUE = 1, 2
@@ -31,9 +33,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         ArtefactError: the file is missing, cut off, or no ONNX file; the message names it and the cure.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            return _metadata(stream, size)
+        with open_regular(path) as stream:
+            return _metadata(stream, os.fstat(stream.fileno()).st_size)
     except OSError as error:
         raise ArtefactError(
             f"{path}: cannot be read: {error.strerror or error}; export it with `python -m stages.export`"
@@ -62,8 +63,8 @@ def check_content(path: Path) -> None:
     """
     if not {SEAL_KEY, HASH_KEY} & read_metadata(path).keys():
         return
-    with path.open("rb") as stream:
-        size = path.stat().st_size
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
         hashes = [(span, value) for span, (key, value) in _entries(stream, size) if key == HASH_KEY]
         (start, end), expected = hashes[0] if len(hashes) == 1 else ((0, 0), "")
         digest = hashlib.sha256()

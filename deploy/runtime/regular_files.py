@@ -22,10 +22,14 @@ def check_regular(path: str | os.PathLike[str]) -> os.stat_result:
     """Return what the system says of a regular file, links followed, without opening it.
 
     Raises:
-        OSError: there is none, or it is something else; ``strerror`` says what.
-        ValueError: no system call takes the path (a NUL in it).
+        OSError: there is none, it is something else, or no system call takes the path (a NUL in it); ``strerror`` says
+            what.
     """
-    return _checked(os.stat(path), path)  # noqa: PTH116 (a str need not become a Path)
+    try:
+        found = os.stat(path)  # noqa: PTH116 (a str need not become a Path)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), os.fspath(path)) from error
+    return _checked(found, path)
 
 
 def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
@@ -46,7 +50,6 @@ def read_regular(path: str | os.PathLike[str], most: int | None = None) -> bytes
 
     Raises:
         OSError: as :func:`check_regular`, or the file is larger (``EFBIG``).
-        ValueError: as :func:`check_regular`.
     """
     with open_regular(path) as stream:
         if most is None:
@@ -61,7 +64,7 @@ def is_regular(path: Path) -> bool:
     """Whether there is a regular file, links followed."""
     try:
         check_regular(path)
-    except (OSError, ValueError):
+    except OSError:
         return False
     return True
 
@@ -69,7 +72,7 @@ def is_regular(path: Path) -> bool:
 def _checked(found: os.stat_result, path: str | os.PathLike[str]) -> os.stat_result:
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFDIR:
-        raise IsADirectoryError(errno.EISDIR, "a folder, not a file", os.fspath(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if kind != stat.S_IFREG:
         raise OSError(errno.EINVAL, f"{_KINDS.get(kind, 'of an unknown kind')}, {_CURE}", os.fspath(path))
     return found

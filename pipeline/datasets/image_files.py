@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from deploy.runtime.errors import ImageError
 from deploy.runtime.images import decode_image
+from deploy.runtime.regular_files import read_regular
 from pipeline.datasets.orientation import ORIENTATIONS, UPRIGHT, turn_image
 
 # MPO is a JPEG with attachments. Of an animation the first picture alone would be seen, of AVIF's rotation nothing.
@@ -58,7 +59,7 @@ def inspect(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
 def inspect_one(path: Path) -> ImageFile | str:
     """Return what the file is, or the reason why it cannot be used."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         return f"no such file: {path}"
     except OSError as error:

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -166,3 +167,16 @@ def test_names_as_long_as_they_can_be_are_taken(
     pictures = [entry["picture"] for entry in json.loads((out / "detections.json").read_text())["images"]]
     assert len(set(pictures)) == 2
     assert all((out / name).is_file() for name in pictures)
+
+
+def test_pipes_and_devices_are_skipped_and_named(artefact: Path, photos: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    os.mkfifo(photos / "inside.png")
+    odd = [str(tmp_path / "pipe.png"), str(tmp_path / "pipe.mp4"), "/dev/zero"]
+    with pytest.raises(SystemExit, match="could not read"):
+        main([str(artefact), *odd, str(photos), "--out", str(out), "--backend", "onnxruntime", "--threads", "1"])
+    said = capsys.readouterr().err
+    assert said.count("not a regular file") == 3
+    assert len(json.loads((out / "detections.json").read_text())["images"]) == 3

@@ -100,6 +100,14 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
         read_image(tmp_path)
 
 
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match=r"pipe\.png: cannot be read: a named pipe \(FIFO\), not a regular file"):
+        read_image(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match=r"/dev/zero: cannot be read: a device, not a regular file"):
+        load_image("/dev/zero")
+
+
 def test_absurd_size_is_refused_before_memory_is_taken() -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
