@@ -16,7 +16,7 @@ from deploy.runtime.detector import Detector
 from deploy.runtime.split import Split
 from pipeline.checkpoints import load_detector
 from pipeline.complexity import measure_complexity
-from pipeline.compute import choose_device
+from pipeline.compute import choose_device, use_own_cores
 from pipeline.datasets.prepared import find_split, read_dataset
 from pipeline.evaluation.accuracy import evaluate_detections
 from pipeline.gates import refuse
@@ -54,6 +54,7 @@ def evaluate_model(
     """
     dataset = read_dataset(dataset_dir)
     annotations, image_root = find_split(dataset_dir, params.evaluate.split)
+    use_own_cores()
     stock = load_detector(recipe, weights).to(choose_device(params.train.device))
     spec = describe(recipe, stock.data_preprocessor, weights, dataset.name, params.export)
     # The canvas of a dynamic size depends on the batch, and artefacts are measured image by image.

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import io
 import math
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from tqdm import tqdm
 from deploy.runtime.errors import ImageError
 from deploy.runtime.images import decode_image
 from deploy.runtime.regular_files import read_regular
+from deploy.runtime.resources import usable_cores
 from pipeline.datasets.orientation import ORIENTATIONS, UPRIGHT, turn_image
 
 # MPO is a JPEG with attachments. Of an animation the first picture alone would be seen, of AVIF's rotation nothing.
@@ -52,7 +52,7 @@ class ImageFile:
 
 def inspect(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
     """Return what each file is, or the reason why it cannot be used; ``label`` names the progress bar."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
         return list(tqdm(pool.map(inspect_one, paths), desc=label, total=len(paths), unit="image", disable=None))
 
 

@@ -1,7 +1,6 @@
 """What runs an artefact. A backend is imported when it is asked for, so that one installed backend is enough."""
 
 import importlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.errors import BackendClosed, BackendUnavailable
+from deploy.runtime.resources import usable_cores
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def resolve_threads(threads: int) -> int:
     """Return the number of CPU threads that ``threads`` means: 0 is every core that this process may use."""
     if threads < 0:
         raise ValueError(f"threads must be 0 (every core) or more, got {threads}")
-    return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    return threads or usable_cores()
 
 
 def _open(name: str, artefact: Path, spec: ArtefactSpec, threads: int) -> Backend:

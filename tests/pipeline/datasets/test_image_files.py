@@ -151,7 +151,7 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
         return decode_image(content, source)
 
     monkeypatch.setattr(image_files, "decode_image", decode)
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr(image_files, "usable_cores", lambda: 8)
     for number in range(8):
         (tmp_path / f"{number}.png").write_bytes(encode("PNG"))
     inspect([tmp_path / f"{number}.png" for number in range(8)], "x")
