@@ -22,7 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tqdm import tqdm
 
 from deploy.runtime.errors import ImageError
-from deploy.runtime.images import decode_image
+from deploy.runtime.images import MOST_FILE_BYTES, decode_image
 from deploy.runtime.regular_files import read_regular
 from deploy.runtime.resources import usable_cores
 from pipeline.datasets.orientation import ORIENTATIONS, UPRIGHT, turn_image
@@ -32,7 +32,7 @@ FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "PPM"})
 # Larger images (100 MB decoded) are decoded one at a time: a thread each would take many times the memory of training.
 _LARGE = 2**25
 _one_large = threading.Lock()
-# Pillow decodes nothing here, and OpenCV has its own limit, which it applies before it takes memory.
+# Pillow decodes nothing here, and our own limit is applied before memory is taken.
 Image.MAX_IMAGE_PIXELS = None
 
 
@@ -59,7 +59,7 @@ def inspect(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
 def inspect_one(path: Path) -> ImageFile | str:
     """Return what the file is, or the reason why it cannot be used."""
     try:
-        content = read_regular(path)
+        content = read_regular(path, MOST_FILE_BYTES)
     except FileNotFoundError:
         return f"no such file: {path}"
     except OSError as error:
