@@ -8,6 +8,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -98,8 +99,10 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     parser.width = 4096
     parser.indent(mapping=2, sequence=4, offset=2)
     try:
+        # The rules of params.yaml first: ruamel's are others, and it lets errors of its own out.
+        read_yaml(text)
         params = parser.load(text)
-    except YAMLError as error:
+    except (yaml.YAMLError, YAMLError) as error:
         raise SettingsError(f"{source}: not valid YAML: {error}") from error
     if not isinstance(params, MutableMapping):
         raise SettingsError(f"{source}: holds {type(params).__name__}, not a mapping of settings")
