@@ -15,6 +15,7 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_CHUNK = 1 << 16
 _CURE = "not a regular file; copy its content into one and name that"
 
 
@@ -54,8 +55,12 @@ def read_regular(path: str | os.PathLike[str], most: int | None = None) -> bytes
     with open_regular(path) as stream:
         if most is None:
             return stream.read()
-        content = stream.read(most + 1) if os.fstat(stream.fileno()).st_size <= most else None
-    if content is None or len(content) > most:
+        size = os.fstat(stream.fileno()).st_size
+        # Python takes the memory that read is given as a number, so it is the file's and not the bound's.
+        content = stream.read(size) if size <= most else None
+        while content is not None and (more := stream.read(_CHUNK)):
+            content = content + more if len(content) + len(more) <= most else None
+    if content is None:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes are not read", os.fspath(path))
     return content
 

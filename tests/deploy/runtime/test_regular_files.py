@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,13 @@ def test_what_is_not_there_is_told_as_usual(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=r"null|encode") as error:
             open_regular(impossible)
         assert error.value.errno == errno.EINVAL
+
+
+def test_a_bound_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"x")
+    tracemalloc.start()
+    try:
+        assert read_regular(tmp_path / "small", most=1 << 40) == b"x"
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
