@@ -1,6 +1,5 @@
 """Switch ``params.yaml`` to a recipe: its twin, its teacher and the data set to train on."""
 
-import argparse
 import io
 import logging
 import re
@@ -15,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from deploy.runtime.arguments import Parser
 from pipeline.cli import stage_main
 from pipeline.datasets.json_files import RepeatedKeyError, read_json
 from pipeline.errors import DatasetError, RecipeError, SettingsError
@@ -45,7 +45,7 @@ _Representer.add_representer(type(None), _Representer.represent_none)
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Switch params.yaml to one or more recipes that share teacher and twin; `git checkout params.yaml` undoes it."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.choice", description=main.__doc__)
+    parser = Parser(prog="python -m pipeline.choice", description=main.__doc__)
     parser.add_argument("recipes", nargs="+", type=Path, help="files of configs/students that name teacher and twin")
     parser.add_argument("--data", type=Path, default=Path("datasets/coco"), help="COCO-style folder (%(default)s)")
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")

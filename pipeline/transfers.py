@@ -13,6 +13,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from tqdm import tqdm
 
+from deploy.runtime.printable import in_one_line
 from deploy.runtime.regular_files import check_regular
 from pipeline.slow_connections import TooSlow, Watch, WatchedAdapter
 
@@ -114,7 +115,7 @@ def _transfer(url: str, part: Path, ends_at: float) -> None:
 
 def _append(response: requests.Response, part: Path, start: int, length: int | None, room: int, watch: Watch) -> None:
     total = None if length is None else start + length
-    name = name_in(str(response.url))
+    name = in_one_line(name_in(str(response.url)))
     with (
         part.open("ab" if start else "wb") as stream,
         tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=name, disable=None) as progress,

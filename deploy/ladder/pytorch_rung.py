@@ -13,6 +13,7 @@ from deploy.graph.pytorch_backend import PytorchBackend
 from deploy.graph.specification import describe
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
+from deploy.runtime.printable import in_one_line
 from deploy.runtime.split import Split
 from pipeline.checkpoints import load_detector
 from pipeline.complexity import measure_complexity
@@ -84,7 +85,8 @@ def detect(detector: Detector, annotations: Path, image_root: Path) -> list[dict
     results: list[dict[str, Any]] = []
     # TF32 would make fp32 on GPUs another precision than fp32 on CPUs.
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    with exact, tqdm(total=len(images), desc=f"evaluate {detector.spec.model}", unit="image", mininterval=0.5) as bar:
+    title = in_one_line(f"evaluate {detector.spec.model}")
+    with exact, tqdm(total=len(images), desc=title, unit="image", mininterval=0.5) as bar:
         for first in range(0, len(images), detector.batch_size):
             batch = images[first : first + detector.batch_size]
             found = detector([image_root / image["file_name"] for image in batch])

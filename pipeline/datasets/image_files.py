@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from deploy.runtime.errors import ImageError
 from deploy.runtime.images import MOST_FILE_BYTES, decode_image
+from deploy.runtime.printable import in_one_line
 from deploy.runtime.regular_files import read_regular
 from deploy.runtime.resources import usable_cores
 from pipeline.datasets.orientation import ORIENTATIONS, UPRIGHT, turn_image
@@ -53,7 +54,9 @@ class ImageFile:
 def inspect(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
     """Return what each file is, or the reason why it cannot be used; ``label`` names the progress bar."""
     with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-        return list(tqdm(pool.map(inspect_one, paths), desc=label, total=len(paths), unit="image", disable=None))
+        return list(
+            tqdm(pool.map(inspect_one, paths), desc=in_one_line(label), total=len(paths), unit="image", disable=None)
+        )
 
 
 def inspect_one(path: Path) -> ImageFile | str:
