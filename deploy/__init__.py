@@ -25,7 +25,8 @@ def load(
 
     Args:
         artefact: an ONNX file written by this project's export, or an engine built from one on this machine.
-        backend: a name of :data:`deploy.runtime.backends.BACKENDS`; None takes the first one that runs here.
+        backend: a name of :data:`deploy.runtime.backends.BACKENDS`; None takes the first one that runs here, and
+            passes over an engine that is stale or fails, with a warning that says why.
         threads: CPU threads of the backend; 0 means every core that this process may use.
         batch_size: largest number of images that the backend gets at once.
         verify: hold the whole file against the hash that it was written with; False for one that you changed yourself

@@ -1,38 +1,33 @@
 """Detector weights on disk: safetensors written atomically, read without running code, loaded strictly.
 
-Nothing that a file holds is ever executed: ``.pth`` files go through torch's restricted unpickler, in which the
-bookkeeping objects of mmengine checkpoints (loss histories, numpy scalars) are replaced by inert placeholders.
+Nothing that a file holds is ever executed, and what it becomes in memory is bounded by its own size.
 """
 
 import hashlib
 import json
-import logging
-import re
+import os
 import struct
 from collections.abc import Mapping, Sequence
+from io import BufferedReader
 from itertools import zip_longest
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from deploy.runtime.regular_files import open_regular
 from pipeline.errors import CheckpointError
+from pipeline.pickled_weights import CLASSES, bytes_read, check_expansion, is_page, listed, looks_pickled, read_pickled
 from pipeline.storage import write_atomic
+from pipeline.transfers import LARGEST_FILE
 
 if TYPE_CHECKING:
     from mmdet.models import BaseDetector
 
     from pipeline.recipes import Recipe
 
-logger = logging.getLogger(__name__)
-
-_PICKLED = (".pth", ".pt")
-_LISTED_KEYS = 12
-_CLASSES = "classes"
 _HEADER_ALIGNMENT = 8
 _OWN_HASH = "content_sha256"
 
@@ -77,93 +72,55 @@ def _hash_of(header: dict[str, Any], data: memoryview) -> str:
 def load_weights(path: Path, own: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read weights on the CPU: every key of the file as it stands, floating-point tensors as float32.
 
-    Reads ``.safetensors``, and ``.pth`` or ``.pt`` files that hold a state dict, bare or under ``state_dict``
-    (mmengine, mmdet, torchvision). Of a ``.pth`` file, the plain entries of ``meta`` and mmdet's class names are the
-    metadata. ``own``: the file is one of :func:`save_weights`, and without its hash it counts as damaged.
+    Reads safetensors, and what ``torch.save`` wrote of a state dict, bare or under ``state_dict`` (mmengine, mmdet,
+    torchvision); which one it is, the content says and not the name. Of the latter, the plain entries of ``meta`` and
+    mmdet's class names are the metadata. ``own``: the file is one of :func:`save_weights`, and without its hash it
+    counts as damaged.
 
     Raises:
         CheckpointError: the file is missing, damaged, of another format, holds objects other than tensors where
-            weights are expected, or would have to run code to be read.
+            weights are expected, would have to run code to be read, or becomes far larger than it is.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; run `dvc repro` to make it, or correct the path")
-    if path.suffix == ".safetensors":
-        tensors, metadata = _read_safetensors(path, own)
-    elif path.suffix in _PICKLED:
-        tensors, metadata = _read_pickled(path)
-    else:
-        raise CheckpointError(f"{path}: unknown format {path.suffix!r}; use .safetensors, or .pth with a state dict")
+    try:
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > LARGEST_FILE:
+                raise CheckpointError(f"{path}: {size:,} bytes; no weights of more than {LARGEST_FILE:,} are read")
+            tensors, metadata = _read(stream, path, own)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; run `dvc repro` to make it, or correct the path") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+    check_expansion(sum(bytes_read(tensor) for tensor in tensors.values()), size, str(path))
     floats = {name: tensor.float() for name, tensor in tensors.items() if tensor.is_floating_point()}
     return {**tensors, **floats}, metadata
 
 
-def _read_safetensors(path: Path, own: bool) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(stream: BufferedReader, path: Path, own: bool) -> tuple[dict[str, Tensor], dict[str, str]]:
+    beginning = stream.peek(16)[:16]
+    # First of all, since the length of a header may begin as a pickle does.
+    if beginning[8:9] == b"{" or own:
+        return _read_safetensors(stream.read(), path, own)
+    if looks_pickled(beginning):
+        return read_pickled(stream, str(path))
+    found = "is a web page, perhaps one about the file" if is_page(beginning) else f"begins with {beginning!r}"
+    raise CheckpointError(
+        f"{path}: damaged or not a file of weights (safetensors, or what torch.save writes): it {found}; fetch or make "
+        "it anew"
+    )
+
+
+def _read_safetensors(content: bytes, path: Path, own: bool) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        content = path.read_bytes()
         tensors = safetensors.torch.load(content)
         header, data = _parts_of(content)
-    except (SafetensorError, ValueError, struct.error) as error:
+    except (SafetensorError, ValueError, KeyError, RecursionError, struct.error) as error:
         raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); fetch or make it anew") from error
     metadata: dict[str, str] = header.get("__metadata__", {})
     expected = metadata.pop(_OWN_HASH, None)
     if (own or expected is not None) and expected != _hash_of(header, data):
         raise CheckpointError(f"{path}: damaged: it is not what was written (SHA-256); fetch or make it anew")
     return tensors, metadata
-
-
-class _Inert:
-    """Placeholder of every allowed object that is not a tensor: takes any arguments and state, does nothing."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-# What mmengine's Runner stores beside the weights. HistoryBuffer's pickles ask for getattr, which must never be the
-# real one: through it a file could reach any attribute of any object.
-_BOOKKEEPING = (
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    "builtins.getattr",
-    "numpy.ndarray",
-    "numpy.dtype",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-)
-
-
-def _read_pickled(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with torch.serialization.safe_globals([(_Inert, name) for name in _BOOKKEEPING]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can fail in any way
-        raise CheckpointError(f"{path}: {_refusal(error)}") from error
-    return _state_dict_of(content, path)
-
-
-def _state_dict_of(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    metadata: dict[str, str] = {}
-    weights = content
-    if isinstance(content, Mapping) and "state_dict" in content:
-        weights = content["state_dict"]
-        if isinstance(meta := content.get("meta"), Mapping):
-            metadata = {str(key): str(value) for key, value in meta.items() if isinstance(value, str | int | float)}
-            metadata |= _mmdet_classes(meta)
-        if ignored := sorted(str(key) for key in content if key not in ("state_dict", "meta")):
-            logger.info("%s: took 'state_dict'; not weights and not used: %s", path, ", ".join(ignored))
-    if not isinstance(weights, Mapping) or not weights:
-        raise CheckpointError(
-            f"{path}: no state dict inside (found {type(weights).__name__}); expected names to tensors"
-        )
-    if foreign := [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]:
-        raise CheckpointError(
-            f"{path}: {len(foreign)} entries are no tensors: {_listed(foreign)}; expected a state dict, "
-            "bare or under the key 'state_dict'"
-        )
-    return dict(weights), metadata
 
 
 def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
@@ -184,7 +141,7 @@ def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str)
         # torch's own verdict: modules may rename the keys of their older versions while they load.
         missing, unexpected = model.load_state_dict(state_dict, strict=False)
     findings = (("missing", missing), ("unexpected", unexpected), ("of another shape", mismatched))
-    if problems := [f"  {len(keys)} {kind}: {_listed(keys)}" for kind, keys in findings if keys]:
+    if problems := [f"  {len(keys)} {kind}: {listed(keys)}" for kind, keys in findings if keys]:
         raise CheckpointError(
             f"{source} does not fit {type(model).__name__} ({len(own)} keys):\n" + "\n".join(problems) + "\n"
             "Use the weights made with this very configuration (classes, widths, depths), or correct the configuration."
@@ -228,34 +185,12 @@ def check_classes(metadata: Mapping[str, str], classes: Sequence[str], source: s
 
 def classes_entry(classes: Sequence[str]) -> dict[str, str]:
     """Class names, in the order of the labels, as an entry of the metadata of weights."""
-    return {_CLASSES: json.dumps(list(classes))}
+    return {CLASSES: json.dumps(list(classes))}
 
 
 def _classes_in(metadata: Mapping[str, str]) -> list[str]:
     try:
-        classes = json.loads(metadata.get(_CLASSES, "[]"))
+        classes = json.loads(metadata.get(CLASSES, "[]"))
     except json.JSONDecodeError:
         return []  # another program's entry of that name
     return [str(name) for name in classes] if isinstance(classes, list) else []
-
-
-def _mmdet_classes(meta: Mapping[Any, Any]) -> dict[str, str]:
-    # mmdet 3 keeps them under dataset_meta, mmdet 2 had CLASSES.
-    dataset = meta.get("dataset_meta")
-    classes = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, Mapping) else meta.get("CLASSES")
-    return classes_entry([str(name) for name in classes]) if isinstance(classes, list | tuple) else {}
-
-
-def _listed(keys: list[str]) -> str:
-    shown = ", ".join(keys[:_LISTED_KEYS])
-    return shown if len(keys) <= _LISTED_KEYS else f"{shown}, ... and {len(keys) - _LISTED_KEYS} more"
-
-
-def _refusal(error: Exception) -> str:
-    # torch's own text advises to switch the protection off, so only the object's name is taken from it.
-    if isinstance(error, UnpicklingError) and (named := re.search(r"GLOBAL ([\w.]+)", str(error))):
-        return (
-            f"it asks for {named[1]}, and nothing a file asks for is built or run; "
-            "save its state dict alone (tensors only), best as safetensors"
-        )
-    return f"damaged or not a torch checkpoint ({type(error).__name__}); fetch or make it anew"

@@ -1,6 +1,5 @@
 """Switch ``params.yaml`` to a recipe: its twin, its teacher and the data set to train on."""
 
-import argparse
 import io
 import logging
 import re
@@ -8,12 +7,14 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from deploy.runtime.arguments import Parser
 from pipeline.cli import stage_main
 from pipeline.dataset_settings import CocoDirSettings
 from pipeline.datasets.json_files import RepeatedKeyError, read_json
@@ -45,7 +46,7 @@ _Representer.add_representer(type(None), _Representer.represent_none)
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Switch params.yaml to one or more recipes that share teacher and twin; `git checkout params.yaml` undoes it."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.choice", description=main.__doc__)
+    parser = Parser(prog="python -m pipeline.choice", description=main.__doc__)
     parser.add_argument("recipes", nargs="+", type=Path, help="files of configs/students that name teacher and twin")
     parser.add_argument("--data", type=Path, default=Path("datasets/coco"), help="COCO-style folder (%(default)s)")
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
@@ -100,8 +101,10 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     parser.width = 4096
     parser.indent(mapping=2, sequence=4, offset=2)
     try:
+        # The rules of params.yaml first: ruamel's are others, and it lets errors of its own out.
+        read_yaml(text)
         params = parser.load(text)
-    except YAMLError as error:
+    except (yaml.YAMLError, YAMLError) as error:
         raise SettingsError(f"{source}: not valid YAML: {error}") from error
     if not isinstance(params, MutableMapping):
         raise SettingsError(f"{source}: holds {type(params).__name__}, not a mapping of settings")

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from deploy.runtime.errors import ArtefactError, ImageError
+from deploy.runtime.printable import VisibleFormatter, show_error, visible
 from pipeline.errors import PipelineError
 
 OWN_PACKAGES = ("pipeline", "deploy", "stages", "__main__")
@@ -23,14 +24,17 @@ def stage_main(main: Main) -> Callable[..., None]:
         try:
             main(argv)
         except (PipelineError, ArtefactError, ImageError) as error:
-            sys.exit(f"\nerror: {error}\n")
+            sys.exit(f"\nerror: {visible(str(error))}\n")
 
     return run
 
 
 def speak() -> None:
     """Let this project report what it does, and third parties only what went wrong."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    sys.excepthook = show_error
     for package in OWN_PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
     warnings.filterwarnings("ignore", category=FutureWarning)

@@ -1,8 +1,21 @@
-"""Which device and precision this machine computes with."""
+"""Which device, precision and cores this machine computes with."""
+
+import os
 
 import torch
 
+from deploy.runtime.resources import usable_cores
 from pipeline.errors import SettingsError
+
+
+def use_own_cores() -> None:
+    """Keep torch to the cores that this process may use, where ``OMP_NUM_THREADS`` does not say how many.
+
+    Torch counts those that it may run on, and knows nothing of the CPU time that a container gets: with a thread for
+    each core of a large machine, most of them wait.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
 
 
 def choose_device(requested: str) -> torch.device:

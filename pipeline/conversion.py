@@ -1,12 +1,12 @@
 """Published checkpoints of distilled students as the plain students: strict, without what only training needed."""
 
-import argparse
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from deploy.runtime.arguments import Parser
 from pipeline.checkpoints import load_strict, load_weights, save_weights
 from pipeline.cli import stage_main
 from pipeline.errors import CheckpointError
@@ -23,7 +23,7 @@ TRAINING_PARTS = ("distill_", "assis_", "assist_")
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Turn a student's checkpoint as CrossKD or CSKD published it into safetensors of the stock detector."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.conversion", description=main.__doc__)
+    parser = Parser(prog="python -m pipeline.conversion", description=main.__doc__)
     parser.add_argument("checkpoint", type=Path, help="a .pth file, read without running code from it")
     parser.add_argument("--recipe", type=Path, required=True, help="the student's file of configs/students")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")

@@ -92,9 +92,10 @@ class CompareSettings(Settings):
 class BenchmarkSettings(Settings):
     """Which artefacts run under which backends and how long (:class:`deploy.timing.latency.Plan`).
 
-    ``threads`` 0 means every core of the machine; with fewer, ``pin`` keeps the worker on as many cores. Batch sizes
-    are measured from the smallest up, until the median call takes longer than ``max_call_ms`` or memory is short. Boxes
-    are compared with PyTorch's detections scored ``compare_score`` or more.
+    ``threads`` 0 means every core that the process may use, in a container those of its CPU time; with fewer, ``pin``
+    keeps the worker on as many cores. Batch sizes are measured from the smallest up, until the median call takes longer
+    than ``max_call_ms`` or memory is short. Boxes are compared with PyTorch's detections scored ``compare_score`` or
+    more.
     """
 
     precisions: Annotated[list[ArtefactPrecision], Field(min_length=1)] = ["fp32", "fp16", "int8", "int8_symmetric"]

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from deploy.runtime.resources import memory_allowed, usable_cores
 from pipeline.records import DeviceRecord
 
 logger = logging.getLogger(__name__)
@@ -90,8 +91,9 @@ class Gpu(NamedTuple):
 def describe_device() -> DeviceRecord:
     """Describe this machine; two calls on an unchanged machine return equal records.
 
-    ``cores`` are those that this process may use; ``memory_bytes`` is rounded down to whole 256 MiB. What cannot be
-    found out is ``None`` (GPU) or the architecture's name (CPU). Libraries that are not installed are left out.
+    ``cores`` and ``memory_bytes`` are what this process may use, within its container's limits; memory is rounded down
+    to whole 256 MiB. What cannot be found out is ``None`` (GPU) or the architecture's name (CPU). Libraries that are
+    not installed are left out.
     """
     cpu = parse_cpu_info(_read(_CPU_INFO))
     gpu = _query_gpu()
@@ -99,8 +101,8 @@ def describe_device() -> DeviceRecord:
         cpu=cpu.name or platform.processor() or platform.machine(),
         architecture=platform.machine(),
         instruction_sets=cpu.instruction_sets,
-        cores=_usable_cores(),
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MEMORY_STEP * _MEMORY_STEP,
+        cores=usable_cores(),
+        memory_bytes=_memory_bytes(),
         gpu=gpu.name if gpu else None,
         gpu_memory_bytes=gpu.memory_bytes if gpu else None,
         driver=gpu.driver if gpu else None,
@@ -152,8 +154,10 @@ def _query_gpu() -> Gpu | None:
     return parse_gpu_query(result.stdout)
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _memory_bytes() -> int:
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    allowed = memory_allowed()
+    return (whole if allowed is None else min(whole, allowed)) // _MEMORY_STEP * _MEMORY_STEP
 
 
 def _operating_system() -> str:

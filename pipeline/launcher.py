@@ -22,7 +22,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from deploy.runtime.scratch import scratch_folder
 from pipeline.cli import OWN_PACKAGES, speak
-from pipeline.compute import choose_device
+from pipeline.compute import choose_device, use_own_cores
 from pipeline.errors import PipelineError, SettingsError, TrainingError
 from pipeline.settings import TrainSettings
 
@@ -47,6 +47,7 @@ def launch(settings: TrainSettings, work: Callable[..., object], *arguments: Any
         SettingsError: the launcher misses a variable or a GPU, or torchrun started this process unasked.
         TrainingError: a process failed; the message says which and why. The others are ended.
     """
+    use_own_cores()
     if settings.launcher == "none":
         _refuse_torchrun()
         work(*arguments)

@@ -1,6 +1,5 @@
 """Profiles: named sets of overrides of ``params.yaml`` under ``configs/profiles``."""
 
-import argparse
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from copy import deepcopy
@@ -9,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from deploy.runtime.arguments import Parser
 from pipeline.cli import stage_main
 from pipeline.errors import SettingsError
 from pipeline.settings import PARAMS_FILE, parse_params
@@ -38,7 +38,7 @@ def merge(target: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print ``params.yaml`` with a profile applied."""
     known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-    parser = argparse.ArgumentParser(prog="python -m pipeline.profiles", description=main.__doc__)
+    parser = Parser(prog="python -m pipeline.profiles", description=main.__doc__)
     parser.add_argument("profile", choices=known, help="a file of configs/profiles")
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
     arguments = parser.parse_args(argv)

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.yaml_limits import check_limits
+
 
 class _Loader(yaml.SafeLoader):
     """PyYAML keeps the last of two equal keys and says nothing (PyYAML issue 165).
@@ -34,5 +36,6 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str) -> Any:
-    """Read YAML that holds plain values; raises ``yaml.YAMLError``, also for a key that is given twice."""
+    """Read YAML that holds plain values; raises ``yaml.YAMLError``, also for a key that is given twice or too much."""
+    check_limits(text)
     return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)

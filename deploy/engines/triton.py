@@ -4,7 +4,6 @@ Layout and fields: the server's documentation, "Model Repository" and "Model Con
 folder a model: ``config.pbtxt``, the file of the labels, and ``1/`` with the model file.
 """
 
-import argparse
 import os
 import re
 import sys
@@ -15,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from deploy.runtime.arguments import positive
+from deploy.runtime.arguments import Parser, positive
 from deploy.runtime.artefact import ArtefactSpec, read_spec
 from deploy.runtime.backends.bindings import ANY, Binding, check_bindings, expected_bindings
 from deploy.runtime.engine_file import SUFFIX, read_engine
 from deploy.runtime.errors import ArtefactError
+from deploy.runtime.printable import in_one_line
 from pipeline.cli import stage_main
 from pipeline.storage import fresh_directory
 
@@ -150,7 +150,7 @@ def _joined(tensors: Sequence[str]) -> str:
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the repository and say where it is."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.triton", description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(prog="python -m deploy.triton", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", type=Path, help="an exported .onnx file, or an .engine built for the server's GPU")
     parser.add_argument("repository", type=Path, help="the server's model repository")
     parser.add_argument("--max-batch", type=positive, default=Serving.max_batch, help="most images in one batch")
@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     serving = Serving(arguments.max_batch, arguments.delay_us, arguments.instances, gpu=not arguments.cpu)
     folder = write_repository(arguments.model, arguments.repository, serving)
-    sys.stdout.write(f"{os.fspath(folder)}: config.pbtxt, {LABELS_FILE}, 1/\n")
+    sys.stdout.write(f"{in_one_line(os.fspath(folder))}: config.pbtxt, {LABELS_FILE}, 1/\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ network makes them: for each level l
 ``[N, channels, rows, columns]``. What they mean is in the metadata: the head's class, its strides, its classes.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from deploy.graph.export import example_images, open_axes
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.onnx_export import to_onnx, trace
 from deploy.graph.specification import describe
+from deploy.runtime.arguments import Parser
 from deploy.runtime.artefact import INPUT_NAME, ArtefactSpec
 from deploy.runtime.onnx_file import sealed
 from pipeline.checkpoints import load_detector
@@ -92,7 +92,7 @@ def _metadata(spec: ArtefactSpec, head: Any) -> dict[str, str]:
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the raw form of a trained model."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.raw_export", description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(prog="python -m deploy.raw_export", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
     parser.add_argument("--out", type=Path, help="the file to write (artefacts/MODEL.raw.onnx)")
     parser.add_argument("--dynamic-size", action="store_true", help="as export.dynamic_size")

@@ -13,10 +13,11 @@ from deploy.graph.pytorch_backend import PytorchBackend
 from deploy.graph.specification import describe
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
+from deploy.runtime.printable import in_one_line
 from deploy.runtime.split import Split
 from pipeline.checkpoints import load_detector
 from pipeline.complexity import measure_complexity
-from pipeline.compute import choose_device
+from pipeline.compute import choose_device, use_own_cores
 from pipeline.datasets.prepared import find_split, read_dataset
 from pipeline.evaluation.accuracy import evaluate_detections
 from pipeline.gates import refuse
@@ -54,6 +55,7 @@ def evaluate_model(
     """
     dataset = read_dataset(dataset_dir)
     annotations, image_root = find_split(dataset_dir, params.evaluate.split)
+    use_own_cores()
     stock = load_detector(recipe, weights).to(choose_device(params.train.device))
     spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), dataset.name, params.export)
     # The canvas of a dynamic size depends on the batch, and artefacts are measured image by image.
@@ -83,7 +85,8 @@ def detect(detector: Detector, annotations: Path, image_root: Path) -> list[dict
     results: list[dict[str, Any]] = []
     # TF32 would make fp32 on GPUs another precision than fp32 on CPUs.
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    with exact, tqdm(total=len(images), desc=f"evaluate {detector.spec.model}", unit="image", mininterval=0.5) as bar:
+    title = in_one_line(f"evaluate {detector.spec.model}")
+    with exact, tqdm(total=len(images), desc=title, unit="image", mininterval=0.5) as bar:
         for first in range(0, len(images), detector.batch_size):
             batch = images[first : first + detector.batch_size]
             found = detector([image_root / image["file_name"] for image in batch])

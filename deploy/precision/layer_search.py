@@ -20,6 +20,7 @@ from deploy.precision.quantisation import Quantiser
 from deploy.precision.validation_slice import ValidationSlice
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.preprocess import graph_inputs
+from deploy.runtime.resources import usable_cores
 from pipeline.deploy_records import KeptLayer, LayerSearch
 from pipeline.deploy_settings import SearchSettings
 
@@ -103,6 +104,7 @@ def _run(model: onnx.ModelProto, names: Sequence[str], inputs: Mapping[str, NDAr
     infos = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ends]
     replace_content(graph.graph.output, infos)
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return list(session.run(ends, dict(inputs)))

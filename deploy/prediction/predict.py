@@ -8,20 +8,22 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 
 from deploy.prediction.prediction import Summary, predict
-from deploy.runtime.arguments import fraction, natural, positive
+from deploy.runtime.arguments import Parser, fraction, natural, positive
 from deploy.runtime.backends import BACKENDS
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.file_lock import Locked
+from deploy.runtime.printable import in_one_line, visible
 from deploy.runtime.sources import find_sources
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deploy.predict",
         description="Run an artefact on images and videos; writes annotated copies and COCO-style json.",
         epilog="Exit status: 0 when everything was read, 1 when a file was skipped, in part or whole, the run was "
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sources = find_sources(options.sources, options.out)
         detector = open_detector(options.model, options.backend, options.threads, options.batch, options.verify)
     except (ArtefactError, BackendUnavailable, ImageError) as error:
-        sys.exit(f"error: {error}")
+        _stop(str(error))
     if options.score < detector.spec.score_threshold:
         floor = detector.spec.score_threshold
         sys.stderr.write(f"note: this artefact gives no detection below {floor:g}\n")
@@ -59,12 +61,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         with detector:
             summary = predict(detector, sources, options.out, options.score, options.every)
     except Locked as owner:
-        sys.exit(f"error: {options.out}: another run writes there (pid {owner}); wait for it, or choose another --out")
+        _stop(f"{options.out}: another run writes there (pid {owner}); wait for it, or choose another --out")
     except OSError as error:
-        sys.exit(f"error: {options.out}: the results cannot be written: {error}")
-    sys.stdout.write(f"{_line(summary, detector)}; results in {_printable(options.out)}\n")
+        _stop(f"{options.out}: the results cannot be written: {error}")
+    sys.stdout.write(f"{_line(summary, detector)}; results in {in_one_line(str(options.out))}\n")
     if problems := _problems(summary):
-        sys.exit(f"error: {problems}")
+        _stop(problems)
 
 
 def _quieten_opencv() -> None:
@@ -86,13 +88,12 @@ def _line(summary: Summary, detector: Detector) -> str:
 
 def _problems(summary: Summary) -> str:
     lists = {"could not read": summary.skipped, "read in part": summary.damaged}
-    problems = [f"{what} {', '.join(names)}" for what, names in lists.items() if names]
+    problems = [f"{what} {', '.join(map(in_one_line, names))}" for what, names in lists.items() if names]
     return "; ".join(["interrupted: the results so far are kept"] * summary.interrupted + problems)
 
 
-def _printable(path: Path) -> str:
-    """A file name need not be UTF-8, and standard output takes nothing else."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+def _stop(problem: str) -> NoReturn:
+    sys.exit(f"error: {visible(problem)}")
 
 
 if __name__ == "__main__":

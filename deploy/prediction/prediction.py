@@ -19,6 +19,7 @@ from deploy.runtime.detector import Detector
 from deploy.runtime.errors import ImageError, VideoError
 from deploy.runtime.file_lock import FileLock
 from deploy.runtime.images import Image, read_image
+from deploy.runtime.printable import in_one_line
 from deploy.runtime.scratch import scratch_folder
 from deploy.runtime.sources import is_video, result_names
 
@@ -121,7 +122,7 @@ class _Run:
             return
         if damage:
             self.summary.damaged.append(str(path))
-            tqdm.write(f"damaged: {damage}", file=sys.stderr)
+            tqdm.write(f"damaged: {in_one_line(damage)}", file=sys.stderr)
 
     def _predict_frames(self, video: VideoReader) -> str | None:
         """Returns what is wrong with the video."""
@@ -176,7 +177,7 @@ class _Run:
 
     def _skip(self, path: Path, error: Exception) -> None:
         self.summary.skipped.append(str(path))
-        tqdm.write(f"skipped: {error}", file=sys.stderr)
+        tqdm.write(f"skipped: {in_one_line(str(error))}", file=sys.stderr)
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -187,4 +188,4 @@ def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def _frame_bar(video: VideoReader) -> Any:
     total = video.frames_announced and -(-video.frames_announced // video.every)
-    return tqdm(total=total, unit="frame", desc=video.path.name, disable=None)
+    return tqdm(total=total, unit="frame", desc=in_one_line(video.path.name), disable=None)

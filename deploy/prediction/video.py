@@ -16,6 +16,7 @@ import numpy as np
 
 from deploy.runtime.errors import VideoError
 from deploy.runtime.images import Image
+from deploy.runtime.regular_files import open_regular
 
 _CODEC = "mp4v"
 _LONGEST_SIDE = 8190  # MPEG-4 Part 2 has 13 bits for a side, and the chroma planes take even sides only
@@ -43,7 +44,8 @@ class VideoReader:
         every: 1 gives every frame, N only the frames 0, N, 2N, ...
 
     Raises:
-        VideoError: the file is missing, empty, damaged or no video. Iterating raises it where there is no frame.
+        VideoError: the file is missing, a pipe or device, empty, damaged or no video. Iterating raises it where there
+            is no frame.
     """
 
     def __init__(self, path: Path | str, every: int = 1) -> None:
@@ -161,7 +163,7 @@ class VideoWriter:
 
 def _open(path: Path) -> cv2.VideoCapture:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             if not stream.read(1):
                 raise VideoError(f"{path}: the file is empty")
     except OSError as error:

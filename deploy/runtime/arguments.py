@@ -1,10 +1,20 @@
-"""Numbers on a command line: what they may be, and a readable word where they are not."""
+"""Command lines: their parser, and what numbers may be, with a readable word where they are not."""
 
 import argparse
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
+
+from deploy.runtime.printable import visible
 
 Number = TypeVar("Number", int, float)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that makes visible what it says of its arguments: a shell's ``*`` passes on any file name."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """See the base class."""
+        super().exit(status, visible(message) if message else None)
 
 
 def fraction(text: str) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.errors import ArtefactError
-from deploy.runtime.onnx_file import check_content, read_metadata
+from deploy.runtime.onnx_file import check_content, check_tensors, read_metadata
 
 FORMAT_VERSION = "1"
 LETTERBOX, KEEP_RATIO = "letterbox", "keep_ratio"
@@ -224,4 +224,5 @@ def read_spec(artefact: Path, verify: bool = True) -> ArtefactSpec:
     spec = ArtefactSpec.from_metadata(read_metadata(artefact), source=str(artefact))
     if verify:
         check_content(artefact)
+    check_tensors(artefact)
     return spec

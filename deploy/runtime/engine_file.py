@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.errors import ArtefactError
+from deploy.runtime.regular_files import check_regular, open_regular, read_regular
 
 _OWN_HASH = "description_sha256"
 FORMAT_VERSION = "2"
@@ -126,7 +127,7 @@ def check_graph(path: Path, description: EngineDescription, graph: Path) -> None
         ArtefactError: naming both hashes, or that ``graph`` is missing.
     """
     try:
-        with graph.open("rb") as stream:
+        with open_regular(graph) as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ArtefactError(f"{graph}: cannot be read: {error.strerror or error}") from error
@@ -149,7 +150,7 @@ def engine_of(graph: Path) -> Path:
 
 def _described(path: Path) -> tuple[EngineDescription, str]:
     try:
-        size = path.stat().st_size
+        size = check_regular(path).st_size
     except OSError as error:
         raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}; {_REBUILD}") from error
     beside = description_of(path)
@@ -172,6 +173,6 @@ def _hash_of(content: dict[str, Any]) -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}; {_REBUILD}") from error

@@ -27,3 +27,7 @@ class BackendClosed(Exception):
 
 class BackendUnavailable(Exception):
     """A backend cannot run on this machine; the message is the reason shown as ``not run: why``."""
+
+
+class EngineUnusable(BackendUnavailable):
+    """There is an engine for this machine, and TensorRT or CUDA fails to open it here."""

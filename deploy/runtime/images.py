@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.errors import ImageError
+from deploy.runtime.image_headers import ImageHeader, read_header
+from deploy.runtime.regular_files import read_regular
+from deploy.runtime.resources import memory_left
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -28,6 +31,18 @@ Colors = Literal["bgr", "rgb"]
 """The order of an array's colours, which nothing in the array tells."""
 
 _WANTED = "a path, the bytes of an image file, a PIL image or a uint8 array [height, width, 3]"
+
+_LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
+_CURE = f"cut the image into tiles, or raise the limit with the environment variable {_LIMIT}"
+_TOO_LARGE = "too large for this machine's memory; cut the image into tiles"
+_TOO_MANY = f"more pixels than OpenCV decodes; {_CURE}"
+MOST_PIXELS = 1 << 29
+"""Images of more pixels are not decoded; the environment variable of OpenCV's own limit (2^30) moves this one too."""
+MOST_BYTES_A_PIXEL = 8
+"""With :data:`MOST_PIXELS`, the memory that one image may take while it is decoded: 4 GiB."""
+MOST_FILE_BYTES = MOST_PIXELS * MOST_BYTES_A_PIXEL
+"""Larger files are not read."""
+_LARGE = 1 << 28  # what is worth the millisecond that asking for the memory left takes
 
 SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -84,8 +99,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     stored colours are used as they are, also where the picture is transparent; a TIFF's are multiplied with it.
 
     Raises:
-        ImageError: the file is missing, empty, damaged, no image, or larger than OpenCV accepts (2^30 pixels; the
-            environment variable ``OPENCV_IO_MAX_IMAGE_PIXELS`` moves that limit).
+        ImageError: the file is missing, a pipe or device, empty, damaged, no image, or too large (:func:`check_size`).
     """
     return decode_image(_content(Path(os.fsdecode(path))), source=os.fsdecode(path))
 
@@ -94,6 +108,8 @@ def decode_image(content: bytes, source: str) -> Image:
     """Decode the bytes of an image file as :func:`read_image` does; ``source`` names it in errors."""
     if not content:
         raise ImageError(f"{source}: the file is empty")
+    if header := read_header(content):
+        check_size(header, source)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except (cv2.error, MemoryError) as error:
@@ -103,6 +119,27 @@ def decode_image(content: bytes, source: str) -> Image:
             f"{source}: not an image that can be decoded (damaged, cut off, or of another kind); save it as PNG or JPEG"
         )
     return np.asarray(image, np.uint8)
+
+
+def check_size(header: ImageHeader, source: str) -> None:
+    """Refuse an image that would take too much to decode, by what its header says.
+
+    Raises:
+        ImageError: more pixels, or more memory on the way to them, than are taken at all, or than is left here.
+    """
+    most = int(told) if (told := os.environ.get(_LIMIT, "")).isdecimal() else MOST_PIXELS
+    said = f"a {header.kind} of {header.width} x {header.height}"
+    if header.pixels > most:
+        raise ImageError(f"{source}: {_TOO_MANY} ({said}, at most {most:,})")
+    needed = header.decoding_bytes
+    if needed > most * MOST_BYTES_A_PIXEL:
+        raise ImageError(
+            f"{source}: {said} pixels takes {needed / 1e9:.1f} GB to decode, more than are taken for one image; {_CURE}"
+        )
+    if needed > _LARGE and (left := memory_left()) is not None and needed > left:
+        raise ImageError(
+            f"{source}: {_TOO_LARGE} ({said} takes {needed / 1e9:.1f} GB to decode, {left / 1e9:.1f} are left)"
+        )
 
 
 def checked_image(image: object, colors: Colors = "bgr", name: str = "image") -> Image:
@@ -131,6 +168,7 @@ def _bgr(pixels: NDArray[np.uint8], conversion: int) -> Image:
 
 def _from_pillow(image: Any, name: str) -> Image:
     """As files are decoded: 16 bits keep the upper 8, transparency is dropped."""
+    check_size(ImageHeader("PIL image", *image.size), name)
     if image.mode in ("I", "F") or 0 in image.size:
         raise ImageError(
             f"{name}: a PIL image with pixels of 8 or 16 bits is needed, got mode {image.mode!r}, size {image.size}; "
@@ -187,19 +225,15 @@ def _cure(image: np.ndarray, order: str) -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    # A path that no system call takes is a ValueError.
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        return read_regular(path, MOST_FILE_BYTES)
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _reason(error: Exception) -> str:
     message = str(error)
     if "MAX_IMAGE" in message:
-        return (
-            "more pixels than OpenCV decodes; cut the image into tiles, or raise the limit with the environment "
-            "variable OPENCV_IO_MAX_IMAGE_PIXELS"
-        )
+        return _TOO_MANY
     if isinstance(error, MemoryError) or "Insufficient memory" in message:
-        return "too large for this machine's memory; cut the image into tiles"
+        return _TOO_LARGE
     return f"cannot be decoded: {message.strip()}"

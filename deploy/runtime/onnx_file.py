@@ -6,22 +6,22 @@ fields are walked; the graph, which holds the weights, is skipped.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from deploy.runtime.errors import ArtefactError
+from deploy.runtime.onnx_tensors import check_model
+from deploy.runtime.protobuf import BYTES, Malformed, fields
+from deploy.runtime.regular_files import open_regular
 
 _GRAPH, _METADATA = 7, 14
 _KEY, _VALUE = 1, 2
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_ENTRY = 1 << 24
+_LARGEST = (1 << 31) - 1
 _CHUNK = 1 << 20
 SEAL_KEY, HASH_KEY = "content_hash", "content_sha256"
-
-
-class _Malformed(Exception):
-    pass
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -31,17 +31,36 @@ def read_metadata(path: Path) -> dict[str, str]:
         ArtefactError: the file is missing, cut off, or no ONNX file; the message names it and the cure.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            return _metadata(stream, size)
+        with open_regular(path) as stream:
+            return _metadata(stream, os.fstat(stream.fileno()).st_size)
     except OSError as error:
         raise ArtefactError(
             f"{path}: cannot be read: {error.strerror or error}; export it with `python -m stages.export`"
         ) from error
-    except _Malformed as error:
+    except Malformed as error:
         raise ArtefactError(
             f"{path}: not a complete ONNX file ({error}); copy it again, or export it with `python -m stages.export`"
         ) from error
+
+
+def check_tensors(path: Path) -> None:
+    """Hold what the tensors of an ONNX file say of themselves against what the file has of them.
+
+    Raises:
+        ArtefactError: one says it is larger than its data, lies in another file, or is sparse: a backend would take the
+            memory first, or read the other file; the file is larger than protocol buffers can be; or as
+            :func:`read_metadata`.
+    """
+    try:
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > _LARGEST:
+                raise Malformed(f"{size:,} bytes; protocol buffers have {_LARGEST:,} at most")
+            check_model(stream, size)
+    except OSError as error:
+        raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Malformed as error:
+        raise ArtefactError(f"{path}: not an artefact that can be opened: {error}; export it again") from error
 
 
 def sealed(content: bytes) -> bytes:
@@ -62,8 +81,8 @@ def check_content(path: Path) -> None:
     """
     if not {SEAL_KEY, HASH_KEY} & read_metadata(path).keys():
         return
-    with path.open("rb") as stream:
-        size = path.stat().st_size
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
         hashes = [(span, value) for span, (key, value) in _entries(stream, size) if key == HASH_KEY]
         (start, end), expected = hashes[0] if len(hashes) == 1 else ((0, 0), "")
         digest = hashlib.sha256()
@@ -82,66 +101,31 @@ def check_content(path: Path) -> None:
 def _encoded(key: str, value: str) -> bytes:
     """One entry of the metadata, its value as JSON like all others; lengths below 128 are one byte."""
     parts = ((_KEY, key.encode()), (_VALUE, json.dumps(value).encode()))
-    entry = b"".join(bytes([number << 3 | _BYTES, len(part)]) + part for number, part in parts)
-    return bytes([_METADATA << 3 | _BYTES, len(entry)]) + entry
+    entry = b"".join(bytes([number << 3 | BYTES, len(part)]) + part for number, part in parts)
+    return bytes([_METADATA << 3 | BYTES, len(entry)]) + entry
 
 
 def _metadata(stream: BinaryIO, size: int) -> dict[str, str]:
-    if _GRAPH not in [field for field, *_ in _fields(stream, size)]:
-        raise _Malformed("it holds no graph")
+    if _GRAPH not in [field for field, *_ in fields(stream, size)]:
+        raise Malformed("it holds no graph")
     return dict(entry for _, entry in _entries(stream, size))
 
 
 def _entries(stream: BinaryIO, size: int) -> Iterator[tuple[tuple[int, int], tuple[str, str]]]:
     """Yield where each entry of the metadata begins and ends in the file, and what it says."""
     stream.seek(0)
-    for field, begin, length in _fields(stream, size):
+    for field, begin, length, _ in fields(stream, size):
         if field == _METADATA:
             yield (begin, stream.tell() + length), _entry(stream, length)
 
 
 def _entry(stream: BinaryIO, length: int) -> tuple[str, str]:
     if length > _MAX_ENTRY:
-        raise _Malformed(f"a metadata entry of {length} bytes")
+        raise Malformed(f"a metadata entry of {length} bytes")
     parts = {_KEY: b"", _VALUE: b""}
-    for field, _, part in _fields(stream, stream.tell() + length):
+    for field, _, part, _ in fields(stream, stream.tell() + length):
         parts[field] = stream.read(part)
     try:
         return parts[_KEY].decode(), parts[_VALUE].decode()
     except UnicodeDecodeError as error:
-        raise _Malformed("metadata that is not text") from error
-
-
-def _fields(stream: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (field number, where it begins, length) with the stream at the field's content, and go on behind it."""
-    while (position := stream.tell()) < end:
-        tag = _varint(stream)
-        field, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            _varint(stream)
-            length = 0
-        elif wire == _BYTES:
-            length = _varint(stream)
-        elif wire in (_FIXED64, _FIXED32):
-            length = 8 if wire == _FIXED64 else 4
-        else:
-            raise _Malformed(f"unknown field type {wire} at byte {position}")
-        start = stream.tell()
-        if field == 0 or start + length > end:
-            raise _Malformed(
-                f"a field at byte {position} goes beyond the end" if field else f"field 0 at byte {position}"
-            )
-        yield field, position, length if wire == _BYTES else 0
-        stream.seek(start + length)
-
-
-def _varint(stream: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = stream.read(1)
-        if not byte:
-            raise _Malformed("it ends within a number")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise _Malformed("a number of more than 64 bits")
+        raise Malformed("metadata that is not text") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from deploy.runtime.errors import ArtefactError
+from deploy.runtime.regular_files import read_regular
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Split:
             ArtefactError: the file is missing or none that the data stage wrote.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_regular(path))
             return cls(content["images"], content["categories"], content["annotations"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArtefactError(f"{path}: no split of a prepared data set ({error}); run `dvc repro data`") from error
 
     @property

@@ -15,11 +15,12 @@ from statistics import median
 import cv2
 from tqdm import tqdm
 
-from deploy.runtime.arguments import natural, positive
+from deploy.runtime.arguments import Parser, natural, positive
 from deploy.runtime.backends import BACKENDS, resolve_threads
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import Image, read_image
+from deploy.runtime.printable import in_one_line, visible
 from deploy.runtime.sources import find_images
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.latency import LATENCY_IMAGES
@@ -86,18 +87,19 @@ def parse_contender(text: str) -> Contender:
 
 def table(compared: Sequence[Compared]) -> str:
     """One line a contender."""
-    width = max(len(each.contender.artefact) for each in compared)
+    names = [in_one_line(each.contender.artefact) for each in compared]
+    width = max(map(len, names))
     lines = [f"{'':{width}}  {'backend':20} {'precision':14} {'ms':>9} {'times as fast':>14}  quartiles"]
     lines += [
-        f"{each.contender.artefact:{width}}  {each.backend:20} {each.precision:14} {each.milliseconds:9.2f} "
+        f"{name:{width}}  {each.backend:20} {each.precision:14} {each.milliseconds:9.2f} "
         f"{each.ratio.median:14.2f}  {each.ratio.low:.2f} to {each.ratio.high:.2f}"
-        for each in compared
+        for name, each in zip(names, compared, strict=True)
     ]
     return "\n".join(lines) + "\n"
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deploy.compare",
         description="Compare the speed of artefacts: they take turns in one run, on the same images.",
         epilog="The first artefact is the reference. The quartiles are those of the ratio over the rounds.",
@@ -121,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         contenders = [parse_contender(text) for text in options.models]
         compared = compare(contenders, images, options.batch, options.threads, options.rounds, options.calls)
     except (ArtefactError, BackendUnavailable, ImageError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {visible(str(error))}")
     sys.stdout.write(table(compared))
 
 

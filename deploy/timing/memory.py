@@ -1,11 +1,10 @@
-"""Memory: the peak of this process, and what the machine has left."""
+"""The peak of this process's memory."""
 
 import resource
 import sys
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
-_MACHINE = Path("/proc/meminfo")
 
 
 def peak_memory() -> int:
@@ -18,11 +17,6 @@ def peak_memory() -> int:
         return _field(_STATUS, "VmHWM")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def available_memory() -> int | None:
-    """Bytes that can still be taken without swapping (``MemAvailable``); None where the system does not say."""
-    return _field(_MACHINE, "MemAvailable") if _MACHINE.exists() else None
 
 
 def _field(path: Path, name: str) -> int:

@@ -9,9 +9,10 @@ from deploy.runtime.detector import Detector
 from deploy.runtime.errors import BatchOutsideProfiles
 from deploy.runtime.images import Image
 from deploy.runtime.measurements import Latency
+from deploy.runtime.resources import memory_left
 from deploy.timing.gpu_monitor import GpuMonitor
 from deploy.timing.latency import Plan, measure
-from deploy.timing.memory import available_memory, peak_memory
+from deploy.timing.memory import peak_memory
 
 # What must stay free, so that measuring one batch size too many does not push the machine into swapping.
 _RESERVE = 0.1
@@ -96,7 +97,7 @@ def _too_large(
     if max_call_ms is not None and last.p50 > max_call_ms:
         return "time", f"batch {last.batch_size} took {last.p50:.1f} ms, benchmark.max_call_ms is {max_call_ms:g}"
     needed = rise * batch_size / last.batch_size - rise
-    if (free := available_memory()) is not None and needed > (1 - _RESERVE) * free:
+    if (free := memory_left()) is not None and needed > (1 - _RESERVE) * free:
         megabytes = f"about {needed / 1e6:,.0f} MB more, {free / 1e6:,.0f} MB are free"
         return "memory", f"batch {batch_size} would need {megabytes}"
     return None

@@ -22,6 +22,7 @@ from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import read_image
 from deploy.runtime.measurements import Latency
+from deploy.runtime.printable import visible
 from deploy.runtime.split import Split
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.gpu_monitor import GpuMonitor
@@ -166,7 +167,7 @@ def main() -> None:
     try:
         outcome = run_job(job)
     except (ArtefactError, ImageError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {visible(str(error))}")
     outcome_file.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
 
 

@@ -55,7 +55,9 @@ def _is_empty(entry: object) -> bool:
     box = entry.get("bbox") if isinstance(entry, dict) else None
     if not isinstance(box, list) or len(box) != 4 or not all(type(value) in (int, float) for value in box):
         return False
-    return all(math.isfinite(value) for value in box) and min(box[2:]) == 0
+    # A whole number may have more digits than a float, which isfinite makes of it.
+    finite = all(isinstance(value, int) or math.isfinite(value) for value in box)
+    return finite and min(box[2:]) == 0
 
 
 def _read(path: Path) -> tuple[object, str]:

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import io
 import math
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tqdm import tqdm
 
 from deploy.runtime.errors import ImageError
-from deploy.runtime.images import decode_image
+from deploy.runtime.images import MOST_FILE_BYTES, decode_image
+from deploy.runtime.printable import in_one_line
+from deploy.runtime.regular_files import read_regular
+from deploy.runtime.resources import usable_cores
 from pipeline.datasets.orientation import ORIENTATIONS, UPRIGHT, turn_image
 
 # MPO is a JPEG with attachments. Of an animation the first picture alone would be seen, of AVIF's rotation nothing.
@@ -31,7 +33,7 @@ FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "PPM"})
 # Larger images (100 MB decoded) are decoded one at a time: a thread each would take many times the memory of training.
 _LARGE = 2**25
 _one_large = threading.Lock()
-# Pillow decodes nothing here, and OpenCV has its own limit, which it applies before it takes memory.
+# Pillow decodes nothing here, and our own limit is applied before memory is taken.
 Image.MAX_IMAGE_PIXELS = None
 
 
@@ -51,14 +53,16 @@ class ImageFile:
 
 def inspect(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
     """Return what each file is, or the reason why it cannot be used; ``label`` names the progress bar."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(tqdm(pool.map(inspect_one, paths), desc=label, total=len(paths), unit="image", disable=None))
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
+        return list(
+            tqdm(pool.map(inspect_one, paths), desc=in_one_line(label), total=len(paths), unit="image", disable=None)
+        )
 
 
 def inspect_one(path: Path) -> ImageFile | str:
     """Return what the file is, or the reason why it cannot be used."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MOST_FILE_BYTES)
     except FileNotFoundError:
         return f"no such file: {path}"
     except OSError as error:

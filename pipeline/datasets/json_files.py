@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.runtime.regular_files import read_regular
+
 _SHOWN = 5
 # A string, or a sign that says where in the document we are; numbers and words between them do not matter.
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],]', re.DOTALL)
@@ -24,11 +26,11 @@ def read_json(path: Path) -> Any:
     """Parse a json file in UTF-8, UTF-16 or UTF-32, with or without byte order mark.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no regular file.
         ValueError: it is no json, or :class:`RepeatedKeyError`.
         RecursionError: it is nested too deeply.
     """
-    content = path.read_bytes()
+    content = read_regular(path)
     try:
         return json.loads(content, object_pairs_hook=_without_repetition)
     except RepeatedKeyError:

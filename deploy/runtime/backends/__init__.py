@@ -1,7 +1,7 @@
 """What runs an artefact. A backend is imported when it is asked for, so that one installed backend is enough."""
 
 import importlib
-import os
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.artefact import ArtefactSpec
-from deploy.runtime.errors import BackendClosed, BackendUnavailable
+from deploy.runtime.engine_file import SUFFIX as ENGINE
+from deploy.runtime.errors import ArtefactError, BackendClosed, BackendUnavailable, EngineUnusable
+from deploy.runtime.printable import in_one_line
+from deploy.runtime.resources import usable_cores
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -121,18 +126,25 @@ BACKENDS: dict[str, Entry] = {
 def open_backend(name: str | None, artefact: Path, spec: ArtefactSpec, threads: int = 0) -> Backend:
     """Open an artefact in the backend ``name``, or in the first one that runs here when ``name`` is None.
 
-    ``threads`` 0 means every core that this process may use.
+    ``threads`` 0 means every core that this process may use. Where none is named, an engine that is damaged, was built
+    elsewhere or from another graph, or fails to open, is passed over with a warning: what it was built from runs
+    without it.
 
     Raises:
         BackendUnavailable: the backend is unknown, does not take this kind of file or cannot run here, or none can.
-        ArtefactError: the backend cannot read the artefact.
+        ArtefactError: the backend cannot read the artefact, or the engine of one that was named.
     """
     if name is not None:
         return _open(name, artefact, spec, threads)
     reasons = []
-    for candidate in BACKENDS:
+    for candidate, entry in BACKENDS.items():
         try:
             return _open(candidate, artefact, spec, threads)
+        except (ArtefactError, EngineUnusable) as error:
+            if artefact.suffix == ENGINE or ENGINE not in entry.suffixes:
+                raise
+            logger.warning("%s: its engine is passed over: %s", in_one_line(str(artefact)), in_one_line(str(error)))
+            reasons.append(f"  {error}")
         except BackendUnavailable as error:
             reasons.append(f"  {error}")
     raise BackendUnavailable(f"{artefact}: no backend runs it here:\n" + "\n".join(reasons))
@@ -154,7 +166,7 @@ def resolve_threads(threads: int) -> int:
     """Return the number of CPU threads that ``threads`` means: 0 is every core that this process may use."""
     if threads < 0:
         raise ValueError(f"threads must be 0 (every core) or more, got {threads}")
-    return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    return threads or usable_cores()
 
 
 def _open(name: str, artefact: Path, spec: ArtefactSpec, threads: int) -> Backend:

@@ -24,7 +24,7 @@ from deploy.runtime.engine_file import (
     engine_of,
     read_engine,
 )
-from deploy.runtime.errors import ArtefactError, BackendUnavailable
+from deploy.runtime.errors import ArtefactError, BackendUnavailable, EngineUnusable
 
 if TYPE_CHECKING:
     import tensorrt_rtx
@@ -185,6 +185,7 @@ def open_engine(artefact: Path, spec: ArtefactSpec, threads: int) -> TensorRtBac
 
     Raises:
         BackendUnavailable: there is no CUDA device, no TensorRT, or no engine was built.
+        EngineUnusable: TensorRT or CUDA fails.
         ArtefactError: the engine is damaged, of another machine or of another graph.
     """
     try:
@@ -194,16 +195,18 @@ def open_engine(artefact: Path, spec: ArtefactSpec, threads: int) -> TensorRtBac
     trt, cuda = import_tensorrt(), import_cuda(NAME)
     here = Target(device.name, device.compute_capability, device.driver, version_of(trt))
     path, description, plan = _read(artefact, here)
-    runtime: tensorrt_rtx.Runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
-    engine = runtime.deserialize_cuda_engine(plan)
-    if engine is None:
-        raise ArtefactError(
-            f"{path}: {here.tensorrt} cannot read this engine; build it again with `python -m stages.engine`"
-        )
     try:
+        runtime: tensorrt_rtx.Runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+        engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise ArtefactError(
+                f"{path}: {here.tensorrt} cannot read this engine; build it again with `python -m stages.engine`"
+            )
         return TensorRtBackend(engine, cuda, description, str(path), threads)
-    except CudaError as error:
-        raise BackendUnavailable(f"{NAME}: CUDA fails: {error}") from error
+    # TensorRT's bindings raise TypeError where a constructor gives nothing.
+    except (RuntimeError, TypeError) as error:
+        what = "CUDA fails" if isinstance(error, CudaError) else f"{here.tensorrt} cannot open {path}"
+        raise EngineUnusable(f"{NAME}: {what}: {error}") from error
 
 
 def _read(artefact: Path, here: Target) -> tuple[Path, EngineDescription, bytes]:

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from deploy.prediction.predict import main
 from deploy.runtime.file_lock import FileLock
+from tests.deploy.clips import write_clip
 
 
 @pytest.fixture
@@ -166,3 +168,39 @@ def test_names_as_long_as_they_can_be_are_taken(
     pictures = [entry["picture"] for entry in json.loads((out / "detections.json").read_text())["images"]]
     assert len(set(pictures)) == 2
     assert all((out / name).is_file() for name in pictures)
+
+
+def test_pipes_and_devices_are_skipped_and_named(artefact: Path, photos: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    os.mkfifo(photos / "inside.png")
+    odd = [str(tmp_path / "pipe.png"), str(tmp_path / "pipe.mp4"), "/dev/zero"]
+    with pytest.raises(SystemExit, match="could not read"):
+        main([str(artefact), *odd, str(photos), "--out", str(out), "--backend", "onnxruntime", "--threads", "1"])
+    said = capsys.readouterr().err
+    assert said.count("not a regular file") == 3
+    assert len(json.loads((out / "detections.json").read_text())["images"]) == 3
+
+
+def test_no_escape_sequence_in_a_name_reaches_the_terminal(
+    artefact: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos / "\x1b]0;owned\x07\u202e"
+    folder.mkdir()
+    (photos / "a.png").rename(folder / "sound\x1b[2J.png")
+    (folder / "bad\n\x9b31m.png").write_text("no image")
+    write_clip(folder / "clip\r\x1b[31m.mp4", frames=2)
+    out = tmp_path / "out\x1b[0m"
+    with pytest.raises(SystemExit) as ended:
+        main([str(artefact), str(folder), "--out", str(out), "--backend", "onnxruntime", "--threads", "1"])
+    said = capsys.readouterr()
+    for text in (said.out, said.err, str(ended.value)):
+        shown = text.replace("\r", "").replace("\x1b[A", "")  # those are the bars' own
+        assert not set(shown) & set("\x1b\x07\x9b\u202e")
+    assert r"out\x1b[0m" in said.out
+    assert r"bad\n\x9b31m.png" in str(ended.value)
+    for wrong in (["\x1b[2J.onnx", str(folder)], [str(artefact), str(tmp_path / "\x1b[2J.png"), "--backend", "\x1b["]):
+        with pytest.raises(SystemExit) as ended:
+            main(wrong)
+        assert "\x1b" not in str(ended.value)

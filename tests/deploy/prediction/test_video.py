@@ -231,3 +231,10 @@ def test_clips_are_what_these_tests_take_them_for(tmp_path: Path) -> None:
     matrix = content.index(b"tkhd") + 44
     assert struct.unpack(">9i", content[matrix : matrix + 36])[:5] == (0, 1 << 16, 0, -(1 << 16), 0)
     assert cv2.VideoCapture(str(tmp_path / "clip.mp4")).get(cv2.CAP_PROP_ORIENTATION_META) == 90
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe.mp4"])
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(VideoError, match=r"cannot be read: a .* not a regular file"):
+        VideoReader(tmp_path / name)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -154,3 +155,15 @@ def test_the_engine_of_a_graph_is_beside_it_or_where_the_stage_puts_it(tmp_path:
     beside = tmp_path / "twin.fp16.engine"
     beside.touch()
     assert engine_of(graph) == beside
+
+
+def test_a_pipe_is_not_waited_for(engine: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.engine")
+    with pytest.raises(ArtefactError, match=r"pipe\.engine: cannot be read: a named pipe"):
+        read_description(tmp_path / "pipe.engine")
+    with pytest.raises(ArtefactError, match=r"pipe\.engine: cannot be read: a named pipe"):
+        check_graph(engine, DESCRIPTION, tmp_path / "pipe.engine")
+    description_of(engine).unlink()
+    os.mkfifo(description_of(engine))
+    with pytest.raises(ArtefactError, match=r"\.json: cannot be read: a named pipe"):
+        read_engine(engine)

@@ -100,6 +100,21 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
         read_image(tmp_path)
 
 
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match=r"pipe\.png: cannot be read: a named pipe \(FIFO\), not a regular file"):
+        read_image(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match=r"/dev/zero: cannot be read: a device, not a regular file"):
+        load_image("/dev/zero")
+
+
+def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.bmp").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(ImageError, match=r"sparse\.bmp: cannot be read: more than 4,294,967,296 bytes"):
+        read_image(tmp_path / "sparse.bmp")
+
+
 def test_absurd_size_is_refused_before_memory_is_taken() -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import random
 from pathlib import Path
 
@@ -145,3 +146,10 @@ def test_an_artefact_of_an_earlier_version_has_no_hash_and_is_opened(network: Pa
     onnx.save(model, network)
     assert not {HASH_KEY, SEAL_KEY} & read_metadata(network).keys()
     assert read_spec(network).model == "tiny"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "student.onnx")
+    for read in (read_metadata, check_content):
+        with pytest.raises(ArtefactError, match=r"student\.onnx: cannot be read: a named pipe"):
+            read(tmp_path / "student.onnx")

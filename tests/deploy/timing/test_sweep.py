@@ -62,7 +62,7 @@ def test_a_batch_that_memory_has_no_room_for_is_not_tried(monkeypatch: pytest.Mo
     # 100 bytes before, 1,000 more after the batch of 4: 8 would need 1,000 beyond that.
     peaks = iter([100, 100, 1100])
     monkeypatch.setattr(sweeping, "peak_memory", lambda: next(peaks))
-    monkeypatch.setattr(sweeping, "available_memory", lambda: 1050)
+    monkeypatch.setattr(sweeping, "memory_left", lambda: 1050)
     found = run(Simulated(), [4, 8])
     assert sizes_of(found) == [4]
     assert found.end == "memory"

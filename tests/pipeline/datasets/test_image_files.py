@@ -1,8 +1,10 @@
 import hashlib
 import io
+import os
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -31,6 +33,12 @@ def test_every_accepted_format_is_read_with_size_and_hash(kind, tmp_path):
     path.write_bytes(encode(kind))
     assert inspect_one(path) == ImageFile(hashlib.sha256(path.read_bytes()).hexdigest(), 40, 30, 1)
     assert cv2.imread(str(path), cv2.IMREAD_COLOR).shape == (30, 40, 3)
+
+
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "pipe.png: a named pipe (FIFO), not a regular file" in str(inspect_one(tmp_path / "pipe.png"))
+    assert "/dev/zero: a device, not a regular file" in str(inspect_one(Path("/dev/zero")))
 
 
 @pytest.mark.parametrize("pixels", [PIXELS, PIXELS[:30, :30], np.full((30, 40, 3), 90, np.uint8)])
@@ -143,7 +151,7 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
         return decode_image(content, source)
 
     monkeypatch.setattr(image_files, "decode_image", decode)
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr(image_files, "usable_cores", lambda: 8)
     for number in range(8):
         (tmp_path / f"{number}.png").write_bytes(encode("PNG"))
     inspect([tmp_path / f"{number}.png" for number in range(8)], "x")

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -71,3 +72,9 @@ def test_whatever_stands_before_it_the_path_of_a_repeated_key_is_found(tmp_path_
     text = f'{{"x": {json.dumps(before)}, "y": [0, [{{"k": 1,\n"k": 2}}]]}}'
     told = problem(text, tmp_path_factory.mktemp("json"))
     assert told.startswith("1 key(s) are given twice in one object: y[1][0].k in line 1 and again in line 2")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train.json")
+    with pytest.raises(OSError, match="named pipe"):
+        read_json(tmp_path / "train.json")

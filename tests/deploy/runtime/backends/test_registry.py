@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.runtime import backends
+from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.backends import BACKENDS, check_name, open_backend, resolve_threads
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from tests.deploy.tiny import DYNAMIC_SPEC
@@ -98,3 +100,14 @@ def test_named_backend_is_never_replaced(artefact: Path, spec, monkeypatch: pyte
 def test_zero_threads_is_every_core() -> None:
     assert resolve_threads(0) >= 1
     assert resolve_threads(3) == 3
+
+
+def test_threads_chosen_here_are_those_that_the_container_gets(
+    artefact: Path, spec: ArtefactSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "usable_cores", lambda: 1)
+    assert resolve_threads(0) == 1
+    for name in ("onnxruntime", "openvino"):
+        opened = open_backend(name, artefact, spec)
+        assert opened.threads == 1
+        opened.close()

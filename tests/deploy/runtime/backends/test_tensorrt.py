@@ -1,7 +1,11 @@
 """The runner on a simulated GPU, and every way in which it cannot run; on a real one, against ONNX Runtime."""
 
 import gc
+import os
+import re
+import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -293,6 +297,88 @@ def test_truncated_engine_is_named(gpu: SimpleNamespace, engine: Path) -> None:
     engine.write_bytes(engine.read_bytes()[:-1])
     with pytest.raises(ArtefactError, match=r"tiny\.engine\.json: .*the engine has 3 bytes, 4 were written"):
         deploy.load(engine)
+
+
+def of_another_machine(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    description = replace(DESCRIPTION, target=replace(TARGET, driver="570.1"))
+    write(engine, replace(description, graph_sha256=sha256_of(engine.with_suffix(".onnx"))))
+
+
+def of_another_graph(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    write(engine, DESCRIPTION)
+
+
+def damaged(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    engine.write_bytes(b"plam")
+
+
+def without_description(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    description_of(engine).unlink()
+
+
+def a_pipe(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    engine.unlink()
+    os.mkfifo(engine)
+
+
+def unreadable(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    gpu.reads = None
+
+
+def on_a_full_device(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    runtime.limit = 1
+
+
+def with_a_failing_tensorrt(gpu: SimpleNamespace, engine: Path, runtime: Runtime) -> None:
+    def fail(_: object) -> None:
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    tensorrt.import_tensorrt().Runtime = fail  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (of_another_machine, "driver: built for '570.1'"),
+        (of_another_graph, "built from another graph"),
+        (damaged, "a damaged engine"),
+        (without_description, "tiny.engine.json: cannot be read"),
+        (a_pipe, "a named pipe"),
+        (unreadable, "cannot read this engine"),
+        (on_a_full_device, "out of memory"),
+        (with_a_failing_tensorrt, "factory function returned nullptr"),
+    ],
+)
+def test_an_engine_that_cannot_be_used_is_passed_over_where_no_backend_was_named(
+    gpu: SimpleNamespace,
+    engine: Path,
+    runtime: Runtime,
+    caplog: pytest.LogCaptureFixture,
+    spoil: Callable[[SimpleNamespace, Path, Runtime], None],
+    said: str,
+) -> None:
+    graph = engine.with_suffix(".onnx")
+    assert deploy.load(graph).backend.name == "tensorrt"
+    assert caplog.messages == []
+    spoil(gpu, engine, runtime)
+    detector = deploy.load(graph, threads=1)
+    assert detector.backend.name == "onnxruntime"
+    assert detector(np.zeros((32, 48, 3), np.uint8)).boxes.shape == (0, 4)
+    (message,) = caplog.messages
+    assert message.startswith(f"{graph}: its engine is passed over: ")
+    assert said in message
+    with pytest.raises((ArtefactError, BackendUnavailable), match=re.escape(said)):
+        deploy.load(graph, backend="tensorrt")
+
+
+def test_a_graph_that_no_backend_reads_is_still_an_error(
+    gpu: SimpleNamespace, engine: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_another_graph(gpu, engine, runtime)
+    for name in ("onnxruntime", "openvino"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BackendUnavailable, match=r"(?s)no backend runs it here:.*another graph.*pip install"):
+        deploy.load(engine.with_suffix(".onnx"))
 
 
 @pytest.mark.skipif(not NO_GPU, reason="a GPU is here")
