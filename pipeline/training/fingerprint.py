@@ -18,6 +18,7 @@ CODE = (
     "pipeline/evaluation/accuracy.py",
     "pipeline/evaluation/inputs.py",
     "pipeline/mmcv_ops.py",
+    "pipeline/pickled_weights.py",
     "pipeline/training",
 )
 """The code that ``dvc.yaml`` too makes a training depend on."""
