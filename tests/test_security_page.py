@@ -16,6 +16,7 @@ GIB = 1 << 30
     [
         (images.MOST_PIXELS, "2^29 pixels by its header (536,870,912)"),
         (images.MOST_BYTES_A_PIXEL, "8 bytes for each of them while it is decoded (4 GiB)"),
+        (images.MOST_PASSES, "16 scans over each of them"),
         (images.MOST_FILE_BYTES // GIB, "files of 4 GiB"),
         (transfers.LARGEST_FILE // GIB, "files of 8 GiB"),
         (transfers.LARGEST_FILE // GIB, "8 GiB and the room on the disk"),

@@ -18,7 +18,7 @@ from deploy.runtime.backends import BACKENDS
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.file_lock import Locked
-from deploy.runtime.printable import in_one_line, visible
+from deploy.runtime.printable import in_one_line, show_error, visible
 from deploy.runtime.sources import find_sources
 
 
@@ -47,6 +47,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """See ``python -m deploy.predict --help``."""
+    sys.excepthook = show_error
     options = _parse(argv)
     _quieten_opencv()
     try:

@@ -40,6 +40,8 @@ MOST_PIXELS = 1 << 29
 """Images of more pixels are not decoded; the environment variable of OpenCV's own limit (2^30) moves this one too."""
 MOST_BYTES_A_PIXEL = 8
 """With :data:`MOST_PIXELS`, the memory that one image may take while it is decoded: 4 GiB."""
+MOST_PASSES = 16
+"""With :data:`MOST_PIXELS`, how many pixels one image may take its decoder over: small ones may have more scans."""
 MOST_FILE_BYTES = MOST_PIXELS * MOST_BYTES_A_PIXEL
 """Larger files are not read."""
 _LARGE = 1 << 28  # what is worth the millisecond that asking for the memory left takes
@@ -131,6 +133,10 @@ def check_size(header: ImageHeader, source: str) -> None:
     said = f"a {header.kind} of {header.width} x {header.height}"
     if header.pixels > most:
         raise ImageError(f"{source}: {_TOO_MANY} ({said}, at most {most:,})")
+    if header.pixels * header.passes > most * MOST_PASSES:
+        raise ImageError(
+            f"{source}: {said} pixels in {header.passes} scans, which no camera and no program writes; {_CURE}"
+        )
     needed = header.decoding_bytes
     if needed > most * MOST_BYTES_A_PIXEL:
         raise ImageError(

@@ -20,7 +20,7 @@ from deploy.runtime.backends import BACKENDS, resolve_threads
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import Image, read_image
-from deploy.runtime.printable import in_one_line, visible
+from deploy.runtime.printable import in_one_line, show_error, visible
 from deploy.runtime.sources import find_images
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.latency import LATENCY_IMAGES
@@ -115,6 +115,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """See ``python -m deploy.compare --help``."""
+    sys.excepthook = show_error
     options = _parse(argv)
     try:
         files = find_images(options.images, Path("predictions"))[:LATENCY_IMAGES]

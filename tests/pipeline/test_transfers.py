@@ -1,5 +1,6 @@
 """Answers that a sane server never gives: each ends soon, with a reason, and the next source is asked."""
 
+import contextlib
 import hashlib
 import re
 import socketserver
@@ -145,6 +146,30 @@ def test_what_drips_is_given_up(server: Server, name: str, tmp_path: Path, monke
     assert re.search(r"too slow: \d+ bytes in 0.3 seconds, 524288 are the least", reason_of(server, name, tmp_path))
     assert time.monotonic() - began < 5
     assert server.asked.count(name) == 2, "a source that is too slow is not asked again"
+
+
+def test_a_handshake_that_drips_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfers, "_WINDOW_S", 0.3)
+
+    def drip_handshake(connection: socketserver.StreamRequestHandler) -> None:
+        with contextlib.suppress(OSError):
+            drip(connection.request.sendall, b"\x16\x03\x03\x40\x00", b"\x02")
+
+    monkeypatch.setattr(Handler, "handle", drip_handshake)
+    began = time.monotonic()
+    with pytest.raises(CheckpointError, match="too slow: 0 bytes in"):
+        fetch([server.url("x").replace("http://", "https://")], SHA256, tmp_path)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", ["drip-header", "length-word", "range-none", "large"])
+def test_nothing_is_left_of_a_source_that_sent_nothing(
+    server: Server, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "_WINDOW_S", 0.3)
+    with pytest.raises(CheckpointError):
+        fetch([server.url(name)], SHA256, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_steady_drip_above_the_least_ends_too(

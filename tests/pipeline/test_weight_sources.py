@@ -180,6 +180,8 @@ def test_wrong_hash_skips_the_source_and_keeps_nothing_of_it(server: Server, cac
 def test_every_source_is_named_with_its_own_reason(server: Server, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "local.pth").write_bytes(b"other weights")
     os.mkfifo(tmp_path / "pipe.pth")
+    with (tmp_path / "sparse.pth").open("wb") as stream:
+        stream.truncate(1 << 40)
     tried = {
         server.url("missing.pth"): "HTTP 404",
         server.url("wrong.pth"): f"sha256 {hashlib.sha256(CONTENT[::-1]).hexdigest()}, expected {SHA256}",
@@ -196,6 +198,7 @@ def test_every_source_is_named_with_its_own_reason(server: Server, cache: Path, 
         "/dev/zero": "a device, not a regular file",
         "a\0b.pth": "null",
         "~nobody-of-this-name/w.pth": "home",
+        str(tmp_path / "sparse.pth"): "1,099,511,627,776 bytes, at most 8,589,934,592",
         "http://[::1": "not an address",
         "https://[::1": "not an address",
     }

@@ -204,3 +204,16 @@ def test_no_escape_sequence_in_a_name_reaches_the_terminal(
         with pytest.raises(SystemExit) as ended:
             main(wrong)
         assert "\x1b" not in str(ended.value)
+
+
+def test_a_bug_keeps_its_traceback_and_shows_no_escape_sequence(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom deploy.prediction import predict\n"
+        "def fail(*_): raise RuntimeError(sys.argv[1])\n"
+        "predict.find_sources = fail\npredict.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, "a\x1b[2J.onnx", "b.png"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "\x1b" not in done.stderr

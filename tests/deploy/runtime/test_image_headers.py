@@ -167,3 +167,29 @@ def test_channels_and_depth_count() -> None:
     assert needed(FILES["progressive jpeg"]()) > needed(FILES["jpeg"]())
     assert needed(FILES["tiff"]()) > needed(FILES["fax tiff"]())
     assert needed(pillow("RGB", "JPEG2000")) > needed(pillow("L", "JPEG2000"))
+    assert needed(tiled(16, 16)) < 20
+    assert needed(tiled(1 << 15, 1 << 15)) * WIDTH * HEIGHT > 4 << 30
+    palette = FILES["jpeg 2000"]().replace(b"colr", b"pclr\x00\x02\xff\x07colr")
+    assert needed(palette) >= 4 * 255
+
+
+def tiled(width: int, height: int) -> bytes:
+    """The header of a TIFF with one tile."""
+    tags = [(256, WIDTH), (257, HEIGHT), (258, 8), (277, 3), (322, width), (323, height)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+
+
+def test_a_tile_larger_than_memory_is_refused() -> None:
+    with pytest.raises(ImageError, match=r"37 x 23 pixels takes 4\.3 GB to decode"):
+        decode_image(tiled(1 << 15, 1 << 15), "x")
+
+
+def test_scans_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pillow("L", "JPEG", (4000, 4000), progressive=True)
+    start = content.rindex(b"\xff\xda")
+    last = content[start:-2]
+    assert decode_image(content[:start] + 20 * last + content[-2:], "x").shape == (4000, 4000, 3)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(ImageError, match=r"a JPEG of 4000 x 4000 pixels in \d{4} scans"):
+        decode_image(content[:start] + 1000 * last + content[-2:], "x")
