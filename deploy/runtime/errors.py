@@ -1,5 +1,16 @@
 """Errors of the run-time half that a user can cause and cure."""
 
+_LONGEST_VALUE = 80
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: on one line, and cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists without end
+        text = f"{type(value).__name__} that is too large to show"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+
 
 class ArtefactError(Exception):
     """An artefact is missing, damaged or foreign; the message names the file and the cure."""
