@@ -29,6 +29,7 @@ NEVER_CHANGE_A_RESULT = {
     "deploy.runtime.errors": "the same",
     "deploy.runtime.file_lock": "refuses a second process",
     "deploy.runtime.scratch": "gives empty folders to write into",
+    "deploy.runtime.text_files": "reads text as it stands, or refuses the file",
     "deploy.runtime.split": "reads the lists of data/prepared, a dependency, as they are, or refuses the file",
     "pipeline.gates": "the same; what is held against a limit is computed elsewhere",
     "pipeline.cli": "prints those messages",

@@ -121,6 +121,7 @@ _BYTES = tuple(map(Raw, (b'"\xff\xfe"', b'"\xed\xa0\x80"', b"", b"1" + b"0" * 40
 _NESTED = (Raw(b"[" * _DEEP + b"]" * _DEEP), Raw(b'{"a":' * _DEEP + b"1" + b"}" * _DEEP))
 # PyYAML's reader takes a second for these, and minutes for more.
 _NESTED_YAML = (Raw(b"[" * 5000 + b"]" * 5000), Raw(b"!!int '1" + b"0" * 5000 + b"'"), Raw(b"'\x01'"))
+_LARGE_YAML = (Raw(b"0x" + b"f" * 5000),)
 
 
 def _as_json(value: Any) -> bytes:
@@ -128,5 +129,5 @@ def _as_json(value: Any) -> bytes:
 
 
 JSON = Dialect(_as_json, (*_ODD, *_lines(_JSON), *_BYTES, *_NESTED))
-YAML = Dialect(_as_json, (*_ODD, *_lines(_YAML), *_BYTES, *_NESTED_YAML))
+YAML = Dialect(_as_json, (*_ODD, *_lines(_YAML), *_BYTES, *_NESTED_YAML, *_LARGE_YAML))
 PYTHON = Dialect(lambda value: ascii(value).encode(), (*_ODD, *_lines(_PYTHON)))
