@@ -84,7 +84,7 @@ class Worker:
         code = self._process.exitcode
         self._kill()
         self._here.close()
-        said = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        said = self._log.read_text(encoding="utf-8", errors="replace")[:2000]
         self._start()
         if code is None:
             return Result(case, Outcome.HANG, f"more than {self._limit:g} s\n{said}")

@@ -27,7 +27,7 @@ def _read(path: Path) -> None:
     for other, content in ((results, _RESULTS), (split, _SPLIT)):
         if other != path:
             other.write_text(json.dumps(content), encoding="utf-8")
-    evaluate_detections(split, read_results(results), "test")
+    evaluate_detections(split, read_results(results), "test", source=str(results))
 
 
 KIND = Kind(
