@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import struct
+import zipfile
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from deploy.runtime.errors import shortened
 from pipeline.errors import CheckpointError
 from pipeline.storage import write_atomic
 
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _PICKLED = (".pth", ".pt")
 _LISTED_KEYS = 12
+_LONGEST_REASON = 300
 _CLASSES = "classes"
 _HEADER_ALIGNMENT = 8
 _OWN_HASH = "content_sha256"
@@ -103,7 +106,8 @@ def _read_safetensors(path: Path, own: bool) -> tuple[dict[str, Tensor], dict[st
         tensors = safetensors.torch.load(content)
         header, data = _parts_of(content)
     except (SafetensorError, ValueError, struct.error) as error:
-        raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); fetch or make it anew") from error
+        why = shortened(str(error), _LONGEST_REASON)
+        raise CheckpointError(f"{path}: damaged or not a safetensors file ({why}); fetch or make it anew") from error
     metadata: dict[str, str] = header.get("__metadata__", {})
     expected = metadata.pop(_OWN_HASH, None)
     if (own or expected is not None) and expected != _hash_of(header, data):
@@ -137,11 +141,25 @@ _BOOKKEEPING = (
 
 def _read_pickled(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
+        whole = _has_its_sums(path)
         with torch.serialization.safe_globals([(_Inert, name) for name in _BOOKKEEPING]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can fail in any way
         raise CheckpointError(f"{path}: {_refusal(error)}") from error
+    if not whole:
+        raise CheckpointError(f"{path}: damaged: it is not what was written (CRC-32); fetch or make it anew")
     return _state_dict_of(content, path)
+
+
+def _has_its_sums(path: Path) -> bool:
+    """Whether the parts of a ZIP archive have the sums that stand in it, at which torch does not look.
+
+    Torch's format before 1.6 is no archive, and whoever saved one may have switched its sums off: they are all 0 then.
+    """
+    if not zipfile.is_zipfile(path):
+        return True
+    with zipfile.ZipFile(path) as archive:
+        return not any(entry.CRC for entry in archive.infolist()) or archive.testzip() is None
 
 
 def _state_dict_of(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -158,12 +176,19 @@ def _state_dict_of(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[st
         raise CheckpointError(
             f"{path}: no state dict inside (found {type(weights).__name__}); expected names to tensors"
         )
-    if foreign := [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]:
+    if foreign := [str(key) for key, value in weights.items() if not (isinstance(key, str) and _is_weight(value))]:
         raise CheckpointError(
-            f"{path}: {len(foreign)} entries are no tensors: {_listed(foreign)}; expected a state dict, "
+            f"{path}: {len(foreign)} entries are no tensors with a name: {_listed(foreign)}; expected a state dict, "
             "bare or under the key 'state_dict'"
         )
     return dict(weights), metadata
+
+
+def _is_weight(value: object) -> bool:
+    """Whether this is a tensor as parameters and buffers are: real numbers, each in its place."""
+    if not isinstance(value, Tensor) or value.is_quantized or value.is_complex():
+        return False
+    return value.layout == torch.strided and value.device.type == "cpu"
 
 
 def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
@@ -247,7 +272,7 @@ def _mmdet_classes(meta: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _listed(keys: list[str]) -> str:
-    shown = ", ".join(keys[:_LISTED_KEYS])
+    shown = ", ".join(shortened(key, _LONGEST_REASON) for key in keys[:_LISTED_KEYS])
     return shown if len(keys) <= _LISTED_KEYS else f"{shown}, ... and {len(keys) - _LISTED_KEYS} more"
 
 

@@ -9,7 +9,12 @@ def shown(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists without end
         text = f"{type(value).__name__} that is too large to show"
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+    return shortened(text, _LONGEST_VALUE)
+
+
+def shortened(text: str, longest: int) -> str:
+    """The beginning of a text that may be as long as a file."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 class ArtefactError(Exception):

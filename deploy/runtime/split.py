@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from deploy.runtime.errors import ArtefactError, shown
-from deploy.runtime.text_files import UnreadableText, read_json
-
-# Above every coordinate and id, and exact in the floats of evaluators.
-_LARGEST = 2.0**53
+from deploy.runtime.text_files import UnreadableText, is_finite, is_whole, read_json
 
 
 class _Rule(NamedTuple):
@@ -22,16 +19,6 @@ class _Rule(NamedTuple):
     text: str
     holds: Callable[[Any], bool]
     optional: bool = False
-
-
-def is_whole(value: object) -> bool:
-    """Whether this is a number as ids, widths and heights are."""
-    return type(value) is int and abs(value) < _LARGEST
-
-
-def is_finite(value: object) -> bool:
-    """Whether this is a number that evaluators compute with: neither NaN nor infinite, nor of hundreds of digits."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
 
 
 def is_box(value: object) -> bool:

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+# Above every coordinate and id, and exact in the floats of evaluators.
+_LARGEST = 2.0**53
+
 
 class UnreadableText(Exception):
     """A file is missing, cannot be read, or is no such text; the message says why, for the end of a sentence."""
@@ -44,3 +47,13 @@ def parse_json(text: str) -> Any:
         raise UnreadableText("not valid json: nested too deeply") from error
     except ValueError as error:
         raise UnreadableText(f"not valid json: {error}") from error
+
+
+def is_whole(value: object) -> bool:
+    """Whether this is a number as ids, widths and heights are."""
+    return type(value) is int and abs(value) < _LARGEST
+
+
+def is_finite(value: object) -> bool:
+    """Whether this is a number that evaluators compute with: neither NaN nor infinite, nor of hundreds of digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from deploy.runtime.errors import shortened
 from pipeline.errors import DatasetError
 from pipeline.records import Finding
 from pipeline.storage import write_atomic
@@ -29,8 +30,7 @@ class Findings:
         self._note("warning", item, message)
 
     def _note(self, severity: Literal["error", "warning"], item: str, message: str) -> None:
-        cut = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 3]}..."
-        self.found.append(Finding(severity=severity, file=self.file, item=item, message=cut))
+        self.found.append(Finding(severity=severity, file=self.file, item=item, message=shortened(message, _LONGEST)))
 
 
 def raise_errors(findings: Sequence[Finding], list_file: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from faster_coco_eval import COCO
 
 from deploy.runtime.errors import shown
-from deploy.runtime.split import Split, is_box, is_finite, is_whole
-from deploy.runtime.text_files import MissingText, UnreadableText, read_json
+from deploy.runtime.split import Split, is_box
+from deploy.runtime.text_files import MissingText, UnreadableText, is_finite, is_whole, read_json
 from pipeline.errors import DatasetError, PipelineError
 
 _LISTED = 5
