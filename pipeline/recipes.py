@@ -21,9 +21,12 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 
+from deploy.runtime.errors import shortened, shown
+from deploy.runtime.text_files import MissingText, UnreadableText, parse_json, read_text
 from pipeline import mmengine_packages
 from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER, origin_file
+from pipeline.recipe_shape import check_shape, resize_scale
 from pipeline.records import DatasetRecord, RecipeOrigin
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
@@ -41,6 +44,7 @@ REQUIRED = (
 )
 COCO_CLASSES: tuple[str, ...] = tuple(CocoDataset.METAINFO["classes"])
 """The classes that published weights know and published numbers are of."""
+_LONGEST_REASON = 1000
 OPTIONAL = ("auto_scale_lr", "backbone_weights", "custom_hooks", "distillation")
 
 
@@ -75,16 +79,7 @@ class Recipe:
         Raises:
             RecipeError: ``val_dataloader.dataset.pipeline`` has not one ``Resize`` with ``keep_ratio`` and a scale.
         """
-        steps = self.config.val_dataloader.dataset.get("pipeline", [])
-        resizing = [step for step in steps if step["type"] == "Resize" and step.get("keep_ratio")]
-        scale = resizing[0].get("scale") if len(resizing) == 1 else None
-        if scale is None:
-            raise RecipeError(
-                f"{self.path}: val_dataloader.dataset.pipeline needs one Resize with keep_ratio=True and a scale, got "
-                f"{[dict(step) for step in steps]}; export.dynamic_size resizes images by it"
-            )
-        sides = (scale, scale) if isinstance(scale, int) else scale
-        return max(sides), min(sides)
+        return resize_scale(self.config.val_dataloader.dataset.get("pipeline", []), self.path)
 
 
 @dataclass(frozen=True)
@@ -110,11 +105,15 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> R
     config = read_recipe(path)
     for key in options:
         _check_option(config, key, path)
-    config.merge_from_dict(dict(options))
+    try:
+        config.merge_from_dict(dict(options))
+    except Exception as error:  # mmengine's own, of an option that does not fit what it overrides
+        raise RecipeError(f"options of {path}: {_reason(error)}") from error
     if missing := [key for key in REQUIRED if key not in config]:
         raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
-    _set_num_classes(config.model, len(dataset.classes))
     content = config.to_dict()
+    check_shape(content, path)
+    _set_num_classes(content["model"], len(dataset.classes))
     kept = {key: content[key] for key in (*REQUIRED, *OPTIONAL) if key in content}
     sources = (kept.get("backbone_weights") or {}).pop("sources", [])
     origin = RecipeOrigin(path=path.as_posix(), published=content.get("published", {}), backbone_sources=sources)
@@ -135,7 +134,11 @@ def read_recipe(path: Path) -> Config:
 
 def write_resolved(target: Path, resolved: ResolvedRecipe) -> None:
     """Write a resolved recipe as JSON with sorted keys, so that equal recipes are equal files; its origin beside it."""
-    write_atomic(target, json.dumps(_encode(resolved.content, target), indent=1, sort_keys=True) + "\n")
+    try:
+        text = json.dumps(_encode(resolved.content, target), indent=1, sort_keys=True)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{target}: a recipe holds what json does not: {_reason(error)}") from error
+    write_atomic(target, text + "\n")
     resolved.origin.write(origin_file(target))
 
 
@@ -156,9 +159,11 @@ def resolve_all(params: Params, dataset: DatasetRecord, out: Path) -> None:
 def load_resolved(path: Path) -> Recipe:
     """Read a resolved recipe; raises :class:`RecipeError` naming the file when it is missing or damaged."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-        config = Config(_decode(content["config"]))
+        text = read_text(path)
+        content = parse_json(text)
+        decoded = _decode(content["config"])
+        check_shape(decoded, path)
+        config = Config(decoded)
         origin = RecipeOrigin.read(origin_file(path))
         if backbone := config.get("backbone_weights"):
             backbone["sources"] = origin.backbone_sources
@@ -166,15 +171,15 @@ def load_resolved(path: Path) -> Recipe:
             name=path.stem,
             path=Path(origin.path),
             config=config,
-            classes=list(content["classes"]),
+            classes=_names(content["classes"]),
             method=method_name(config),
             sha256=hashlib.sha256(text.encode()).hexdigest(),
             published=origin.published,
         )
-    except FileNotFoundError as error:
+    except MissingText as error:
         raise RecipeError(f"{path}: no such resolved recipe; run `dvc repro recipes`") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise RecipeError(f"{path}: not a resolved recipe ({error}); run `dvc repro recipes`") from error
+    except (UnreadableText, KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"{path}: not a resolved recipe ({_reason(error)}); run `dvc repro recipes`") from error
 
 
 def method_name(config: Config) -> str:
@@ -201,8 +206,18 @@ def build_plain(config: Config, path: Path) -> BaseDetector:
     register_all_modules(init_default_scope=True)
     try:
         return MODELS.build(without_pretrained(ConfigDict(config.model)))
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{path}: mmdet cannot build the model: {error}") from error
+    except Exception as error:  # a recipe's values reach every constructor of mmdet and torch
+        raise RecipeError(f"{path}: mmdet cannot build the model: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {shortened(str(error), _LONGEST_REASON)}"
+
+
+def _names(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"classes must be names, got {shown(value)}")
+    return value
 
 
 def pretrained_parts(model: Mapping[str, Any], above: str = "model") -> dict[str, str]:
@@ -255,6 +270,10 @@ _TUPLE = "__tuple__"
 def _encode(value: Any, target: Path) -> Any:
     # mmcv and mmdet tell tuples from lists, JSON does not.
     if isinstance(value, dict):
+        if other := [key for key in value if not isinstance(key, str)]:
+            raise RecipeError(
+                f"{target}: a recipe holds the key {shown(other[0])}; use names, json knows no other keys"
+            )
         return {key: _encode(item, target) for key, item in value.items()}
     if isinstance(value, tuple):
         return {_TUPLE: [_encode(item, target) for item in value]}
@@ -262,7 +281,7 @@ def _encode(value: Any, target: Path) -> Any:
         return [_encode(item, target) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise RecipeError(f"{target}: a recipe holds {value!r}; use plain numbers, strings, lists, tuples and dicts")
+    raise RecipeError(f"{target}: a recipe holds {shown(value)}; use plain numbers, strings, lists, tuples and dicts")
 
 
 def _decode(value: Any) -> Any:

@@ -35,6 +35,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.cli": "prints those messages",
     "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
+    "pipeline.recipe_shape": "refuses a recipe, or lets it pass as it is",
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
     "pipeline.deploy_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",

@@ -18,6 +18,8 @@ _RECIPE = Path("configs/students/crosskd_pkd_gfl_mobilenetv2_r18w16_embedded.py"
 _DATASET = DatasetRecord(
     name="fuzz", title="Fuzz", composed=True, classes=["crown", "trunk"], splits={}, credits=[], findings=[]
 )
+# Errors name the recipe, so this is called as it is.
+_OPTIONS_FILE = f"{_RECIPE.stem}.options.json"
 _OPTIONS = {"train_dataloader.batch_size": 2, "model.neck.out_channels": 32, "model.backbone": {"base_channels": 8}}
 
 
@@ -52,14 +54,14 @@ def _resolved() -> tuple[bytes, bytes]:
 
 
 def _read(path: Path) -> None:
-    resolved = path.parent / "resolved.json"
+    resolved = path.parent / f"{_RECIPE.stem}.json"
     origin = origin_file(resolved)
     for other, content in ((resolved, _JSON), (origin, _ORIGIN)):
         if other != path and path.suffix == ".json":
             other.write_bytes(content)
     if path.suffix == ".py":
         write_resolved(resolved, resolve(path, _DATASET, {}))
-    elif path.name == "options.json":
+    elif path.name == _OPTIONS_FILE:
         options = json.loads(path.read_bytes())
         write_resolved(resolved, resolve(_RECIPE, _DATASET, options if isinstance(options, dict) else {}))
     recipe = load_resolved(resolved)
@@ -82,9 +84,9 @@ _JSON, _ORIGIN = _resolved()
 KIND = Kind(
     samples={
         "written": Sample("recipe.py", _text(_TREE), _value_damage),
-        "options": Sample("options.json", json.dumps(_OPTIONS).encode(), _options_damage),
-        "resolved": Sample("resolved.json", _JSON, json_damage),
-        "origin": Sample("resolved.origin.json", _ORIGIN, json_damage),
+        "options": Sample(_OPTIONS_FILE, json.dumps(_OPTIONS).encode(), _options_damage),
+        "resolved": Sample(f"{_RECIPE.stem}.json", _JSON, json_damage),
+        "origin": Sample(f"{_RECIPE.stem}.origin.json", _ORIGIN, json_damage),
     },
     read=_read,
     own=(PipelineError,),
