@@ -27,6 +27,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.mmcv_extension": "only offers pipeline.mmcv_ops to mmcv",
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.runtime.errors": "the same",
+    "deploy.runtime.commands": "says how a command ends that has failed",
     "deploy.runtime.file_lock": "refuses a second process",
     "deploy.runtime.scratch": "gives empty folders to write into",
     "deploy.runtime.text_files": "reads text as it stands, or refuses the file",

@@ -14,6 +14,7 @@ import cv2
 from deploy.prediction.prediction import Summary, predict
 from deploy.runtime.arguments import fraction, natural, positive
 from deploy.runtime.backends import BACKENDS
+from deploy.runtime.commands import command, system_error
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.file_lock import Locked
@@ -43,15 +44,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
+@command(ArtefactError, BackendUnavailable, ImageError)
 def main(argv: Sequence[str] | None = None) -> None:
     """See ``python -m deploy.predict --help``."""
     options = _parse(argv)
     _quieten_opencv()
-    try:
-        sources = find_sources(options.sources, options.out)
-        detector = open_detector(options.model, options.backend, options.threads, options.batch, options.verify)
-    except (ArtefactError, BackendUnavailable, ImageError) as error:
-        sys.exit(f"error: {error}")
+    sources = find_sources(options.sources, options.out)
+    detector = open_detector(options.model, options.backend, options.threads, options.batch, options.verify)
     if options.score < detector.spec.score_threshold:
         floor = detector.spec.score_threshold
         sys.stderr.write(f"note: this artefact gives no detection below {floor:g}\n")
@@ -61,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Locked as owner:
         sys.exit(f"error: {options.out}: another run writes there (pid {owner}); wait for it, or choose another --out")
     except OSError as error:
-        sys.exit(f"error: {options.out}: the results cannot be written: {error}")
+        sys.exit(f"error: {options.out}: the results cannot be written: {system_error(error, options.out) or error}")
     sys.stdout.write(f"{_line(summary, detector)}; results in {_printable(options.out)}\n")
     if problems := _problems(summary):
         sys.exit(f"error: {problems}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.runtime.errors import shown
+from deploy.runtime.scratch import name_write
 from deploy.runtime.text_files import UnreadableText, is_finite, is_whole, parse_json, read_text
 from pipeline.records import TrainingPoint, ValidationPoint
 from pipeline.storage import write_atomic
@@ -32,8 +33,12 @@ class TrainingLog:
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add one line."""
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            name_write(error, self.path)
+            raise
 
     def entries(self) -> list[dict[str, Any]]:
         """All lines but the end of the file that a kill cut short.

@@ -22,7 +22,9 @@ def test_every_sample_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
 
 def test_no_damaged_input_ends_in_anything_but_a_refusal_of_the_projects_own(tmp_path: Path) -> None:
     results = run(KINDS, seed=0, count=600, jobs=1, out=tmp_path)
-    failed = [f"{result.case.name}: {result.outcome}: {result.detail}" for result in results if result.outcome.is_failure]
+    failed = [
+        f"{result.case.name}: {result.outcome}: {result.detail}" for result in results if result.outcome.is_failure
+    ]
     assert not failed, "\n".join(failed)
     assert {result.case.kind for result in results if result.outcome is Outcome.REFUSED} == {*KINDS}, table(results)
     assert len(results) >= 600
