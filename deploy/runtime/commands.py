@@ -10,7 +10,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 Main = Callable[[Sequence[str] | None], None]
 
@@ -31,6 +33,8 @@ _CURES = {
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
     errno.ELOOP: ("there is a symbolic link in its place", "remove the link, or choose another place"),
 }
+_READER_GONE = 128 + 13
+_NO_TEMPORARY_FOLDER = "No usable temporary directory"  # tempfile's own words, of an error without a path
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -42,6 +46,9 @@ def command(*expected: type[Exception]) -> Callable[[Main], Callable[..., None]]
         def run(argv: Sequence[str] | None = None) -> None:
             try:
                 main(argv)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                _leave_quietly()
             except expected as error:
                 sys.exit(f"\nerror: {error}\n")
             except KeyboardInterrupt:
@@ -57,6 +64,13 @@ def command(*expected: type[Exception]) -> Callable[[Main], Callable[..., None]]
     return wrap
 
 
+def _leave_quietly() -> NoReturn:
+    """End as a program does whose reader has gone (``| head``): Python would try to write the rest once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(_READER_GONE)
+
+
 def system_error(error: OSError, place: Path | None = None) -> str:
     """What a user can do about an error of the system; nothing where it may be a bug of the program.
 
@@ -64,6 +78,8 @@ def system_error(error: OSError, place: Path | None = None) -> str:
         error: what was raised. A write that fails does not know the file that it went to.
         place: the file or folder that was written, where the error does not say.
     """
+    if _NO_TEMPORARY_FOLDER in str(error.strerror):
+        return f"{error.strerror}; set the environment variable TMPDIR to a folder that can be written"
     if error.errno not in _CURES:
         return ""
     what, cure = _CURES[error.errno]

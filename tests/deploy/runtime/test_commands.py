@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from deploy.runtime.commands import command, system_error
 from deploy.runtime.errors import ImageError
+from deploy.runtime.scratch import scratch_folder
 
 TOLD = {
     errno.ENOSPC: "no space is left on the disk (",
@@ -100,3 +102,36 @@ def test_ctrl_c_is_one_line_and_leaves_no_scratch(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (130, "\ninterrupted\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def run_with(output: str) -> "subprocess.CompletedProcess[str]":
+    """A command that prints a lot, by a shell that sends it somewhere."""
+    program = (
+        "from deploy.runtime.commands import command\n@command()\ndef main(_):\n  print('word ' * 100_000)\nmain()"
+    )
+    line = f'"{sys.executable}" -c "$0" {output}'
+    return subprocess.run(["bash", "-o", "pipefail", "-c", line, program], capture_output=True, text=True, check=False)
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    done = run_with("| head -c 10")
+    assert (done.returncode, done.stdout, done.stderr) == (141, "word word ", "")
+
+
+def test_output_that_does_not_fit_is_told() -> None:
+    done = run_with("> /dev/full")
+    assert "error: no space is left on the disk" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (1, 120)  # 120 where the interpreter's own end finds it once more
+
+
+def test_no_folder_for_temporary_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    @command()
+    def main(argv: Sequence[str] | None = None) -> None:
+        with scratch_folder("work"):
+            pass
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    with pytest.raises(SystemExit, match=r"error: No usable temporary directory found in .*; set .* TMPDIR"):
+        main()
