@@ -5,6 +5,7 @@ A training that depended on the teacher itself would run again for the twin, whi
 
 from collections.abc import Iterable
 
+from deploy.runtime.text_files import UnreadableText, read_text
 from pipeline.errors import CheckpointError
 from pipeline.layout import GUIDES, TEACHER, accepted_file, guide_file, recipe_file, weights_file
 from pipeline.recipes import load_resolved
@@ -13,8 +14,17 @@ from pipeline.storage import fresh_directory, sha256_of
 
 
 def write_guides(students: Iterable[str]) -> None:
-    """Write the guide of every student, from the resolved recipes and the accepted teacher."""
-    accepted = accepted_file(TEACHER).read_text(encoding="utf-8").strip()
+    """Write the guide of every student, from the resolved recipes and the accepted teacher.
+
+    Raises:
+        CheckpointError: no teacher was accepted.
+        RecipeError: a resolved recipe is missing.
+    """
+    path = accepted_file(TEACHER)
+    try:
+        accepted = read_text(path).strip()
+    except UnreadableText as error:
+        raise CheckpointError(f"{path}: {error}; run `dvc repro evaluate_teacher` to accept a teacher") from error
     teacher = Guide(weights_sha256=accepted, recipe_sha256=load_resolved(recipe_file(TEACHER)).sha256)
     nobody = Guide(weights_sha256=None, recipe_sha256=None)
     with fresh_directory(GUIDES) as scratch:

@@ -8,11 +8,12 @@ from pipeline.layout import TEACHER, accepted_file, guide_file, recipe_file, wei
 from pipeline.recipes import ResolvedRecipe, write_resolved
 from pipeline.records import Guide, RecipeOrigin
 from pipeline.storage import sha256_of, write_atomic
+from tests.pipeline.minimal_recipe import CONFIG
 
 
 def resolved(rate: float, methods: list[str]) -> ResolvedRecipe:
     distillation = {"methods": [{"type": method} for method in methods]}
-    content = {"classes": ["a"], "config": {"rate": rate, "distillation": distillation}}
+    content = {"classes": ["a"], "config": {**CONFIG, "optim_wrapper": {"rate": rate}, "distillation": distillation}}
     return ResolvedRecipe(content, RecipeOrigin(path="r.py", published={}))
 
 
@@ -60,6 +61,15 @@ def test_a_teacher_that_was_not_accepted_is_refused(project: Path, weights: byte
     check_guide("twin")
     with pytest.raises(CheckpointError, match=r"not the teacher that build/guides/student\.json names"):
         check_guide("student")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_without_an_accepted_teacher_nobody_is_guided(project: Path, content: bytes | None) -> None:
+    accepted_file(TEACHER).unlink()
+    if content is not None:
+        accepted_file(TEACHER).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"models/teacher\.accepted: .*run `dvc repro evaluate_teacher`"):
+        write_guides(["twin", "student"])
 
 
 def test_a_student_without_a_guide_is_named(project: Path) -> None:
