@@ -44,7 +44,11 @@ LIST_GPU = "$(PYTHON)" -c 'import tomllib; \
   lock = [line for line in open("requirements.lock").read().splitlines() if not line.startswith("onnxruntime==")]; \
   print("\n".join([*lock, "\# extra gpu", *gpu]))'
 
+# An unpacked archive has no .git, without which DVC runs nothing until it is told so; the file it is told in is ignored.
+HAS_GIT = git rev-parse --git-dir >/dev/null 2>&1
+
 repro: setup  ## Run the whole chain: data, teacher, students, evaluation, export, benchmark, report
+	@$(HAS_GIT) || PATH="$(CURDIR)/$(BIN):$$PATH" dvc config --quiet --local core.no_scm true
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 # Paths with spaces are not for make: call the command itself.
@@ -63,7 +67,8 @@ lint: setup  ## Check style, formatting and types
 smoke: setup  ## Run the whole chain in a tiny profile, then check that a second run repeats nothing
 	rm -rf $(SMOKE)
 	mkdir -p $(SMOKE) .cache
-	git ls-files -z --cached --others --exclude-standard | tar --null -T - --ignore-failed-read -cf - | tar -xf - -C $(SMOKE)
+	{ if $(HAS_GIT); then git ls-files -z --cached --others --exclude-standard; else $(LIST_SOURCES); fi; } | \
+	  tar --null -T - --ignore-failed-read -cf - | tar -xf - -C $(SMOKE)
 	ln -s "$(CURDIR)/.cache" $(SMOKE)/.cache
 	rm -f $(SMOKE)/dvc.lock
 	@set -e; cd $(SMOKE); export PATH="$(CURDIR)/$(BIN):$$PATH"; \
@@ -74,6 +79,12 @@ smoke: setup  ## Run the whole chain in a tiny profile, then check that a second
 	if grep -E "^(Running stage|Stage '.*' is cached)" second.log | grep -v "'device'\|'source_files'"; then \
 	  echo "error: the second dvc repro repeated the stages above" >&2; exit 1; fi; \
 	echo "smoke: the second dvc repro repeated nothing but what looks at the machine and the source files"
+
+# What .gitignore leaves, where there is no git to read it.
+NO_SOURCES := .venv .venv-trt .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build data models artefacts reports \
+  work_dirs .dvc/cache .dvc/tmp
+LIST_SOURCES = find . \( -name __pycache__ $(NO_SOURCES:%=-o -path ./%) -o -path './datasets/?*' ! -name README.md \) \
+  -prune -o ! -type d -print0
 
 # An environment of its own, which sees .venv: TensorRT-RTX takes no part in anything but this.
 trt-check: setup  ## Build engines of every detector family with TensorRT-RTX, without a GPU (in .venv-trt)

@@ -33,7 +33,11 @@ def row(precision: str, cost: StepCost) -> str:
 
 def main() -> None:
     """Measure and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.distill_step",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--teacher", type=Path, default=TEACHER, help="recipe of the teacher (%(default)s)")
     embedded = sorted(path for path in STUDENTS.glob("*_r18w16_embedded.py") if not path.name.startswith("twin"))
     parser.add_argument("--students", type=Path, nargs="+", default=embedded, help="recipes with methods")

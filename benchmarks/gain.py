@@ -170,7 +170,9 @@ def finished(params: Params, student: str, seed: int, out: Path) -> GainRun | No
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the study, or one run of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1 (%(default)s)")
     parser.add_argument("--students", nargs="+", help="keys of params.yaml: twins and students (all of them)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; they share the cores (%(default)s)")

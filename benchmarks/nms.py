@@ -94,7 +94,9 @@ def _timed(run: Callable[[], object]) -> Callable[[int], float]:
 
 def main() -> None:
     """Measure and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.nms", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--candidates", type=int, default=300, help="boxes before NMS (%(default)s)")
     parser.add_argument("--kept", type=int, default=100, help="boxes after it, at most (%(default)s)")
     parser.add_argument("--classes", type=int, default=80, help="(%(default)s)")

@@ -65,7 +65,11 @@ def rungs(artefacts: Artefacts, threads: int) -> dict[str, Backend]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.precision_speed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("model", help="a student of params.yaml, 'teacher', or a recipe's file (random weights)")
     parser.add_argument("--size", type=int, default=320, help="pixels a side, for a recipe's file (%(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="of every rung; 0 is every core (%(default)s)")

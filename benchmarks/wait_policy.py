@@ -46,7 +46,11 @@ def steps_per_second(seconds: float) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.wait_policy",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seconds", type=float, default=6.0, help="length of one measurement (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each policy (%(default)s)")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)

@@ -17,9 +17,19 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from deploy.runtime.errors import shortened
 from deploy.runtime.regular_files import open_regular
 from pipeline.errors import CheckpointError
-from pipeline.pickled_weights import CLASSES, bytes_read, check_expansion, is_page, listed, looks_pickled, read_pickled
+from pipeline.pickled_weights import (
+    CLASSES,
+    LONGEST_REASON,
+    bytes_read,
+    check_expansion,
+    is_page,
+    listed,
+    looks_pickled,
+    read_pickled,
+)
 from pipeline.storage import write_atomic
 from pipeline.transfers import LARGEST_FILE
 
@@ -115,7 +125,8 @@ def _read_safetensors(content: bytes, path: Path, own: bool) -> tuple[dict[str, 
         tensors = safetensors.torch.load(content)
         header, data = _parts_of(content)
     except (SafetensorError, ValueError, KeyError, RecursionError, struct.error) as error:
-        raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); fetch or make it anew") from error
+        why = shortened(str(error), LONGEST_REASON)
+        raise CheckpointError(f"{path}: damaged or not a safetensors file ({why}); fetch or make it anew") from error
     metadata: dict[str, str] = header.get("__metadata__", {})
     expected = metadata.pop(_OWN_HASH, None)
     if (own or expected is not None) and expected != _hash_of(header, data):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mmengine.config import Config
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -15,6 +14,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from deploy.runtime.arguments import Parser
+from deploy.runtime.text_files import MissingText, UnreadableText, read_text
 from pipeline.cli import stage_main
 from pipeline.dataset_settings import CocoDirSettings
 from pipeline.datasets.json_files import RepeatedKeyError, read_json
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
     arguments = parser.parse_args(argv)
     choice = read_choice(arguments.recipes, arguments.data)
-    write_atomic(arguments.params, switched(_text_of(arguments.params), choice, str(arguments.params)))
+    switch(arguments.params, choice)
     for line in describe(choice):
         logger.info("%s", line)
 
@@ -89,6 +89,17 @@ def read_choice(recipes: Sequence[Path], data: Path) -> dict[str, Any]:
     return choice
 
 
+def switch(params: Path, choice: Mapping[str, Any]) -> None:
+    """Put a choice into a ``params.yaml``; raises :class:`SettingsError` as :func:`switched`, or for no file."""
+    try:
+        text = read_text(params)
+    except MissingText as error:
+        raise SettingsError(f"{params}: no such file; run the command from the project's root") from error
+    except UnreadableText as error:
+        raise SettingsError(f"{params}: {error}") from error
+    write_atomic(params, switched(text, choice, str(params)))
+
+
 def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     """The text of a ``params.yaml`` with a choice in place; comments stay, except those inside what is replaced.
 
@@ -104,8 +115,8 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
         # The rules of params.yaml first: ruamel's are others, and it lets errors of its own out.
         read_yaml(text)
         params = parser.load(text)
-    except (yaml.YAMLError, YAMLError) as error:
-        raise SettingsError(f"{source}: not valid YAML: {error}") from error
+    except (UnreadableText, YAMLError) as error:
+        raise SettingsError(f"{source}: {error}") from error
     if not isinstance(params, MutableMapping):
         raise SettingsError(f"{source}: holds {type(params).__name__}, not a mapping of settings")
     # Replaced as wholes: an entry of the earlier choice would belong to another teacher or student.
@@ -116,7 +127,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     stream = io.StringIO()
     parser.dump(params, stream)
     changed = _spaced(stream.getvalue())
-    parse_params(read_yaml(changed), source=f"{source} with {', '.join(choice['students'])}")
+    parse_params(read_yaml(changed), source=f"{source} with {', '.join([*choice['twins'], *choice['students']])}")
     return changed
 
 
@@ -216,15 +227,6 @@ def _spaced(text: str) -> str:
             lines.append("")
         lines.append(line)
     return "\n".join(lines) + "\n"
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"{path}: cannot be read: {error.strerror}; run the command from the project's root"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -6,25 +6,22 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from deploy.runtime.errors import ArtefactError, ImageError
-from deploy.runtime.printable import VisibleFormatter, show_error, visible
+from deploy.runtime.commands import Main, command
+from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
+from deploy.runtime.printable import VisibleFormatter, show_error
 from pipeline.errors import PipelineError
 
 OWN_PACKAGES = ("pipeline", "deploy", "stages", "__main__")
 
-Main = Callable[[Sequence[str] | None], None]
-
 
 def stage_main(main: Main) -> Callable[..., None]:
-    """Wrap a stage's ``main(argv)``: quiet third-party warnings, print expected errors without a traceback."""
+    """Wrap a stage's ``main(argv)``: quiet third-party warnings, and all endings that :func:`command` knows."""
 
+    @command(PipelineError, ArtefactError, BackendUnavailable, ImageError)
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
         speak()
-        try:
-            main(argv)
-        except (PipelineError, ArtefactError, ImageError) as error:
-            sys.exit(f"\nerror: {visible(str(error))}\n")
+        main(argv)
 
     return run
 

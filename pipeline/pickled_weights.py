@@ -12,19 +12,23 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pickle import UnpicklingError
 from typing import IO, Any
 
 import torch
 from torch import Tensor
 
+from deploy.runtime.errors import shortened
 from pipeline.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
 CLASSES = "classes"
 """The entry of the metadata of weights that holds class names."""
+
+LONGEST_REASON = 300
+"""Characters of what a message quotes of a file."""
 
 _LISTED_KEYS = 12
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
@@ -86,8 +90,12 @@ def read_pickled(stream: BufferedReader, source: str) -> tuple[dict[str, Tensor]
     try:
         _check_before(stream, source)
         stream.seek(0)
+        whole = _has_its_sums(stream)
+        stream.seek(0)
         with torch.serialization.safe_globals([(_Inert, name) for name in _BOOKKEEPING]):
             content = torch.load(stream, map_location="cpu", weights_only=True)
+        if not whole:
+            raise CheckpointError(f"{source}: damaged: it is not what was written (CRC-32); fetch or make it anew")
         return _state_dict_of(content, source)
     except CheckpointError:
         raise
@@ -118,14 +126,28 @@ def _check_before(stream: BufferedReader, source: str) -> None:
     if stream.peek(len(_ZIP)).startswith(_ZIP):
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
+            if not any(member.CRC for member in members):  # saved without sums
+                for member in members:
+                    del member.CRC
             check_expansion(sum(member.file_size for member in members), os.fstat(stream.fileno()).st_size, source)
             for member in members:
                 if member.filename.endswith(".pkl"):
-                    with archive.open(member) as pickled:
-                        _refuse_foreign(pickled)
+                    _refuse_foreign(BytesIO(archive.read(member)))
         return
     for _ in range(_LEGACY_PICKLES):
         _refuse_foreign(stream)
+
+
+def _has_its_sums(stream: BufferedReader) -> bool:
+    """Whether the parts of a ZIP archive have the sums that stand in it, at which torch does not look.
+
+    Torch's format before 1.6 is no archive, and whoever saved one may have switched its sums off: they are all 0 then.
+    """
+    if not zipfile.is_zipfile(stream):
+        return True
+    stream.seek(0)
+    with zipfile.ZipFile(stream) as archive:
+        return not any(entry.CRC for entry in archive.infolist()) or archive.testzip() is None
 
 
 def _refuse_foreign(stream: IO[bytes]) -> None:
@@ -159,16 +181,19 @@ def _state_dict_of(content: Any, source: str) -> tuple[dict[str, Tensor], dict[s
         raise CheckpointError(
             f"{source}: no state dict inside (found {type(weights).__name__}); expected names to tensors"
         )
-    if foreign := [_shown(key) for key, value in weights.items() if not (isinstance(key, str) and _is_dense(value))]:
+    if foreign := [_shown(key) for key, value in weights.items() if not (isinstance(key, str) and _is_weight(value))]:
         raise CheckpointError(
-            f"{source}: {len(foreign)} entries are no tensors: {listed(foreign)}; expected a state dict, "
+            f"{source}: {len(foreign)} entries are no tensors with a name: {listed(foreign)}; expected a state dict, "
             "bare or under the key 'state_dict'"
         )
     return dict(weights), metadata
 
 
-def _is_dense(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+def _is_weight(value: object) -> bool:
+    """Whether this is a tensor as parameters and buffers are: real numbers, each in its place."""
+    if not isinstance(value, Tensor) or value.is_quantized or value.is_complex():
+        return False
+    return value.layout == torch.strided and value.device.type == "cpu"
 
 
 def _shown(key: object) -> str:
@@ -187,7 +212,7 @@ def _mmdet_classes(meta: Mapping[Any, Any]) -> dict[str, str]:
 
 def listed(keys: list[str]) -> str:
     """The first few of a list of names, and how many more there are."""
-    shown = ", ".join(keys[:_LISTED_KEYS])
+    shown = ", ".join(shortened(key, LONGEST_REASON) for key in keys[:_LISTED_KEYS])
     return shown if len(keys) <= _LISTED_KEYS else f"{shown}, ... and {len(keys) - _LISTED_KEYS} more"
 
 

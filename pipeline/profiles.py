@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from deploy.runtime.arguments import Parser
+from deploy.runtime.text_files import UnreadableText
 from pipeline.cli import stage_main
 from pipeline.errors import SettingsError
 from pipeline.settings import PARAMS_FILE, parse_params
-from pipeline.strict_yaml import read_yaml
+from pipeline.strict_yaml import read_yaml_file
 
 FOLDER = Path("configs/profiles")
 
@@ -51,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def load_profile(path: Path) -> dict[str, Any]:
     """Read a mapping of settings; raises :class:`SettingsError` naming a file that holds none."""
     try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from error
+        content = read_yaml_file(path)
+    except UnreadableText as error:
+        raise SettingsError(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: holds {type(content).__name__}, not a mapping of settings")
     return content

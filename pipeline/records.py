@@ -9,8 +9,11 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from deploy.runtime.text_files import MissingText, UnreadableText, read_text
 from pipeline.errors import PipelineError
 from pipeline.storage import write_atomic
+
+_LISTED_LINES = 60
 
 
 class Record(BaseModel):
@@ -26,11 +29,22 @@ class Record(BaseModel):
     def read(cls, path: Path) -> Self:
         """Read a record; raises :class:`PipelineError` naming the file when it is missing or of another shape."""
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+            return cls.model_validate_json(read_text(path))
+        except MissingText as error:
             raise PipelineError(f"{path}: no such record; run the stage that writes it (dvc repro)") from error
+        except UnreadableText as error:
+            raise PipelineError(f"{path}: {error}; run `dvc repro` to make it anew") from error
         except ValidationError as error:
-            raise PipelineError(f"{path}: not a {cls.__name__}; run `dvc repro` to make it anew\n{error}") from error
+            raise PipelineError(
+                f"{path}: not a {cls.__name__}; run `dvc repro` to make it anew\n{_beginning(str(error))}"
+            ) from error
+
+
+def _beginning(text: str) -> str:
+    """The first lines, where there are many more."""
+    lines = text.splitlines()
+    more = len(lines) - _LISTED_LINES
+    return "\n".join([*lines[:_LISTED_LINES], f"  and {more} more lines"] if more > 0 else lines)
 
 
 class DeviceRecord(Record):
@@ -81,21 +95,6 @@ class RecipeOrigin(Record):
     path: str
     published: dict[str, float | None]
     backbone_sources: list[str] = []
-
-
-class SourceFolder(Record):
-    """An image folder: the number of files below it, and one hash over all their names, sizes and times of change."""
-
-    files: int
-    sha256: str
-
-
-class SourceFiles(Record):
-    """What a data set is made from, by path below its root; none for what is missing (``build/source_files.json``)."""
-
-    name: str
-    annotations: dict[str, str | None]
-    folders: dict[str, SourceFolder | None]
 
 
 class DatasetRecord(Record):

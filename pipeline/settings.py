@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from deploy.runtime.errors import shown
+from deploy.runtime.text_files import MissingText, UnreadableText
 from pipeline.dataset_settings import DataSettings
 from pipeline.deploy_settings import (
     BenchmarkSettings,
@@ -17,9 +18,10 @@ from pipeline.deploy_settings import (
 )
 from pipeline.errors import SettingsError, did_you_mean
 from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, WeightsFile
-from pipeline.strict_yaml import read_yaml
+from pipeline.strict_yaml import read_yaml_file
 
 PARAMS_FILE = Path("params.yaml")
+_LISTED = 50
 
 
 class TeacherCheckpoint(WeightsFile):
@@ -211,11 +213,11 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
             range; every finding is listed with its key and value.
     """
     try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        content = read_yaml_file(path)
+    except MissingText as error:
         raise SettingsError(f"{path}: no such file; run the command from the project's root") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not valid YAML: {error}") from error
+    except UnreadableText as error:
+        raise SettingsError(f"{path}: {error}") from error
     return parse_params(content, source=str(path))
 
 
@@ -224,11 +226,17 @@ def parse_params(content: object, source: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        findings = [
-            f"  {_dotted(item['loc'])}: {item['msg']}{_nearest_key(item)} (got {_short(item['input'])})"
-            for item in error.errors()
-        ]
-        raise SettingsError(f"{source} has {len(findings)} invalid value(s):\n" + "\n".join(findings)) from error
+        raise SettingsError(f"{source} has {error.error_count()} invalid value(s):\n{_listed(error)}") from error
+
+
+def _listed(error: ValidationError) -> str:
+    """The findings, a line each: the key, what is wrong with it, and its value."""
+    findings = [
+        f"  {_dotted(item['loc'])}: {item['msg']}{_nearest_key(item)} (got {shown(item['input'])})"
+        for item in error.errors()[:_LISTED]
+    ]
+    more = error.error_count() - _LISTED
+    return "\n".join([*findings, f"  and {more} more"] if more > 0 else findings)
 
 
 def _nearest_key(error: Mapping[str, Any]) -> str:
@@ -246,8 +254,3 @@ def _nearest_key(error: Mapping[str, Any]) -> str:
 
 def _dotted(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location) or "(whole file)"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

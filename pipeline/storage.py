@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.runtime.regular_files import open_regular
-from deploy.runtime.scratch import scratch_folder
+from deploy.runtime.scratch import name_write, scratch_folder
 
 
 def sha256_of(path: Path) -> str:
@@ -34,11 +34,12 @@ def replace_atomic(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(path.name, path.parent) as scratch:
         part = scratch / path.name
-        write(part)
-        part.chmod(0o644)
-        _flush(part)
-        part.replace(path)
-        _flush(path.parent)
+        with _naming(path):
+            write(part)
+            part.chmod(0o644)
+            _flush(part)
+            part.replace(path)
+            _flush(path.parent)
 
 
 @contextmanager
@@ -54,16 +55,26 @@ def fresh_directory(path: Path) -> Iterator[Path]:
     _take_back(path, aside)
     with scratch_folder(path.name, path.parent) as scratch:
         try:
-            yield scratch
-            scratch.chmod(0o755)
-            for entry in [*scratch.rglob("*"), scratch]:
-                _flush(entry)
-            if path.exists():
-                path.replace(aside)
-            scratch.replace(path)
-            _flush(path.parent)
+            with _naming(path):
+                yield scratch
+                scratch.chmod(0o755)
+                for entry in [*scratch.rglob("*"), scratch]:
+                    _flush(entry)
+                if path.exists():
+                    path.replace(aside)
+                scratch.replace(path)
+                _flush(path.parent)
         finally:
             _take_back(path, aside)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name_write(error, path)
+        raise
 
 
 def _flush(path: Path) -> None:

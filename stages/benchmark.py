@@ -16,7 +16,7 @@ PARAMS = ("benchmark", "gates.benchmark_max_map_drop", "gates.benchmark_max_late
 @one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/benchmark/<model>.json``, then check the gates."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stages.benchmark", description=__doc__)
     parser.add_argument("--model", required=True, help="a student of params.yaml, or 'teacher'")
     model = parser.parse_args(argv).model
     params = load_params().only(*PARAMS)

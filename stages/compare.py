@@ -24,7 +24,7 @@ PARAMS = (
 @one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/comparison.json``."""
-    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    argparse.ArgumentParser(prog="python -m stages.compare", description=__doc__).parse_args(argv)
     params = load_params().only(*PARAMS)
     records = [BenchmarkRecord.read(report_file("benchmark", model)) for model in params.export.models]
     comparison = compare_models(records, DATASET, params.evaluate.split, params.benchmark, params.compare)

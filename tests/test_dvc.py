@@ -27,6 +27,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.mmcv_extension": "only offers pipeline.mmcv_ops to mmcv",
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.runtime.errors": "the same",
+    "deploy.runtime.commands": "says how a command ends that has failed",
     "deploy.runtime.file_lock": "refuses a second process",
     "pipeline.one_at_a_time": "the same",
     "deploy.runtime.regular_files": "refuses what is no file",
@@ -34,6 +35,7 @@ NEVER_CHANGE_A_RESULT = {
     "deploy.runtime.printable": "how names look on a terminal",
     "deploy.runtime.resources": "how many cores and how much memory this process may use, the machine's business",
     "deploy.runtime.scratch": "gives empty folders to write into",
+    "deploy.runtime.text_files": "reads text as it stands, or refuses the file",
     "deploy.runtime.split": "reads the lists of data/prepared, a dependency, as they are, or refuses the file",
     "pipeline.gates": "the same; what is held against a limit is computed elsewhere",
     "pipeline.cli": "prints those messages",
@@ -60,6 +62,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.recipes.consistency": "refuses recipes",
     "pipeline.recipes.honoured": "the same",
     "pipeline.recipes.registered": "the same",
+    "pipeline.recipes.shape": "the same",
     "pipeline.recipes.resolving": "makes the resolved recipes, which are dependencies. Depending on it would train "
     "everything again for a new error message",
 }
@@ -74,6 +77,7 @@ MAKERS = {
         "pipeline.recipes.honoured",
         "pipeline.recipes.recipe",
         "pipeline.recipes.registered",
+        "pipeline.recipes.shape",
         "pipeline.recipes.resolving",
         "pipeline.recipes.tuples",
     },

@@ -1,5 +1,6 @@
 """What the machine of a proof is: ``python -m benchmarks.gpu_proof.machine`` prints it as JSON, in its own process."""
 
+import argparse
 import json
 import os
 import platform
@@ -127,5 +128,11 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print what this machine is as json."""
+    argparse.ArgumentParser(prog="python -m benchmarks.gpu_proof.machine", description=main.__doc__).parse_args()
     print(json.dumps(asdict(describe_machine())))
+
+
+if __name__ == "__main__":
+    main()

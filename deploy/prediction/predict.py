@@ -15,6 +15,7 @@ import cv2
 from deploy.prediction.prediction import Summary, predict
 from deploy.runtime.arguments import Parser, fraction, natural, positive
 from deploy.runtime.backends import BACKENDS
+from deploy.runtime.commands import command, system_error
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.file_lock import Locked
@@ -45,16 +46,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
+@command(ArtefactError, BackendUnavailable, ImageError)
 def main(argv: Sequence[str] | None = None) -> None:
     """See ``python -m deploy.predict --help``."""
     sys.excepthook = show_error
     options = _parse(argv)
     _quieten_opencv()
-    try:
-        sources = find_sources(options.sources, options.out)
-        detector = open_detector(options.model, options.backend, options.threads, options.batch, options.verify)
-    except (ArtefactError, BackendUnavailable, ImageError) as error:
-        _stop(str(error))
+    sources = find_sources(options.sources, options.out)
+    detector = open_detector(options.model, options.backend, options.threads, options.batch, options.verify)
     if options.score < detector.spec.score_threshold:
         floor = detector.spec.score_threshold
         sys.stderr.write(f"note: this artefact gives no detection below {floor:g}\n")
@@ -64,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Locked as owner:
         _stop(f"{options.out}: another run writes there (pid {owner}); wait for it, or choose another --out")
     except OSError as error:
-        _stop(f"{options.out}: the results cannot be written: {error}")
+        _stop(f"{options.out}: the results cannot be written: {system_error(error, options.out) or error}")
     sys.stdout.write(f"{_line(summary, detector)}; results in {in_one_line(str(options.out))}\n")
     if problems := _problems(summary):
         _stop(problems)

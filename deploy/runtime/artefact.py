@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.runtime.errors import ArtefactError
+from deploy.runtime.errors import ArtefactError, shown
 from deploy.runtime.onnx_file import check_content, check_tensors, read_metadata
 
 FORMAT_VERSION = "1"
@@ -94,11 +94,6 @@ RULES = {
 """What each field of :class:`ArtefactSpec` may be; a file is data, whoever wrote it."""
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
 @dataclass(frozen=True)
 class ArtefactSpec:
     """How to feed an artefact and how to read it.
@@ -168,9 +163,9 @@ class ArtefactSpec:
         """
         missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in metadata]
         if missing or metadata.get("format_version") != FORMAT_VERSION:
-            version = metadata.get("format_version")
+            version = shown(metadata.get("format_version"))
             raise ArtefactError(
-                f"{source}: not an artefact of this pipeline (format_version {version!r}, missing metadata {missing}); "
+                f"{source}: not an artefact of this pipeline (format_version {version}, missing metadata {missing}); "
                 "export it with `python -m stages.export`"
             )
         try:
@@ -186,7 +181,7 @@ class ArtefactSpec:
 
     def _problems(self) -> list[str]:
         problems = [
-            f"{item.name} must be {RULES[item.name].text}, got {_shown(value)}"
+            f"{item.name} must be {RULES[item.name].text}, got {shown(value)}"
             for item in fields(self)
             if (value := getattr(self, item.name)) is not None and not RULES[item.name].holds(value)
         ]

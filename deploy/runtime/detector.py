@@ -14,6 +14,7 @@ from deploy.runtime.backends import Backend, DeviceTimes, RawDetections, open_ba
 from deploy.runtime.detections import Detections
 from deploy.runtime.engine_file import SUFFIX as ENGINE
 from deploy.runtime.engine_file import read_description
+from deploy.runtime.errors import ArtefactError
 from deploy.runtime.images import Colors, Image, Source, check_colors, checked_image, is_one_image, load_image
 from deploy.runtime.preprocess import Letterbox, letterbox, sizes_of
 
@@ -60,15 +61,24 @@ class Detector:
         backend: what runs it: opened by :func:`deploy.load`, or any other :class:`deploy.runtime.backends.Backend`.
         batch_size: largest number of images that the backend gets at once.
         colors: the order, ``bgr`` or ``rgb``, of the arrays that it is given; files and PIL images say it themselves.
+        source: what the artefact is called in errors: its file.
     """
 
-    def __init__(self, spec: ArtefactSpec, backend: Backend, batch_size: int = 8, colors: Colors = "bgr") -> None:
+    def __init__(
+        self,
+        spec: ArtefactSpec,
+        backend: Backend,
+        batch_size: int = 8,
+        colors: Colors = "bgr",
+        source: str = "the artefact",
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
         self.spec = spec
         self.backend = backend
         self.batch_size = batch_size
         self.colors = check_colors(colors)
+        self._source = source
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +111,7 @@ class Detector:
 
         Raises:
             ImageError: a file cannot be read, or something else is no image; of several, the message names which.
+            ArtefactError: its graph cannot be run, or gives what its metadata does not know.
             BackendClosed: the detector was closed.
         """
         if is_one_image(images):
@@ -139,12 +150,14 @@ class Detector:
     def _detections(self, raw: RawDetections, index: int, placement: Letterbox) -> Detections:
         count = int(raw.num_dets[index])
         boxes = placement.to_original(raw.boxes[index, :count])
-        found = Detections(
-            boxes,
-            raw.scores[index, :count].astype(np.float32, copy=False),
-            raw.labels[index, :count].astype(np.int64, copy=False),
-            self.spec.classes,
-        )
+        scores = raw.scores[index, :count].astype(np.float32, copy=False)
+        labels = raw.labels[index, :count].astype(np.int64, copy=False)
+        try:
+            found = Detections(boxes, scores, labels, self.spec.classes)
+        except ValueError as error:
+            raise ArtefactError(
+                f"{self._source}: its graph gives other detections than its metadata says: {error}; export it again"
+            ) from error
         # A box that lies in the padding alone is empty once it is clipped to the image.
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         return found if inside.all() else found.select(inside)
@@ -162,4 +175,4 @@ def open_detector(
     """Open an artefact; see :func:`deploy.load`."""
     path = Path(artefact)
     spec = read_description(path).spec if path.suffix == ENGINE else read_spec(path, verify)
-    return Detector(spec, open_backend(backend, path, spec, threads), batch_size, colors)
+    return Detector(spec, open_backend(backend, path, spec, threads), batch_size, colors, str(path))

@@ -1,5 +1,6 @@
 """Scratch folders that outlive no process: what a kill leaves behind, the next scratch of the same name removes."""
 
+import errno
 import fcntl
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 _SUFFIX = ".scratch"
 _LOCK = "lock"
 _CONTENT = "content"
+_OF_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
@@ -32,9 +34,18 @@ def scratch_folder(name: str, parent: Path | None = None) -> Iterator[Path]:
     try:
         (root / _CONTENT).mkdir()
         yield root / _CONTENT
+    except OSError as error:
+        name_write(error, parent)
+        raise
     finally:
         _remove(root)
         os.close(lock)
+
+
+def name_write(error: OSError, path: Path) -> None:
+    """Give an error of a write the file or folder that was written: a write does not know its file's name."""
+    if error.filename is None and error.errno in _OF_WRITES:
+        error.filename = os.fspath(path)
 
 
 def _owned(name: str, parent: Path) -> tuple[Path, int]:

@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from deploy.runtime.arguments import Parser, natural, positive
 from deploy.runtime.backends import BACKENDS, resolve_threads
+from deploy.runtime.commands import command
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import Image, read_image
-from deploy.runtime.printable import in_one_line, show_error, visible
+from deploy.runtime.printable import in_one_line, show_error
 from deploy.runtime.sources import find_images
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.latency import LATENCY_IMAGES
@@ -113,18 +114,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command(ArtefactError, BackendUnavailable, ImageError)
 def main(argv: Sequence[str] | None = None) -> None:
     """See ``python -m deploy.compare --help``."""
     sys.excepthook = show_error
     options = _parse(argv)
-    try:
-        files = find_images(options.images, Path("predictions"))[:LATENCY_IMAGES]
-        images = [read_image(file) for file in files]
-        pin(resolve_threads(options.threads))
-        contenders = [parse_contender(text) for text in options.models]
-        compared = compare(contenders, images, options.batch, options.threads, options.rounds, options.calls)
-    except (ArtefactError, BackendUnavailable, ImageError) as error:
-        sys.exit(f"error: {visible(str(error))}")
+    files = find_images(options.images, Path("predictions"))[:LATENCY_IMAGES]
+    images = [read_image(file) for file in files]
+    pin(resolve_threads(options.threads))
+    contenders = [parse_contender(text) for text in options.models]
+    compared = compare(contenders, images, options.batch, options.threads, options.rounds, options.calls)
     sys.stdout.write(table(compared))
 
 

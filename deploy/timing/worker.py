@@ -4,9 +4,9 @@ A fresh process makes the peak memory that backend's own. Accuracy is not comput
 and go through the one evaluator (see :mod:`deploy.ladder.benchmark`).
 """
 
+import argparse
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,12 +17,12 @@ import cv2
 from tqdm import tqdm
 
 from deploy.runtime.backends import Backend, resolve_threads
+from deploy.runtime.commands import command
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import read_image
 from deploy.runtime.measurements import Latency
-from deploy.runtime.printable import visible
 from deploy.runtime.split import Split
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.gpu_monitor import GpuMonitor
@@ -159,16 +159,16 @@ def _detect(detector: Detector, job: Job, entries: list[dict[str, Any]], ids: li
     return results
 
 
-def main() -> None:
-    """Read a :class:`Job` from the first path, write its :class:`Outcome` to the second."""
-    job_file, outcome_file = map(Path, sys.argv[1:])
-    content = json.loads(job_file.read_text(encoding="utf-8"))
+@command(ArtefactError, ImageError)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure one artefact under one backend. ``stages.benchmark`` starts it; there is nothing to start by hand."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.timing.worker", description=main.__doc__)
+    parser.add_argument("job", type=Path, help="json of what to measure")
+    parser.add_argument("outcome", type=Path, help="the json to write")
+    options = parser.parse_args(argv)
+    content = json.loads(options.job.read_text(encoding="utf-8"))
     job = Job(**{**content, "plan": Plan(**content["plan"])})
-    try:
-        outcome = run_job(job)
-    except (ArtefactError, ImageError) as error:
-        sys.exit(f"error: {visible(str(error))}")
-    outcome_file.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+    options.outcome.write_text(json.dumps(asdict(run_job(job))), encoding="utf-8")
 
 
 if __name__ == "__main__":

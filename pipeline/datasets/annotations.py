@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from deploy.runtime.errors import shown
 from pipeline.datasets.findings import Findings
 
 # Beyond this, an id loses digits in the float arrays of COCO evaluators.
@@ -68,10 +69,10 @@ def _categories(entries: list[object], findings: Findings) -> list[tuple[int, st
     names: dict[int, str] = {}
     for position, entry in enumerate(entries):
         number, name = _field(entry, "id"), _field(entry, "name")
-        item = f"category {_short(number)}" if _is_id(number) else f"categories[{position}]"
+        item = f"category {shown(number)}" if _is_id(number) else f"categories[{position}]"
         if not _is_id(number) or not _is_text(name):
             why = _unusable_character(name)
-            findings.error(item, f"needs a whole number as id and a text as name, got {_short(entry)}{why}")
+            findings.error(item, f"needs a whole number as id and a text as name, got {shown(entry)}{why}")
         elif number in names:
             findings.error(item, f"this id is used twice: {names[number]!r} and {name!r}")
         elif name in names.values():
@@ -88,12 +89,12 @@ def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
     files: dict[str, int] = {}
     for position, entry in enumerate(entries):
         number, name = _field(entry, "id"), _field(entry, "file_name")
-        item = f"image {_short(number)}" if _is_id(number) else f"images[{position}]"
+        item = f"image {shown(number)}" if _is_id(number) else f"images[{position}]"
         if not _is_id(number):
-            findings.error(item, f"needs a whole number (0 to 2^53) as id, got {_short(number)}")
+            findings.error(item, f"needs a whole number (0 to 2^53) as id, got {shown(number)}")
         elif not _is_inside(name):
             why = _unusable_character(name)
-            findings.error(item, f"file_name must be a path inside the image folder, got {_short(name)}{why}")
+            findings.error(item, f"file_name must be a path inside the image folder, got {shown(name)}{why}")
         elif number in images:
             findings.error(item, f"this id is used twice: {images[number]['file_name']!r} and {name!r}")
         elif name in files:
@@ -113,7 +114,7 @@ def _objects(entries: list[object], images: set[int], categories: set[int], find
     without_area, ignored = _Counted(), _Counted()
     for position, entry in enumerate(entries):
         number = _field(entry, "id")
-        item = f"annotation {_short(number)}" if _is_id(number) else f"annotations[{position}]"
+        item = f"annotation {shown(number)}" if _is_id(number) else f"annotations[{position}]"
         problems = _id_problems(number, seen) + _link_problems(entry, images, categories) + _value_problems(entry)
         for problem in problems:
             findings.error(item, problem)
@@ -150,7 +151,7 @@ class _Counted:
     def add(self, number: int, value: object) -> None:
         self.count += 1
         if self.count <= _NAMED:
-            self._named.append(f"{number} ({_short(value)})")
+            self._named.append(f"{number} ({shown(value)})")
 
     def __str__(self) -> str:
         return ", ".join(self._named) + (", ..." if self.count > _NAMED else "")
@@ -173,7 +174,7 @@ def _warn_of_repairs(without_area: _Counted, ignored: _Counted, objects: int, fi
 
 def _id_problems(number: object, seen: set[int]) -> list[str]:
     if not _is_id(number):
-        return [f"needs a whole number (0 to 2^53) as id, got {_short(number)}"]
+        return [f"needs a whole number (0 to 2^53) as id, got {shown(number)}"]
     return ["this id is used twice"] if number in seen else []
 
 
@@ -181,9 +182,9 @@ def _link_problems(entry: object, images: set[int], categories: set[int]) -> lis
     problems = []
     image, category = _field(entry, "image_id"), _field(entry, "category_id")
     if not _is_id(image) or image not in images:
-        problems.append(f"image_id {_short(image)} is no usable image of this file")
+        problems.append(f"image_id {shown(image)} is no usable image of this file")
     if not _is_id(category) or category not in categories:
-        problems.append(f"category_id {_short(category)} is no usable category of this file")
+        problems.append(f"category_id {shown(category)} is no usable category of this file")
     return problems
 
 
@@ -191,14 +192,14 @@ def _value_problems(entry: object) -> list[str]:
     problems = []
     box, area = _field(entry, "bbox"), _field(entry, "area")
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
-        problems.append(f"bbox must be four finite numbers [x, y, width, height], got {_short(box)}")
+        problems.append(f"bbox must be four finite numbers [x, y, width, height], got {shown(box)}")
     elif box[2] <= 0 or box[3] <= 0:
         problems.append(f"bbox {box} has no area: width and height must be greater than 0")
     if area is not None and (not isinstance(area, int | float) or isinstance(area, bool)):
-        problems.append(f"area must be a number, got {_short(area)}; leave it out for width x height")
+        problems.append(f"area must be a number, got {shown(area)}; leave it out for width x height")
     flags = {key: _field(entry, key) for key in ("iscrowd", "ignore")}
     return problems + [
-        f"{key} must be 0 or 1, got {_short(flag)}" for key, flag in flags.items() if flag not in (None, 0, 1)
+        f"{key} must be 0 or 1, got {shown(flag)}" for key, flag in flags.items() if flag not in (None, 0, 1)
     ]
 
 
@@ -238,8 +239,3 @@ def _is_inside(name: object) -> TypeGuard[str]:
     if not _is_text(name):
         return False
     return not name.startswith(("/", "\\")) and ".." not in name.replace("\\", "/").split("/")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+from deploy.runtime.errors import shortened
 from pipeline.errors import DatasetError
 from pipeline.records import Finding
 from pipeline.storage import write_atomic
 
 SHOWN = 50
+# A name or a value in a message may be as long as its file.
+_LONGEST = 1000
 
 
 class Findings:
@@ -19,11 +23,14 @@ class Findings:
 
     def error(self, item: str, message: str) -> None:
         """Note a problem that stops the run."""
-        self.found.append(Finding(severity="error", file=self.file, item=item, message=message))
+        self._note("error", item, message)
 
     def warning(self, item: str, message: str) -> None:
         """Note something the user should know that does not stop the run."""
-        self.found.append(Finding(severity="warning", file=self.file, item=item, message=message))
+        self._note("warning", item, message)
+
+    def _note(self, severity: Literal["error", "warning"], item: str, message: str) -> None:
+        self.found.append(Finding(severity=severity, file=self.file, item=item, message=shortened(message, _LONGEST)))
 
 
 def raise_errors(findings: Sequence[Finding], list_file: Path) -> None:

@@ -6,7 +6,7 @@ first one vanish.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from deploy.runtime.regular_files import read_regular
 
 _SHOWN = 5
+_DEEPEST = 20
 # A string, or a sign that says where in the document we are; numbers and words between them do not matter.
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],]', re.DOTALL)
 
@@ -61,14 +62,10 @@ def _told(text: str) -> str:
 class _Level:
     """An object or a list that is open: the key or the index that we are at, and where each key was seen."""
 
-    way: str
     is_object: bool
     at: str | int
     seen: dict[str, int] = field(default_factory=dict)
     before_key: bool = True
-
-    def path(self) -> str:
-        return f"{self.way}.{self.at}".lstrip(".") if self.is_object else f"{self.way}[{self.at}]"
 
     def step(self) -> None:
         if isinstance(self.at, int):
@@ -81,22 +78,36 @@ class _Level:
         return self.seen.get(key)
 
 
+def _path(levels: Sequence[_Level]) -> str:
+    """The way to where we are; of a deep one the first steps."""
+    steps = "".join(f".{level.at}" if level.is_object else f"[{level.at}]" for level in levels[:_DEEPEST])
+    return steps.removeprefix(".") + ("..." if len(levels) > _DEEPEST else "")
+
+
 def _repeated(text: str) -> Iterator[tuple[str, int, int]]:
-    """Path of each key that is given again, with the offsets of the two. ``text`` is valid json."""
+    """Path of each key that is given again, with the offsets of the two.
+
+    ``text`` is json as far as the first of them, which is where its parser stopped: what comes behind may be anything.
+    """
     levels: list[_Level] = []
     for match in _TOKEN.finditer(text):
         sign = match[0]
         if sign in ("{", "["):
-            levels.append(_Level(levels[-1].path() if levels else "", sign == "{", "" if sign == "{" else 0))
+            levels.append(_Level(sign == "{", "" if sign == "{" else 0))
+        elif not levels:
+            return
         elif sign in ("}", "]"):
             levels.pop()
         elif sign == ",":
             levels[-1].step()
-        elif levels and levels[-1].is_object and levels[-1].before_key:
-            key = json.loads(sign)
+        elif levels[-1].is_object and levels[-1].before_key:
+            try:
+                key = json.loads(sign)
+            except ValueError:
+                return
             first = levels[-1].take(key)
             if first is not None:
-                yield levels[-1].path(), first, match.start()
+                yield _path(levels), first, match.start()
             levels[-1].seen.setdefault(key, match.start())
 
 

@@ -10,8 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.dataset_settings import DataSettings
-from pipeline.records import SourceFiles, SourceFolder
+from pipeline.records import Record
 from pipeline.storage import sha256_of
+
+
+class SourceFolder(Record):
+    """An image folder: the number of files below it, and one hash over all their names, sizes and times of change."""
+
+    files: int
+    sha256: str
+
+
+class SourceFiles(Record):
+    """What a data set is made from, by path below its root; none for what is missing (``build/source_files.json``)."""
+
+    name: str
+    annotations: dict[str, str | None]
+    folders: dict[str, SourceFolder | None]
 
 
 def find_source_files(settings: DataSettings) -> SourceFiles:

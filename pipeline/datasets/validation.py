@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.runtime.text_files import is_whole
 from pipeline.datasets.annotations import Annotations, Entry, clip_box, read_annotations
 from pipeline.datasets.coco import Coco, SourceSplit
 from pipeline.datasets.findings import Findings
@@ -112,7 +113,7 @@ def _check_size(entry: Entry, size: tuple[int, int], notes: Findings) -> None:
 def _check_boxes(annotations: Annotations, notes: Findings) -> None:
     for entry in annotations.objects:
         image = annotations.images[entry["image_id"]]
-        if type(image["width"]) is not int or type(image["height"]) is not int:
+        if not is_whole(image["width"]) or not is_whole(image["height"]):
             continue  # the image has an error of its own
         box, size = entry["bbox"], f"{image['width']}x{image['height']}"
         item = f"annotation {entry['id']}"

@@ -25,7 +25,11 @@ _CURVE_IOUS = (0.5, 0.75)
 
 
 def evaluate_detections(
-    annotations: Path, results: Sequence[dict[str, Any]], split: str, bootstrap: EvaluateSettings | None = None
+    annotations: Path,
+    results: Sequence[dict[str, Any]],
+    split: str,
+    bootstrap: EvaluateSettings | None = None,
+    source: str = "detections",
 ) -> AccuracyRecord:
     """Compare detections with the ground truth of one split.
 
@@ -35,6 +39,7 @@ def evaluate_detections(
             original images; may be empty.
         split: name of the split, kept in the record.
         bootstrap: number of resamples, seed and confidence of the interval for mAP; ``None`` leaves it out.
+        source: where the results are from, for the error.
 
     Returns:
         The 12 COCO numbers and the numbers of each class in points, and precision-recall curves at IoU 0.5, 0.75 and
@@ -45,7 +50,7 @@ def evaluate_detections(
         PipelineError: results name unknown images or categories or are malformed.
     """
     ground_truth = read_ground_truth(annotations)
-    detections = read_detections(results, ground_truth)
+    detections = read_detections(results, ground_truth, source)
     evaluator = _evaluate(ground_truth, detections)
     precision = np.asarray(evaluator.eval["precision"])[:, :, :, _ALL_AREAS, _MOST_DETECTIONS]
     classes = _class_numbers(ground_truth, detections, precision)

@@ -1,17 +1,18 @@
 """Ground truth and detections read for evaluation, with everything checked that the evaluators take for granted."""
 
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from faster_coco_eval import COCO
 
-from deploy.runtime.split import Split
+from deploy.runtime.errors import shown
+from deploy.runtime.split import Split, is_box
+from deploy.runtime.text_files import MissingText, UnreadableText, is_finite, is_whole, read_json
 from pipeline.errors import DatasetError, PipelineError
 
 _LISTED = 5
+_KEYS = ("image_id", "category_id", "bbox", "score")
 
 
 def read_ground_truth(path: Path) -> COCO:
@@ -34,21 +35,22 @@ def read_ground_truth(path: Path) -> COCO:
 def read_results(path: Path) -> list[dict[str, Any]]:
     """Read COCO results; raises :class:`PipelineError` naming the file when it is missing or no list of results."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        content = read_json(path)
+    except MissingText as error:
         raise PipelineError(f"{path}: no such detections; run the stage that writes them (dvc repro)") from error
-    except ValueError as error:
-        raise PipelineError(f"{path}: not valid JSON: {error}; run `dvc repro` to make it anew") from error
+    except UnreadableText as error:
+        raise PipelineError(f"{path}: {error}; run `dvc repro` to make it anew") from error
     if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
         raise PipelineError(f"{path}: not a list of COCO results; run `dvc repro` to make it anew")
     return content
 
 
-def read_detections(results: Sequence[dict[str, Any]], ground_truth: COCO) -> COCO:
+def read_detections(results: Sequence[dict[str, Any]], ground_truth: COCO, source: str = "detections") -> COCO:
     """Check COCO-format results and index them for evaluation; ``results`` itself is not changed.
 
     Args:
         results: items ``{image_id, category_id, bbox: [x, y, width, height], score}``; may be empty.
+        source: where they are from, for the error.
 
     Raises:
         PipelineError: an item names an image or category that the ground truth does not have, lacks a key, or holds
@@ -59,7 +61,7 @@ def read_detections(results: Sequence[dict[str, Any]], ground_truth: COCO) -> CO
         listed = "\n".join(f"  result {index}: {problem}" for index, problem in problems[:_LISTED])
         more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise PipelineError(
-            f"{len(problems)} of {len(results)} results cannot be evaluated; "
+            f"{source}: {len(problems)} of {len(results)} results cannot be evaluated; "
             f"they must come from the split that they are compared with:\n{listed}{more}"
         )
     detections = [_detection(number, item) for number, item in enumerate(results, start=1)]
@@ -99,15 +101,13 @@ def _detection(number: int, item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problem(item: dict[str, Any], ground_truth: COCO) -> str:
-    if missing := [key for key in ("image_id", "category_id", "bbox", "score") if key not in item]:
+    if missing := [key for key in _KEYS if key not in item]:
         return f"the keys {missing} are missing"
-    if item["image_id"] not in ground_truth.imgs:
-        return f"unknown image_id {item['image_id']!r}"
-    if item["category_id"] not in ground_truth.cats:
-        return f"unknown category_id {item['category_id']!r}, known are {sorted(ground_truth.cats)}"
-    box = item["bbox"]
-    if len(box) != 4 or not all(math.isfinite(value) for value in box) or box[2] < 0 or box[3] < 0:
-        return f"bbox {box!r} is no [x, y, width, height]"
-    if not math.isfinite(item["score"]):
-        return f"score {item['score']!r} is not finite"
-    return ""
+    image, category, box, score = (item[key] for key in _KEYS)
+    if not is_whole(image) or image not in ground_truth.imgs:
+        return f"unknown image_id {shown(image)}"
+    if not is_whole(category) or category not in ground_truth.cats:
+        return f"unknown category_id {shown(category)}, known are {shown(sorted(ground_truth.cats))}"
+    if not is_box(box):
+        return f"bbox {shown(box)} is no [x, y, width, height]"
+    return "" if is_finite(score) else f"score {shown(score)} is not finite"

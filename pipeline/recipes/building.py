@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 
 from pipeline.errors import RecipeError
 from pipeline.recipes.recipe import Recipe
+from pipeline.recipes.shape import reason
 
 
 def build_detector(recipe: Recipe) -> BaseDetector:
@@ -29,8 +30,8 @@ def build_plain(config: Config, path: Path) -> BaseDetector:
     register_all_modules(init_default_scope=True)
     try:
         return MODELS.build(without_pretrained(ConfigDict(config.model)))
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{path}: mmdet cannot build the model: {error}") from error
+    except Exception as error:  # a recipe's values reach every constructor of mmdet and torch
+        raise RecipeError(f"{path}: mmdet cannot build the model: {reason(error)}") from error
 
 
 def without_pretrained(model: ConfigDict) -> ConfigDict:

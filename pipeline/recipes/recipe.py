@@ -1,7 +1,6 @@
 """A resolved recipe, as all stages behind ``recipes`` read it."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +8,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from deploy.runtime.errors import shown
+from deploy.runtime.text_files import MissingText, UnreadableText, parse_json, read_text
 from pipeline.errors import RecipeError
 from pipeline.layout import origin_file
+from pipeline.recipes.shape import check_shape, reason, resize_scale
 from pipeline.recipes.tuples import decode
 from pipeline.records import RecipeOrigin
 
@@ -46,24 +48,17 @@ class Recipe:
         Raises:
             RecipeError: ``val_dataloader.dataset.pipeline`` has not one ``Resize`` with ``keep_ratio`` and a scale.
         """
-        steps = self.config.val_dataloader.dataset.get("pipeline", [])
-        resizing = [step for step in steps if step["type"] == "Resize" and step.get("keep_ratio")]
-        scale = resizing[0].get("scale") if len(resizing) == 1 else None
-        if scale is None:
-            raise RecipeError(
-                f"{self.path}: val_dataloader.dataset.pipeline needs one Resize with keep_ratio=True and a scale, got "
-                f"{[dict(step) for step in steps]}; export.dynamic_size resizes images by it"
-            )
-        sides = (scale, scale) if isinstance(scale, int) else scale
-        return max(sides), min(sides)
+        return resize_scale(self.config.val_dataloader.dataset.get("pipeline", []), self.path)
 
 
 def load_resolved(path: Path) -> Recipe:
     """Read a resolved recipe; raises :class:`RecipeError` naming the file when it is missing or damaged."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-        config = Config(decode(content["config"]))
+        text = read_text(path)
+        content = parse_json(text)
+        decoded = decode(content["config"])
+        check_shape(decoded, path)
+        config = Config(decoded)
         origin = RecipeOrigin.read(origin_file(path))
         if backbone := config.get("backbone_weights"):
             backbone["sources"] = origin.backbone_sources
@@ -71,18 +66,24 @@ def load_resolved(path: Path) -> Recipe:
             name=path.stem,
             path=Path(origin.path),
             config=config,
-            classes=list(content["classes"]),
+            classes=_names(content["classes"]),
             method=method_name(config),
             sha256=hashlib.sha256(text.encode()).hexdigest(),
             published=origin.published,
         )
-    except FileNotFoundError as error:
+    except MissingText as error:
         raise RecipeError(f"{path}: no such resolved recipe; run `dvc repro recipes`") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise RecipeError(f"{path}: not a resolved recipe ({error}); run `dvc repro recipes`") from error
+    except (UnreadableText, KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"{path}: not a resolved recipe ({reason(error)}); run `dvc repro recipes`") from error
 
 
 def method_name(config: Mapping[str, Any]) -> str:
     """The distillation methods of a recipe joined by ``+``, or ``none``."""
     methods = config.get("distillation", {}).get("methods", [])
     return "+".join(method["type"] for method in methods) or "none"
+
+
+def _names(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"classes must be names, got {shown(value)}")
+    return value

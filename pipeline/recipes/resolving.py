@@ -16,6 +16,7 @@ from pipeline.recipes.consistency import check_schedule, check_sizes
 from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
 from pipeline.recipes.recipe import Recipe, load_resolved, method_name
 from pipeline.recipes.registered import check_types
+from pipeline.recipes.shape import check_shape, reason
 from pipeline.recipes.tuples import encode
 from pipeline.records import DatasetRecord, RecipeOrigin
 from pipeline.settings import Params
@@ -48,14 +49,19 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> R
             the recipe does not have, or something is set that is not honoured here.
     """
     config = read_recipe(path)
+    if missing := [key for key in REQUIRED if key not in config]:
+        raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
     as_written = config.to_dict()
+    check_shape(as_written, path)
     check_honoured(as_written, path)
     for key in options:
         check_option(as_written, key, path)
-    config.merge_from_dict(dict(options))
-    if missing := [key for key in REQUIRED if key not in config]:
-        raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
+    try:
+        config.merge_from_dict(dict(options))
+    except Exception as error:  # mmengine's own, of an option that does not fit what it overrides
+        raise RecipeError(f"options of {path}: {reason(error)}") from error
     content = config.to_dict()
+    check_shape(content, path)
     kept = {key: content[key] for key in KEPT if key in content}
     check_honoured(kept, path)
     check_types(kept, path)
@@ -79,7 +85,11 @@ def read_recipe(path: Path) -> Config:
 
 def write_resolved(target: Path, resolved: ResolvedRecipe) -> None:
     """Write a resolved recipe as JSON with sorted keys, so that equal recipes are equal files; its origin beside it."""
-    write_atomic(target, json.dumps(encode(resolved.content, target), indent=1, sort_keys=True) + "\n")
+    try:
+        text = json.dumps(encode(resolved.content, target), indent=1, sort_keys=True)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{target}: a recipe holds what json does not: {reason(error)}") from error
+    write_atomic(target, text + "\n")
     resolved.origin.write(origin_file(target))
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from deploy.runtime.errors import shown
 from pipeline.errors import RecipeError
 
 _TUPLE = "__tuple__"
@@ -11,6 +12,10 @@ _TUPLE = "__tuple__"
 def encode(value: Any, target: Path) -> Any:
     """Plain values for JSON; raises :class:`RecipeError` naming ``target`` for anything else."""
     if isinstance(value, dict):
+        if other := [key for key in value if not isinstance(key, str)]:
+            raise RecipeError(
+                f"{target}: a recipe holds the key {shown(other[0])}; use names, json knows no other keys"
+            )
         return {key: encode(item, target) for key, item in value.items()}
     if isinstance(value, tuple):
         return {_TUPLE: [encode(item, target) for item in value]}
@@ -18,7 +23,7 @@ def encode(value: Any, target: Path) -> Any:
         return [encode(item, target) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise RecipeError(f"{target}: a recipe holds {value!r}; use plain numbers, strings, lists, tuples and dicts")
+    raise RecipeError(f"{target}: a recipe holds {shown(value)}; use plain numbers, strings, lists, tuples and dicts")
 
 
 def decode(value: Any) -> Any:

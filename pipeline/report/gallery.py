@@ -43,11 +43,10 @@ def gallery(results: Results, root: Path = Path()) -> tuple[GalleryRow, ...]:
     annotations, folder = split_paths(root / DATASET, results.split)
     ground_truth = read_ground_truth(annotations)
     settings = results.params.report
+    files = {model.name: root / report_file("detections", model.name) for model in results.models}
     outcomes = {
-        model.name: judge(
-            ground_truth, read_results(root / report_file("detections", model.name)), settings.score_threshold
-        )
-        for model in results.models
+        name: judge(ground_truth, read_results(path), settings.score_threshold, str(path))
+        for name, path in files.items()
     }
     with_names = len(results.dataset.classes) > 1
     rows = []

@@ -44,7 +44,9 @@ class Outcome:
         return 2 * right / (2 * right + errors) if right or errors else 1.0
 
 
-def judge(ground_truth: COCO, results: Sequence[dict[str, Any]], score_threshold: float) -> dict[int, Outcome]:
+def judge(
+    ground_truth: COCO, results: Sequence[dict[str, Any]], score_threshold: float, source: str = "detections"
+) -> dict[int, Outcome]:
     """Match detections with boxes of their class at IoU 0.5 by COCO's own rule, best score first.
 
     A detection on a crowd box is neither right nor wrong and is left out.
@@ -53,6 +55,7 @@ def judge(ground_truth: COCO, results: Sequence[dict[str, Any]], score_threshold
         ground_truth: of the split that was evaluated.
         results: COCO-format results of one model.
         score_threshold: detections below it are left out.
+        source: where the results are from, for the error.
 
     Returns:
         One outcome an image id.
@@ -60,7 +63,7 @@ def judge(ground_truth: COCO, results: Sequence[dict[str, Any]], score_threshold
     Raises:
         PipelineError: results name unknown images or categories or are malformed.
     """
-    shown = read_detections(results, ground_truth)
+    shown = read_detections(results, ground_truth, source)
     shown = read_detections([item for item in shown.anns.values() if item["score"] >= score_threshold], ground_truth)
     boxes: dict[int, list[DrawnBox]] = {image: [] for image in ground_truth.imgs}
     for item in _matched(ground_truth, shown):

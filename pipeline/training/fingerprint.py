@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.runtime.text_files import UnreadableText, read_json
 from pipeline.storage import sha256_of, write_atomic
 
 FILE_NAME = "fingerprint.json"
@@ -40,8 +41,8 @@ def fingerprint(parts: Mapping[str, Any], code_root: Path) -> dict[str, str]:
 def changed_parts(work_dir: Path, current: Mapping[str, str]) -> list[str] | None:
     """Names of the parts that differ from those the folder was made with; none when it holds no fingerprint."""
     try:
-        stored = json.loads((work_dir / FILE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stored = read_json(work_dir / FILE_NAME)
+    except UnreadableText:
         return None
     if not isinstance(stored, dict):
         return None

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deploy.runtime.errors import shown
+from deploy.runtime.scratch import name_write
+from deploy.runtime.text_files import UnreadableText, is_finite, is_whole, parse_json, read_text
 from pipeline.records import TrainingPoint, ValidationPoint
 from pipeline.storage import write_atomic
 
@@ -30,22 +33,23 @@ class TrainingLog:
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add one line."""
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            name_write(error, self.path)
+            raise
 
     def entries(self) -> list[dict[str, Any]]:
         """All lines but the end of the file that a kill cut short.
 
         Raises:
-            ValueError: a whole line is no entry.
+            UnreadableText: a whole line is no entry, or the file no text.
         """
         if not self.path.exists():
             return []
-        *whole, _ = self.path.read_text(encoding="utf-8").split("\n")
-        entries = [json.loads(line) for line in whole]
-        if not all(isinstance(entry, dict) and {"iteration", "seconds"} <= entry.keys() for entry in entries):
-            raise ValueError(f"{self.path}: a line without iteration and seconds")
-        return entries
+        *whole, _ = read_text(self.path).split("\n")
+        return [_entry(line) for line in whole]
 
     def seconds(self) -> float:
         """Training time so far, in seconds."""
@@ -68,3 +72,12 @@ class TrainingLog:
             for entry in self.entries()
             if "val_ap" in entry
         ]
+
+
+def _entry(line: str) -> dict[str, Any]:
+    """An entry as :class:`TrainingLog` writes them; raises :class:`UnreadableText` where the line is none."""
+    entry = parse_json(line)
+    counted = isinstance(entry, dict) and is_whole(entry.get("iteration")) and is_finite(entry.get("seconds"))
+    if not counted or min(entry["iteration"], entry["seconds"]) < 0:
+        raise UnreadableText(f"a line without iteration and seconds: {shown(line)}")
+    return entry

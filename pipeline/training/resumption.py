@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from deploy.runtime.file_lock import FileLock, Locked
+from deploy.runtime.text_files import UnreadableText
 from pipeline.checkpoints import load_weights
 from pipeline.errors import CheckpointError, TrainingError
 from pipeline.training.fingerprint import discard
@@ -105,7 +106,7 @@ def damage_of(work_dir: Path) -> str:
     try:
         validated = bool(log.validation())
         log.points()
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (UnreadableText, ValueError, KeyError):
         return f"{log.path} is damaged"
     if validated:
         try:

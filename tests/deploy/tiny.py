@@ -179,7 +179,11 @@ def write_dataset(folder: Path, boxes: list[tuple[int, int, int, int]], splits: 
 def write_broken_artefact(path: Path) -> Path:
     """An artefact that opens and then fails on the first image: it reshapes to a size that cannot be."""
     right = "num_dets = Cast <to = 7> (any_f)"
-    wrong = "count = Cast <to = 7> (any_f)\n seven = Constant <value_ints = [7]> ()\n num_dets = Reshape (count, seven)"
+    # The size comes from the pixels, so that no reader of the graph sees it coming.
+    wrong = (
+        "count = Cast <to = 7> (any_f)\n seven = Constant <value_ints = [7]> ()\n size = Add (count, seven)\n"
+        "num_dets = Reshape (count, size)"
+    )
     graph = GRAPH.format(channel=2).replace(right, wrong)
     model = onnx.parser.parse_model(graph)
     onnx.helper.set_model_props(model, SPEC.to_metadata())

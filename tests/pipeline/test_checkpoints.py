@@ -1,6 +1,8 @@
 """Weights on disk: what goes in comes out, nothing runs on the way, and nothing is loaded half."""
 
+import json
 import os
+import struct
 from collections import OrderedDict
 from pathlib import Path
 
@@ -157,6 +159,65 @@ def test_truncated_files_are_named(tmp_path: Path, name: str) -> None:
         load_weights(path)
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_no_flipped_bit_of_a_pth_is_read_as_another_weight(tmp_path: Path, wrapped: bool) -> None:
+    path, weights = tmp_path / "w.pth", {"a": torch.arange(300.0), "b": torch.ones(3)}
+    torch.save({"state_dict": weights, "meta": {"epoch": 1}} if wrapped else weights, path)
+    content, read = path.read_bytes(), 0
+    for place in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            found, _ = load_weights(path)
+        except CheckpointError:
+            continue
+        read += 1
+        assert all(torch.equal(found[name], tensor) for name, tensor in weights.items()), place
+    assert read < 0.5 * len(content) / 7  # damage to what says nothing, such as padding, is none
+
+
+def test_archives_that_were_saved_without_sums_are_read(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"a": torch.ones(3)}, tmp_path / "w.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(load_weights(tmp_path / "w.pth")[0]["a"], torch.ones(3))
+
+
+def test_the_format_before_archives_is_read(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(3)}, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
+    assert torch.equal(load_weights(tmp_path / "w.pth")[0]["a"], torch.ones(3))
+
+
+def test_a_header_of_a_megabyte_is_told_in_a_line(tmp_path: Path) -> None:
+    header = json.dumps({"A" * 1_000_000: 3}).encode()
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: damaged or not a") as caught:
+        load_weights(tmp_path / "w.safetensors")
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {3: torch.ones(1)},
+        {None: torch.ones(1)},
+        {("a", 1): torch.ones(1)},
+        {"x": torch.ones(2, dtype=torch.complex64)},
+        {"x": [torch.ones(1)]},
+        {"A" * 1_000_000: None},
+    ],
+    ids=range(6),
+)
+def test_entries_that_are_no_weights_are_named(tmp_path: Path, entry: dict[object, object]) -> None:
+    torch.save({"a": torch.ones(1), **entry}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"w\.pth: 1 entries are no tensors with a name") as caught:
+        load_weights(tmp_path / "w.pth")
+    assert len(str(caught.value)) < 1000
+
+
 def test_missing_file_and_unknown_format_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none\.safetensors: no such file"):
         load_weights(tmp_path / "none.safetensors")
@@ -208,7 +269,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         ([torch.ones(1)], "found list"),
         ({}, "found dict"),
         ({"state_dict": {}}, "found dict"),
-        ({"model": {"a": torch.ones(1)}, "ema": {}}, "2 entries are no tensors: model, ema"),
+        ({"model": {"a": torch.ones(1)}, "ema": {}}, "2 entries are no tensors with a name: model, ema"),
     ],
 )
 def test_files_without_a_state_dict_are_explained(tmp_path: Path, content: object, message: str) -> None:

@@ -46,6 +46,26 @@ def test_a_wheel_is_downloaded_by_pip_and_cached(offline_index, tmp_path):
     assert [path.name for path in cache.iterdir()] == [offline_index.name]
 
 
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_damaged_member_is_an_error_whatever_it_is_packed_with(tmp_path, method):
+    wheel, packed = tmp_path / "tinybox.whl", b"some weights" * 20
+    with zipfile.ZipFile(wheel, "w", method) as archive:
+        archive.writestr("tinybox/a.txt", packed)
+    content, refused = wheel.read_bytes(), 0
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        wheel.write_bytes(damaged)
+        try:
+            assert read_member(wheel, "tinybox/a.txt") == packed
+        except DownloadError:
+            refused += 1
+    assert refused > 0.5 * len(content)
+
+
 def test_a_cached_wheel_is_used_without_pip(offline_index, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     first = fetch_wheel("tinybox==1.0", sha256(offline_index), cache)

@@ -120,7 +120,7 @@ def test_what_is_endless_as_text_is_not_written_out(tmp_path: Path, meta: dict[A
 
 def test_entries_without_a_name_are_no_weights(tmp_path: Path) -> None:
     torch.save({7: torch.ones(1), "b": torch.ones(1)}, tmp_path / "w")
-    with pytest.raises(CheckpointError, match="1 entries are no tensors: a int"):
+    with pytest.raises(CheckpointError, match="1 entries are no tensors with a name: a int"):
         load_weights(tmp_path / "w")
 
 

@@ -116,6 +116,30 @@ def test_a_file_of_another_shape_is_named(tmp_path: Path, text: str) -> None:
         Interval.read(tmp_path / "interval.json")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"low": "\xff"}', "no text in UTF-8"),
+        (b'{"low": "\xed\xa0\x80"}', "no text in UTF-8"),
+        (b"[" * 100_000, "not a Interval"),
+        (b'{"low": 1' + b"0" * 5000 + b"}", "not a Interval"),
+        (b'{"low": "\\ud800"}', "not a Interval"),
+    ],
+    ids=["bytes", "surrogate", "nested", "digits", "escaped surrogate"],
+)
+def test_content_that_is_no_json_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "interval.json").write_bytes(content)
+    with pytest.raises(PipelineError, match=rf"interval\.json: {reason}.*; run `dvc repro`"):
+        Interval.read(tmp_path / "interval.json")
+
+
+def test_a_record_with_a_thousand_faults_is_told_in_a_page(tmp_path: Path) -> None:
+    (tmp_path / "interval.json").write_text(json.dumps({f"key{number}": 1 for number in range(1000)}))
+    with pytest.raises(PipelineError, match=r"and \d+ more lines") as caught:
+        Interval.read(tmp_path / "interval.json")
+    assert len(str(caught.value).splitlines()) < 100
+
+
 def test_a_record_cannot_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         numbers().ap = 99.0  # type: ignore[misc]

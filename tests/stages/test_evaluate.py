@@ -12,6 +12,7 @@ from pipeline.checkpoints import save_weights
 from pipeline.recipes import ResolvedRecipe, build_detector, load_resolved, write_resolved
 from pipeline.records import DatasetRecord, EvaluationRecord, RecipeOrigin, SplitRecord
 from stages.evaluate import main
+from tests.pipeline.minimal_recipe import CONFIG
 
 MODEL = {
     "type": "FCOS",
@@ -57,7 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     DatasetRecord(
         name="one", title="One", composed=True, classes=["crown"], splits={"test": split}, credits=[], findings=[]
     ).write(prepared / "dataset.json")
-    content = {"classes": ["crown"], "config": {"model": MODEL, "input_size": [64, 64]}}
+    content = {"classes": ["crown"], "config": {**CONFIG, "model": MODEL}}
     resolved = ResolvedRecipe(content, RecipeOrigin(path="small.py", published={}))
     write_resolved(Path("build/recipes/small.json"), resolved)
     detector = build_detector(load_resolved(Path("build/recipes/small.json")))

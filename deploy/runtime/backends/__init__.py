@@ -2,7 +2,8 @@
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -160,6 +161,21 @@ def check_name(name: str) -> Entry:
 def closed(name: str) -> BackendClosed:
     """The error of a run that begins after the backend ``name`` was closed."""
     return BackendClosed(f"{name}: the detector is closed; open the artefact again with deploy.load")
+
+
+@contextmanager
+def running(name: str, artefact: str) -> Iterator[None]:
+    """Name the artefact where a runtime's own call fails; each has exceptions of its own, and none knows the file.
+
+    Raises:
+        ArtefactError: in the place of whatever the runtime raised, but for a want of memory, which is no fault of it.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ArtefactError(f"{artefact}: {name} failed while it ran: {error}; export it again") from error
 
 
 def resolve_threads(threads: int) -> int:

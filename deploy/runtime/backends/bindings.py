@@ -46,8 +46,16 @@ def expected_bindings(spec: ArtefactSpec) -> tuple[Binding, ...]:
     )
 
 
-def check_bindings(found: Sequence[Binding], spec: ArtefactSpec, source: str) -> tuple[Binding, ...]:
+def check_bindings(
+    found: Sequence[Binding], spec: ArtefactSpec, source: str, declared: bool = False
+) -> tuple[Binding, ...]:
     """Hold an engine's bindings against its specification; returns them with the input first, outputs in their order.
+
+    Args:
+        found: what it has.
+        spec: what it must have.
+        source: names it in the error.
+        declared: ``found`` is what a graph declares, which may leave sizes open (:data:`ANY`) that are fixed.
 
     Raises:
         ArtefactError: naming every binding that is missing, unknown, or of another type or shape.
@@ -59,7 +67,7 @@ def check_bindings(found: Sequence[Binding], spec: ArtefactSpec, source: str) ->
     problems += [
         f"{name} must be {_described(wanted[name])}, got {_described(present[name])}"
         for name in wanted.keys() & present.keys()
-        if wanted[name] != present[name]
+        if not _fits(present[name], wanted[name], declared)
     ]
     if problems:
         raise ArtefactError(
@@ -84,7 +92,18 @@ def choose_profile(profiles: Sequence[Profile], batch: int, source: str) -> int:
     return min(fitting, key=lambda index: (abs(profiles[index].best - batch), profiles[index].most))
 
 
+def _fits(found: Binding, wanted: Binding, declared: bool) -> bool:
+    if not declared:
+        return found == wanted
+    sizes = zip(found.shape, wanted.shape, strict=False)
+    return (
+        (found.dtype, found.is_input, len(found.shape)) == (wanted.dtype, wanted.is_input, len(wanted.shape))
+        and found.shape[0] == ANY
+        and all(ANY in pair or pair[0] == pair[1] for pair in sizes)
+    )
+
+
 def _described(binding: Binding) -> str:
-    batch, *rest = ("any" if size == ANY else str(size) for size in binding.shape)
+    batch, *rest = ["any" if size == ANY else str(size) for size in binding.shape] or ["no dimension"]
     shape = ", ".join(["batch" if batch == "any" else batch, *rest])
     return f"{'input' if binding.is_input else 'output'} {binding.dtype} [{shape}]"

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
-from deploy.runtime.backends import RawDetections, closed
+from deploy.runtime.backends import RawDetections, closed, running
+from deploy.runtime.backends.bindings import ANY, Binding, check_bindings
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 
 _DEVICE = "CPU"
@@ -44,10 +45,11 @@ class OpenVinoBackend:
 
     device = "cpu"
 
-    def __init__(self, compiled: Any, name: str, version: str, precision: str) -> None:
+    def __init__(self, compiled: Any, name: str, version: str, precision: str, artefact: str) -> None:
         self.name = name
         self.version = version
         self.precision = precision
+        self._artefact = artefact
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._requests: InferenceRequests | None = InferenceRequests(compiled)
 
@@ -56,7 +58,7 @@ class OpenVinoBackend:
         # One reading: another thread may close the backend from here on.
         if (requests := self._requests) is None:
             raise closed(self.name)
-        with requests.one() as request:
+        with running(self.name, self._artefact), requests.one() as request:
             results = request.infer(named_inputs(images, sizes), share_inputs=True)
             return RawDetections(*(results[output] for output in requests.outputs))
 
@@ -74,7 +76,7 @@ def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBacken
     # Left alone, OpenVINO computes in bf16 where the CPU has it: another precision than the artefact's.
     compiled = _compile(openvino, artefact, spec, threads, "f32")
     precision = "fp32" if spec.precision == "fp16" else spec.precision
-    return OpenVinoBackend(compiled, "openvino", _version(openvino), precision)
+    return OpenVinoBackend(compiled, "openvino", _version(openvino), precision, os.fspath(artefact))
 
 
 def open_bf16(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBackend:
@@ -92,7 +94,7 @@ def open_bf16(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBacke
     used = {str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in compiled.get_runtime_model().get_ops()}
     if "bf16" not in used:
         raise BackendUnavailable(f"{_BF16}: asked for bf16, OpenVINO runs {artefact} in {', '.join(sorted(used))}")
-    return OpenVinoBackend(compiled, _BF16, _version(openvino), "bf16")
+    return OpenVinoBackend(compiled, _BF16, _version(openvino), "bf16", os.fspath(artefact))
 
 
 def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, precision: str) -> Any:
@@ -132,3 +134,19 @@ def _check_names(artefact: Path, spec: ArtefactSpec, model: Any) -> None:
             f"{artefact}: a graph from {list(spec.input_names)} to {list(OUTPUT_NAMES)} is needed, got {inputs} to "
             f"{sorted(outputs)}; export it again"
         )
+    found = [_declared(tensor, True) for tensor in model.inputs]
+    found += [_declared(tensor, False) for tensor in model.outputs if tensor.names & {*OUTPUT_NAMES}]
+    check_bindings(found, spec, str(artefact), declared=True)
+
+
+def _declared(tensor: Any, is_input: bool) -> Binding:
+    sizes = tensor.get_partial_shape()
+    if sizes.rank.is_dynamic:
+        raise RuntimeError(f"{tensor.any_name} has no known number of dimensions")
+    shape = tuple(ANY if size.is_dynamic else size.get_length() for size in sizes)
+    name = next(iter(tensor.names & {*OUTPUT_NAMES}), tensor.any_name)
+    try:
+        dtype = np.dtype(tensor.get_element_type().to_dtype())
+    except (IndexError, TypeError):  # a type that numpy does not have
+        dtype = np.dtype(np.void)
+    return Binding(name, dtype, shape, is_input)

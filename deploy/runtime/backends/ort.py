@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
-from deploy.runtime.backends import DeviceTimes, RawDetections, closed
+from deploy.runtime.backends import DeviceTimes, RawDetections, closed, running
+from deploy.runtime.backends.bindings import ANY, Binding, check_bindings
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -20,17 +21,23 @@ _BEHIND = {_CPU: (), _CUDA: (), _TENSORRT: (_CUDA,)}
 class OnnxRuntimeBackend:
     """One ONNX Runtime session on the CPU. Sessions are made for several threads; nothing else is kept."""
 
-    def __init__(self, session: Any, name: str, version: str, device: str, precision: str) -> None:
+    def __init__(
+        self, session: Any, name: str, version: str, device: str, precision: str, artefact: str = "the artefact"
+    ) -> None:
         self.name = name
         self.version = version
         self.device = device
         self.precision = precision
         self.threads = session.get_session_options().intra_op_num_threads
+        self._artefact = artefact
         self._session = session
 
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.runtime.backends.Backend.run`."""
-        return RawDetections(*self._opened().run(OUTPUT_NAMES, named_inputs(images, sizes)))
+        session = self._opened()
+        with running(self.name, self._artefact):
+            found = session.run(OUTPUT_NAMES, named_inputs(images, sizes))
+        return RawDetections(*found)
 
     def close(self) -> None:
         """See :meth:`deploy.runtime.backends.Backend.close`: the last run that goes on takes the session with it."""
@@ -60,10 +67,11 @@ class OnnxRuntimeDeviceBackend(OnnxRuntimeBackend):
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(values, self.device, 0))
         for name in OUTPUT_NAMES:
             binding.bind_output(name, self.device)
-        binding.synchronize_inputs()
-        sent = perf_counter()
-        session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
+        with running(self.name, self._artefact):
+            binding.synchronize_inputs()
+            sent = perf_counter()
+            session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
         ran = perf_counter()
         boxes, scores, labels, num_dets = (value.numpy() for value in binding.get_outputs())
         end = perf_counter()
@@ -105,8 +113,8 @@ def _open(artefact: Path, spec: ArtefactSpec, threads: int, name: str, provider:
         )
     _check_names(artefact, spec, session)
     if provider == _CPU:
-        return OnnxRuntimeBackend(session, name, ort.__version__, "cpu", spec.precision)
-    return OnnxRuntimeDeviceBackend(session, name, ort.__version__, "cuda", spec.precision)
+        return OnnxRuntimeBackend(session, name, ort.__version__, "cpu", spec.precision, os.fspath(artefact))
+    return OnnxRuntimeDeviceBackend(session, name, ort.__version__, "cuda", spec.precision, os.fspath(artefact))
 
 
 def _import(name: str) -> Any:
@@ -146,3 +154,17 @@ def _check_names(artefact: Path, spec: ArtefactSpec, session: Any) -> None:
             f"{artefact}: a graph from {list(spec.input_names)} to {list(OUTPUT_NAMES)} is needed, got {inputs} to "
             f"{outputs}; export it again"
         )
+    found = [_declared(tensor, True) for tensor in session.get_inputs()]
+    found += [_declared(tensor, False) for tensor in session.get_outputs()]
+    check_bindings(found, spec, str(artefact), declared=True)
+
+
+def _declared(tensor: Any, is_input: bool) -> Binding:
+    """An input or output as a session tells it, such as ``tensor(float)`` and ``["N", 2, 4]``."""
+    kind = tensor.type.removeprefix("tensor(").removesuffix(")")
+    try:
+        dtype = np.dtype({"float": "float32", "double": "float64"}.get(kind, kind))
+    except TypeError:
+        dtype = np.dtype(np.void)
+    shape = tuple(size if isinstance(size, int) else ANY for size in tensor.shape)
+    return Binding(tensor.name, dtype, shape, is_input)

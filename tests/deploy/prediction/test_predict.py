@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -111,6 +112,21 @@ def test_results_that_cannot_be_written_say_so(artefact: Path, photos: Path, tmp
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match="file: the results cannot be written"):
         main([str(artefact), str(photos), "--out", str(tmp_path / "file")])
+
+
+def test_results_that_do_not_fit_say_so_and_earlier_ones_stay(artefact: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main([str(artefact), str(photos / "a.png"), "--out", str(out)])
+    earlier = {path.name: path.read_bytes() for path in out.iterdir()}
+    limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
+    try:
+        with pytest.raises(SystemExit, match=r"out: the results cannot be written: .*larger than one may be here"):
+            main([str(artefact), str(photos / "a.png"), "--out", str(out)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == earlier
 
 
 def test_score_below_the_artefacts_own_is_noted(artefact: Path, photos: Path, tmp_path: Path, capsys) -> None:

@@ -1,6 +1,7 @@
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from deploy.runtime import images as reading
 from deploy.runtime.backends import RawDetections
 from deploy.runtime.detector import Detector
 from deploy.runtime.errors import ArtefactError, BackendClosed, BackendUnavailable, ImageError
+from tests.deploy.tiny import SPEC
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +268,16 @@ def test_bad_numbers_are_refused(artefact: Path) -> None:
         deploy.load(artefact, batch_size=0)
     with pytest.raises(ValueError, match="threads must be 0"):
         deploy.load(artefact, threads=-1)
+
+
+def test_labels_that_the_metadata_has_no_name_for_are_the_artefacts_fault(
+    tmp_path: Path, write: Callable[..., Path], red_box: Callable[..., np.ndarray]
+) -> None:
+    path = write(tmp_path / "few.onnx", replace(SPEC, classes=("crown",)).to_metadata())
+    with (
+        deploy.load(path, "onnxruntime", threads=1) as detector,
+        pytest.raises(
+            ArtefactError, match=r"few\.onnx: its graph gives other detections .*labels must be in 0\.\.0, got \[1\]"
+        ),
+    ):
+        detector(red_box(32, 48, (4, 4, 20, 20)))

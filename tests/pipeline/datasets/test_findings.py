@@ -13,6 +13,16 @@ def test_warnings_alone_stop_nothing_and_clear_an_old_list(tmp_path):
     assert not old.exists()
 
 
+def test_a_name_as_long_as_its_file_does_not_fill_the_screen(tmp_path):
+    notes = Findings("a.json")
+    notes.error("image 1", "A" * 1_000_000)
+    notes.warning("image 1", "A" * 1_000_000)
+    with pytest.raises(DatasetError, match=r"image 1: A+\.\.\.") as caught:
+        raise_errors(notes.found, tmp_path / "findings.txt")
+    assert len(str(caught.value)) < 2000
+    assert (tmp_path / "findings.txt").stat().st_size < 3000
+
+
 def test_errors_are_shown_up_to_the_cap_and_all_findings_are_in_the_file(tmp_path):
     notes = Findings("a.json")
     notes.warning("image 0", "is blue")

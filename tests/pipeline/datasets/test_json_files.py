@@ -58,6 +58,32 @@ def test_what_is_no_json_is_a_value_error(tmp_path):
         read_json(tmp_path / "b.json")
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "]]]}}}",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '"\\x"',
+        '{"\\ud800": 1, "\\z": 2}',
+        "," * 1000,
+        '"never closed',
+        "\x00",
+    ],
+    ids=range(8),
+)
+def test_what_stands_behind_a_repeated_key_may_be_anything(tmp_path, rest):
+    """The parser stops at the first one, and has seen nothing of what follows."""
+    told = problem('{"a": {"b": 1, "b": 2}, "c": ' + rest, tmp_path)
+    assert "a.b in line 1 and again in line 1" in told
+
+
+def test_a_deep_path_is_told_by_its_first_steps(tmp_path):
+    told = problem("[" * 500 + '{"b": 1, "b": 2}' + "]" * 500, tmp_path)
+    assert len(told) < 300
+    assert "[0][0]" in told
+
+
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=4) | st.sampled_from(["{", '"', ",", "\\", "[]"]),

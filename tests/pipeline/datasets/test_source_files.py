@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
-from pipeline.datasets.source_files import find_source_files
-from pipeline.records import SourceFiles
+from pipeline.datasets.source_files import SourceFiles, find_source_files
 
 
 @pytest.fixture

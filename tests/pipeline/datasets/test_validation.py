@@ -60,7 +60,16 @@ def test_another_size_than_the_file_has_is_an_error(coco_folder):
     assert "30x40" in message
 
 
-@pytest.mark.parametrize("size", [{"width": 40}, {"width": "40", "height": "30"}, {"width": True, "height": None}])
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"width": 40},
+        {"width": "40", "height": "30"},
+        {"width": True, "height": None},
+        {"width": 10**400, "height": 30},
+        {"width": "A" * 10**6, "height": [30]},
+    ],
+)
 def test_half_a_size_or_no_number_is_an_error(coco_folder, size):
     folder = coco_folder()
     folder.splits["train"]["images"][0] = {"id": 1, "file_name": "1.png", **size}

@@ -1,12 +1,14 @@
 """Results read back from their file; what evaluation asks of them is tested in test_accuracy.py."""
 
+import json
+
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.inputs import read_results
+from pipeline.evaluation.inputs import read_detections, read_ground_truth, read_results
 
 
-@pytest.mark.parametrize("content", ["[", '{"a": 1}', "[1]", '"text"'])
+@pytest.mark.parametrize("content", ["[", '{"a": 1}', "[1]", '"text"', "[" * 100_000])
 def test_damaged_results_are_named(tmp_path, content):
     path = tmp_path / "crosskd.json"
     path.write_text(content, encoding="utf-8")
@@ -17,3 +19,33 @@ def test_damaged_results_are_named(tmp_path, content):
 def test_missing_results_are_named(tmp_path):
     with pytest.raises(PipelineError, match=r"none.json: no such detections"):
         read_results(tmp_path / "none.json")
+
+
+RESULT = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 40], "score": 0.9}
+STRANGE = [None, True, "1", [], {}, [1], 1.5, 10**400, float("nan"), float("inf"), -float("inf"), 2**53, "A" * 10_000]
+
+
+def ground_truth(tmp_path):
+    path = tmp_path / "val.json"
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    lists = {"images": [{"id": 1, "file_name": "1.png"}], "categories": [{"id": 1, "name": "a"}], "annotations": [box]}
+    path.write_text(json.dumps(lists))
+    return read_ground_truth(path)
+
+
+@pytest.mark.parametrize("key", RESULT)
+@pytest.mark.parametrize("value", STRANGE, ids=range(len(STRANGE)))
+def test_a_value_of_any_other_kind_is_named_with_its_source(tmp_path, key, value):
+    if key == "score" and value == 1.5:
+        return
+    with pytest.raises(
+        PipelineError, match=rf"crosskd\.json: 1 of 2 results.*\n.*result 1: .*{key.split('_')[0]}"
+    ) as caught:
+        read_detections([RESULT, {**RESULT, key: value}], ground_truth(tmp_path), "crosskd.json")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("value", [value for value in STRANGE if value != 1.5], ids=str)
+def test_a_box_of_anything_but_four_numbers_is_named(tmp_path, value):
+    with pytest.raises(PipelineError, match=r"result 0: bbox .* is no \[x, y, width, height\]"):
+        read_detections([{**RESULT, "bbox": [1, 2, 3, value]}], ground_truth(tmp_path))

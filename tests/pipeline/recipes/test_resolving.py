@@ -147,7 +147,12 @@ def test_the_scale_of_the_test_pipeline(
     assert load_resolved(tmp_path / "twin.json").test_scale == edges
 
 
-@pytest.mark.parametrize("change", [{"keep_ratio": False}, {"type": "RandomResize"}, {"scale": None}], ids=str)
+SCALES = [None, "x", 0, -5, 1.5, True, (1, 2, 3), (640, "480"), (640, 0), 10**30]
+
+
+@pytest.mark.parametrize(
+    "change", [{"keep_ratio": False}, {"type": "RandomResize"}, *[{"scale": scale} for scale in SCALES]], ids=str
+)
 def test_a_test_pipeline_without_a_scale_is_named(
     dataset: DatasetRecord, tmp_path: Path, change: dict[str, Any]
 ) -> None:
@@ -228,3 +233,99 @@ def test_a_recipe_in_the_wrong_section_is_told_the_right_one(
     with pytest.raises(RecipeError, match=message):
         resolve_all(Params.model_validate(content), dataset, tmp_path / "out", lambda _: None)
     assert not (tmp_path / "out").exists()
+
+
+ODD = {
+    "input_size = 256": r"input_size: .*\(got 256\)",
+    "input_size = (256, -1)": r"input_size\.1: .*greater than 0",
+    "input_size = (256, '256')": r"input_size\.1: .*valid integer",
+    "input_size = (256, 256, 3)": r"input_size: ",
+    "train_cfg = None": r"train_cfg: ",
+    "val_dataloader = dict(dataset=[])": r"val_dataloader\.dataset: ",
+    "val_dataloader = dict(dataset=dict(pipeline=[3]))": r"val_dataloader\.dataset\.pipeline\.0: ",
+    "distillation = dict(methods=[dict(name='PKD')])": r"distillation\.methods\.0\.type: Field required",
+    "distillation = 'PKD'": r"distillation: ",
+    "backbone_weights = dict(sources='a.pth')": r"backbone_weights\.sources: ",
+    "published = dict(student=410)": r"published\.student: .*less than or equal to 100",
+    "custom_hooks = dict(type='EMAHook')": r"custom_hooks: ",
+    "custom_hooks = [{1: 2}]": r"custom_hooks|the key 1",
+    "train_cfg = {1: 2}": r"train_cfg\.1|the key 1",
+    "train_cfg = dict(max_iters=10**5000)": "what json does not: ValueError",
+    "custom_hooks = [dict(type='EMAHook', b={3: 4})]": "the key 3; use names",
+    "custom_hooks = [dict(type='EMAHook', a=b'x')]": "a recipe holds b'x'; use plain",
+    "custom_hooks = [dict(type='EMAHook', a=range(3))]": r"a recipe holds range\(0, 3\); use plain",
+}
+
+
+@pytest.mark.parametrize(("line", "message"), ODD.items(), ids=range(len(ODD)))
+def test_a_value_that_is_none_of_its_kind_is_named_with_its_key(
+    dataset: DatasetRecord, tmp_path: Path, line: str, message: str
+) -> None:
+    path = tmp_path / "mine.py"
+    key = line.partition(" ")[0]
+    base = read_recipe(TWIN).to_dict() | {"published": {}, "custom_hooks": [], "backbone_weights": None}
+    lines = [f"{name} = {value!r}" for name, value in base.items() if name != key]
+    path.write_text("\n".join([*lines, line]))
+    with pytest.raises(RecipeError, match=rf"mine\.(py|json)(.|\n)*{message}") as caught:
+        write_resolved(tmp_path / "mine.json", resolve(path, dataset, {}))
+    assert len(str(caught.value)) < 5000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model.neck": {"out_channels": {"x": 1}}},
+        {"model.backbone": {"base_channels": {}}},
+        {"model.backbone.base_channels.x": 1},
+        {"input_size": None},
+    ],
+    ids=str,
+)
+def test_options_that_do_not_fit_are_named(dataset: DatasetRecord, options: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"twin_gfl_r18w16_embedded\.py"):
+        resolve(TWIN, dataset, options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model.bbox_head.feat_channels": -1},
+        {"model.bbox_head.feat_channels": 10**12},
+        {"model.data_preprocessor.mean": None},
+        {"model.data_preprocessor.mean": [None, 1, 2]},
+        {"model.backbone.base_channels": [8]},
+        {"model": {"_delete_": True}},
+    ],
+    ids=str,
+)
+def test_a_model_that_cannot_be_built_is_named(dataset: DatasetRecord, tmp_path: Path, options: dict[str, Any]) -> None:
+    write_resolved(tmp_path / "twin.json", resolve(TWIN, dataset, options))
+    with pytest.raises(RecipeError, match=r"twin_gfl.*\.py: mmdet cannot build the model: \w+: ") as caught:
+        build_detector(load_resolved(tmp_path / "twin.json"))
+    assert len(str(caught.value)) < 2000
+
+
+DAMAGED = {
+    b"": "not valid json",
+    b"\xff": "no text in UTF-8",
+    b"[" * 100_000: "nested too deeply",
+    b"[]": "TypeError",
+    b'{"config": 3, "classes": []}': "invalid value",
+    b'{"config": {}, "classes": []}': "model: Field required",
+}
+
+
+@pytest.mark.parametrize(("content", "message"), DAMAGED.items(), ids=range(len(DAMAGED)))
+def test_what_is_no_resolved_recipe_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "twin.json").write_bytes(content)
+    with pytest.raises(RecipeError, match=rf"twin\.json: (.|\n)*{message}"):
+        load_resolved(tmp_path / "twin.json")
+
+
+@pytest.mark.parametrize("classes", [None, "ab", [1], {"a": 1}], ids=str)
+def test_classes_that_are_no_names_are_named(dataset: DatasetRecord, tmp_path: Path, classes: object) -> None:
+    path = tmp_path / "twin.json"
+    write_resolved(path, resolve(TWIN, dataset, {}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "classes": classes}))
+    with pytest.raises(RecipeError, match=r"twin\.json: not a resolved recipe \(TypeError: classes must be names"):
+        load_resolved(path)

@@ -12,6 +12,8 @@ import torch
 
 from pipeline.checkpoints import save_weights
 from pipeline.errors import TrainingError
+from pipeline.training.fingerprint import FILE_NAME as FINGERPRINT
+from pipeline.training.fingerprint import changed_parts
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of, finish, is_sealed, seal
 
 STATE = {
@@ -104,12 +106,29 @@ def test_a_file_that_is_none_is_not_gone_on_with(work_dir: Path, name: str, kind
         b'{"iteration": 4}\n',
         b"\xff\xfe\n",
         b'{"iteration": "x", "seconds": 1, "val_ap": []}\n',
+        b'{"iteration": 4, "seconds": null}\n',
+        b'{"iteration": 4, "seconds": {}}\n',
+        b'{"iteration": 4, "seconds": NaN}\n',
+        b'{"iteration": 4, "seconds": -1}\n',
+        b'{"iteration": "4", "seconds": 1}\n',
+        b'{"iteration": true, "seconds": 1}\n',
+        b'{"iteration": [4], "seconds": 1}\n',
+        b'{"iteration": 1' + b"0" * 400 + b', "seconds": 1}\n',
         b"[" * 100_000 + b"\n",
+        b'{"a":' * 100_000 + b"\n",
     ],
+    ids=range(15),
 )
 def test_a_damaged_log_is_not_gone_on_with(work_dir: Path, text: bytes) -> None:
     (work_dir / "log.jsonl").write_bytes(text)
     assert damage_of(work_dir) == f"{work_dir / 'log.jsonl'} is damaged"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b"[" * 100_000, b"[]", b"7", b"1" + b"0" * 5000], ids=range(7))
+def test_a_fingerprint_that_is_none_says_so_and_stops_nothing(work_dir: Path, content: bytes | None) -> None:
+    if content is not None:
+        (work_dir / FINGERPRINT).write_bytes(content)
+    assert changed_parts(work_dir, {"recipe": "a"}) is None
 
 
 def test_before_the_first_validation_there_are_no_best_weights_to_check(work_dir: Path) -> None:
@@ -133,6 +152,8 @@ TRY = """
 import sys
 from pathlib import Path
 from pipeline.errors import TrainingError
+from pipeline.training.fingerprint import FILE_NAME as FINGERPRINT
+from pipeline.training.fingerprint import changed_parts
 from pipeline.training.resumption import claim
 try:
     claim(Path(sys.argv[1]))

@@ -6,10 +6,11 @@ import onnxruntime
 import pytest
 
 from deploy.runtime.artefact import ArtefactSpec
-from deploy.runtime.backends import DeviceTimes, Factory
+from deploy.runtime.backends import DeviceTimes, Factory, open_backend
 from deploy.runtime.backends.ort import OnnxRuntimeDeviceBackend, open_cpu, open_cuda, open_tensorrt
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from tests.deploy import stock, threads
+from tests.deploy.tiny import GRAPH, save_sealed
 
 GPU_BACKENDS = [
     ("onnxruntime-cuda", open_cuda, ["CUDAExecutionProvider"]),
@@ -116,3 +117,32 @@ def test_every_run_has_the_times_of_its_own_copies(on_a_device: OnnxRuntimeDevic
     second = on_a_device.run(images)
     assert isinstance(second.device_times, DeviceTimes)
     assert first.device_times == kept != second.device_times
+
+
+def test_a_run_that_fails_names_the_artefact(broken_at_run_time: Path, spec: ArtefactSpec) -> None:
+    backend = open_cpu(broken_at_run_time, spec, 1)
+    with pytest.raises(ArtefactError, match=r"broken\.onnx: onnxruntime failed while it ran: (.|\n)*export it again"):
+        backend.run(np.full((1, 32, 48, 3), 255, np.uint8))
+
+
+# OpenVINO goes by what the nodes give, whatever the outputs are declared to be.
+OTHER = {
+    "images must be input uint8": ("uint8[N, 32, 48, 3]", "int32[N, 32, 48, 3]"),
+    "images must be input uint8 .*32, 48, 3.*64, 48, 3": ("uint8[N, 32, 48, 3]", "uint8[N, 64, 48, 3]"),
+    "num_dets must be output int64": ("int64[N] num_dets", "int64[1] num_dets"),
+    "scores must be output float32 ": ("float[N, 2] scores", "double[N, 2] scores"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [*(("onnxruntime", key) for key in OTHER), *(("openvino", key) for key in [*OTHER][:2])]
+)
+def test_a_graph_of_other_types_or_sizes_is_refused_before_it_runs(
+    tmp_path: Path, spec: ArtefactSpec, name: str, message: str
+) -> None:
+    path = tmp_path / "other.onnx"
+    model = onnx.parser.parse_model(GRAPH.format(channel=2).replace(*OTHER[message]))
+    onnx.helper.set_model_props(model, spec.to_metadata())
+    save_sealed(model, path)
+    with pytest.raises(ArtefactError, match=rf"other\.onnx: .*({message}|cannot (read|run) it)"):
+        open_backend(name, path, spec, 1)
