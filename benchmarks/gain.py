@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the study, or one run of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1 (%(default)s)")
-    parser.add_argument("--students", nargs="+", help="keys of params.yaml: students (all of them)")
+    parser.add_argument("--students", nargs="+", help="keys of params.yaml: twins and students (all of them)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; they share the cores (%(default)s)")
     parser.add_argument("--out", type=Path, help=f"folder of the runs ({OUT}/<data set>)")
     parser.add_argument("--run", nargs=2, metavar=("STUDENT", "SEED"), help=argparse.SUPPRESS)
@@ -183,10 +183,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.run:
         measure(params, arguments.run[0], int(arguments.run[1]), out)
         return
-    students: list[str] = arguments.students or list(params.students)
-    if unknown := [name for name in students if name not in params.students]:
+    students: list[str] = arguments.students or list(params.trained)
+    if unknown := [name for name in students if name not in params.trained]:
         raise PipelineError(
-            f"--students: {unknown} are no keys of params.yaml: students; known: {list(params.students)}"
+            f"--students: {unknown} are no keys of params.yaml: twins or students; known: {list(params.trained)}"
         )
     study(params, students, arguments.seeds, arguments.jobs, out)
 

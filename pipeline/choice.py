@@ -16,12 +16,13 @@ from ruamel.yaml.representer import RoundTripRepresenter
 
 from deploy.runtime.arguments import Parser
 from pipeline.cli import stage_main
+from pipeline.dataset_settings import CocoDirSettings
 from pipeline.datasets.json_files import RepeatedKeyError, read_json
 from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.layout import TEACHER
 from pipeline.profiles import FOLDER, load_profile, merge
 from pipeline.recipes import COCO_CLASSES, read_recipe
-from pipeline.settings import PARAMS_FILE, CocoDirSettings, parse_params
+from pipeline.settings import PARAMS_FILE, parse_params
 from pipeline.storage import write_atomic
 from pipeline.strict_yaml import read_yaml
 
@@ -73,7 +74,7 @@ def read_choice(recipes: Sequence[Path], data: Path) -> dict[str, Any]:
                 f"{pairs[first][1]}; a run has one of each, so use them one after the other"
             )
     teacher, twin = pairs[first]
-    students = {TWIN: twin} | {name: str(path) for name, path in _named(configs).items()}
+    students = {name: str(path) for name, path in _named(configs).items()}
     choice = _data_changes(data)
     choice["teacher"] = {
         "source": "auto",
@@ -81,8 +82,9 @@ def read_choice(recipes: Sequence[Path], data: Path) -> dict[str, Any]:
         "options": {},
         "checkpoints": _checkpoints(teacher, _classes(data, choice)),
     }
+    choice["twins"] = {TWIN: {"recipe": twin, "options": {}}}
     choice["students"] = {name: {"recipe": path, "options": {}} for name, path in students.items()}
-    choice["export"] = {"models": [TEACHER, *students], **_thresholds(configs[first])}
+    choice["export"] = {"models": [TEACHER, TWIN, *students], **_thresholds(configs[first])}
     choice["report"] = {"baseline": TWIN}
     return choice
 
@@ -107,7 +109,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     if not isinstance(params, MutableMapping):
         raise SettingsError(f"{source}: holds {type(params).__name__}, not a mapping of settings")
     # Replaced as wholes: an entry of the earlier choice would belong to another teacher or student.
-    params["students"] = {}
+    params["twins"], params["students"] = {}, {}
     if isinstance(teacher := params.get("teacher"), MutableMapping):
         teacher.update({"options": {}, "checkpoints": {}, "published_ap": {}})
     merge(params, choice)
@@ -127,7 +129,8 @@ def describe(choice: Mapping[str, Any]) -> list[str]:
         lines.append("test split: val, also used to choose weights, as the published numbers do")
     origin = fetched["sources"][0] if fetched else "trained here: no published weights for these classes"
     lines.append(f"teacher: {teacher['config']} ({origin})")
-    lines += [f"{name}: {student['recipe']}" for name, student in choice["students"].items()]
+    trained = {**choice["twins"], **choice["students"]}
+    lines += [f"{name}: {student['recipe']}" for name, student in trained.items()]
     return [*lines, "next: make repro (or dvc repro); back to the embedded run: git checkout params.yaml"]
 
 

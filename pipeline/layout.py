@@ -3,14 +3,15 @@
 from pathlib import Path
 
 CACHE = Path(".cache/downloads")
+SOURCE_FILES = Path("build/source_files.json")
 DATASET = Path("data/prepared")
 DATASET_RECORD = DATASET / "dataset.json"
-GUIDES = Path("build/guides")
 RECIPES = Path("build/recipes")
 MODELS = Path("models")
 ARTEFACTS = Path("artefacts")
 REPORTS = Path("reports")
 WORK_DIRS = Path("work_dirs")
+RUNNING = Path("build/running")
 COMPARISON = REPORTS / "comparison.json"
 TIMING_CACHES = Path(".cache/tensorrt")
 
@@ -25,11 +26,6 @@ def recipe_file(model: str) -> Path:
 def origin_file(recipe: Path) -> Path:
     """Where the origin of a resolved recipe is, beside it."""
     return recipe.with_name(f"{recipe.stem}.origin.json")
-
-
-def guide_file(student: str) -> Path:
-    """Says which teacher a student learns from."""
-    return GUIDES / f"{student}.json"
 
 
 def weights_file(model: str) -> Path:

@@ -83,11 +83,19 @@ class RecipeOrigin(Record):
     backbone_sources: list[str] = []
 
 
-class Guide(Record):
-    """Which teacher a student learns from: hashes of its accepted weights and its resolved recipe; none for a twin."""
+class SourceFolder(Record):
+    """An image folder: the number of files below it, and one hash over all their names, sizes and times of change."""
 
-    weights_sha256: str | None
-    recipe_sha256: str | None
+    files: int
+    sha256: str
+
+
+class SourceFiles(Record):
+    """What a data set is made from, by path below its root; none for what is missing (``build/source_files.json``)."""
+
+    name: str
+    annotations: dict[str, str | None]
+    folders: dict[str, SourceFolder | None]
 
 
 class DatasetRecord(Record):

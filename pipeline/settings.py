@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.dataset_settings import DataSettings
 from pipeline.deploy_settings import (
     BenchmarkSettings,
     CompareSettings,
@@ -15,61 +16,10 @@ from pipeline.deploy_settings import (
     PrecisionSettings,
 )
 from pipeline.errors import SettingsError, did_you_mean
-from pipeline.setting_types import BoxOrientation, Fraction, Name, PositiveInt, RungPrecision, Settings, WeightsFile
+from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, WeightsFile
 from pipeline.strict_yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
-
-
-class DigitsSettings(Settings):
-    """The composed data set: handwritten digits on aerial photos. Counts are images per split."""
-
-    image_size: Annotated[int, Field(ge=64, multiple_of=32)] = 256
-    train: PositiveInt = 1200
-    val: PositiveInt = 300
-    test: PositiveInt = 400
-    seed: int = 0
-
-
-class TreesSettings(Settings):
-    """The real data set of tree crowns. Lengths are pixels of the original photos."""
-
-    tile_size: Annotated[int, Field(ge=64, multiple_of=32)] = 256
-    overlap: Annotated[int, Field(ge=0)] = 64
-    guard: Annotated[int, Field(ge=0)] = 40
-
-
-class CocoSplitSettings(Settings):
-    """One split of a folder with COCO-style annotations; paths are relative to ``coco_dir.root``."""
-
-    annotations: str
-    images: str
-
-
-class CocoDirSettings(Settings):
-    """Any data set with COCO-style json.
-
-    Without ``test``, or with a ``test`` that is ``val``, val serves as test. ``boxes_without_area``: boxes of no width
-    or height are errors, or are dropped, each one with a finding (COCO's own train2017 has some). ``orientation``:
-    boxes of images that EXIF turns are those of the turned image (``apply``), or of the pixels as they are stored
-    (``ignore``). Where it is not given, an image's size in the json tells, or the run stops.
-    """
-
-    root: Path = Path("datasets/custom")
-    train: CocoSplitSettings = CocoSplitSettings(annotations="annotations/train.json", images="train")
-    val: CocoSplitSettings = CocoSplitSettings(annotations="annotations/val.json", images="val")
-    test: CocoSplitSettings | None = None
-    boxes_without_area: Literal["error", "drop"] = "error"
-    orientation: BoxOrientation | None = None
-
-
-class DataSettings(Settings):
-    """Which data set the chain runs on, and how the embedded ones are made."""
-
-    name: Literal["digits", "trees", "coco_dir"] = "digits"
-    digits: DigitsSettings = DigitsSettings()
-    trees: TreesSettings = TreesSettings()
-    coco_dir: CocoDirSettings = CocoDirSettings()
 
 
 class TeacherCheckpoint(WeightsFile):
@@ -110,7 +60,7 @@ class TeacherSettings(Settings):
 
 
 class StudentSettings(Settings):
-    """One entry of ``students``. ``options`` override keys of the recipe (dotted, as mmengine's cfg-options)."""
+    """An entry of ``twins`` or ``students``; ``options`` override keys of its recipe, dotted as mmengine's are."""
 
     recipe: Path
     options: dict[str, Any] = {}
@@ -201,7 +151,8 @@ class Params(Settings):
 
     data: DataSettings
     teacher: TeacherSettings
-    students: Annotated[dict[Name, StudentSettings], Field(min_length=1)]
+    twins: dict[Name, StudentSettings] = {}
+    students: dict[Name, StudentSettings] = {}
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     export: ExportSettings
@@ -214,20 +165,30 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        if "teacher" in self.students:
+        trained = self.trained
+        if not trained:
+            raise ValueError("twins and students: both are empty; list a recipe in one of them")
+        if "teacher" in trained:
             raise ValueError("students.teacher: the name 'teacher' is taken by the teacher itself, choose another")
-        known = {"teacher", *self.students}
+        if twice := sorted({*self.twins} & {*self.students}):
+            raise ValueError(f"twins and students: both have {', '.join(twice)}; a name means one model")
+        known = {"teacher", *trained}
         for name in self.export.models:
             if name not in known:
                 raise ValueError(f"export.models: {name!r} is no student; {did_you_mean(name, known)}")
         baseline = self.report.baseline
         # Without a student of the default's name, nothing is compared; a name that was written must be there.
-        if "baseline" in self.report.model_fields_set and baseline not in self.students:
+        if "baseline" in self.report.model_fields_set and baseline not in trained:
             raise ValueError(
-                f"report.baseline: {baseline!r} is no student; {did_you_mean(baseline, self.students)} "
+                f"report.baseline: {baseline!r} is no student; {did_you_mean(baseline, trained)} "
                 "(leave the key out for a report that compares with no twin)"
             )
         return self
+
+    @property
+    def trained(self) -> dict[str, StudentSettings]:
+        """Every model that is trained beside the teacher: the twins, then the distilled students."""
+        return {**self.twins, **self.students}
 
     @model_validator(mode="after")
     def _engines_take_the_batches(self) -> Self:

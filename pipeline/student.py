@@ -1,12 +1,14 @@
-"""A student: trained on its own (the twin) or distilled from the teacher."""
+"""A student: distilled from the teacher, or trained alone as its twin."""
+
+from collections.abc import Mapping
 
 from pipeline.checkpoints import load_detector
-from pipeline.errors import SettingsError, did_you_mean
-from pipeline.guides import check_guide
+from pipeline.errors import CheckpointError, SettingsError, did_you_mean
 from pipeline.layout import (
     DATASET,
     DATASET_RECORD,
     TEACHER,
+    accepted_file,
     losses_file,
     recipe_file,
     validation_file,
@@ -14,10 +16,38 @@ from pipeline.layout import (
 )
 from pipeline.recipes import Recipe, load_resolved
 from pipeline.records import DatasetRecord
-from pipeline.settings import Params, TrainSettings
+from pipeline.settings import Params, StudentSettings, TrainSettings
+from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train_in_place
 from pipeline.training.curves import write_curves
 from pipeline.training.resumption import finish
+
+
+def train_twin(params: Params, name: str) -> None:
+    """Train one twin and put its weights and training record into ``models/<name>``; no teacher is needed.
+
+    A killed run goes on from its last checkpoint; the work directory is removed once the result is in place. Called in
+    every process of a training; the first alone writes.
+
+    Raises:
+        SettingsError: ``name`` is no key of ``twins``.
+        TrainingError: a loss is not finite.
+    """
+    _check_listed(name, params.twins, "twins")
+    _deliver(student_job(load_resolved(recipe_file(name)), params.train))
+
+
+def distil_student(params: Params, name: str) -> None:
+    """Distil one student as :func:`train_twin` trains a twin.
+
+    Raises:
+        SettingsError: ``name`` is no key of ``students``.
+        CheckpointError: there is no teacher, or another one than passed its evaluation.
+        TrainingError: a loss is not finite.
+    """
+    _check_listed(name, params.students, "students")
+    check_accepted()
+    _deliver(student_job(load_resolved(recipe_file(name)), params.train))
 
 
 def student_job(recipe: Recipe, settings: TrainSettings) -> TrainingJob:
@@ -29,21 +59,28 @@ def student_job(recipe: Recipe, settings: TrainSettings) -> TrainingJob:
     return TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, settings, teacher)
 
 
-def distil_student(params: Params, name: str) -> None:
-    """Train one student and put its weights and training record into ``models/<name>``.
-
-    A killed run goes on from its last checkpoint; the work directory is removed once the result is in place. Called in
-    every process of a training; the first alone writes.
+def check_accepted() -> None:
+    """Hold the teacher that is here against the one that passed its evaluation.
 
     Raises:
-        SettingsError: ``name`` is no key of ``students``.
-        CheckpointError: the teacher is not the one that the student's guide names.
-        TrainingError: a loss is not finite.
+        CheckpointError: it is another one, or one of the two is missing.
     """
-    if name not in params.students:
-        raise SettingsError(f"params.yaml: students has no {name!r}; {did_you_mean(name, params.students)}")
-    check_guide(name)
-    job = student_job(load_resolved(recipe_file(name)), params.train)
+    weights, accepted = weights_file(TEACHER), accepted_file(TEACHER)
+    found = sha256_of(weights) if weights.is_file() else None
+    if not accepted.is_file() or found != accepted.read_text(encoding="utf-8").strip():
+        raise CheckpointError(
+            f"{weights}: not the teacher that {accepted} names; run `dvc repro evaluate_teacher` to accept this one"
+        )
+
+
+def _deliver(job: TrainingJob) -> None:
+    name = job.recipe.name
     if record := train_in_place(job, name):
         write_curves(record, losses_file(name), validation_file(name))
         finish(job.work_dir)
+
+
+def _check_listed(name: str, section: Mapping[str, StudentSettings], title: str) -> None:
+    if name not in section:
+        known = did_you_mean(name, section) if section else "it is empty"
+        raise SettingsError(f"params.yaml: {title} has no {name!r}; {known}")

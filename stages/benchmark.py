@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from deploy.ladder.benchmark import benchmark, check_gates, read_reference
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, report_file
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.settings import load_params
 
 PARAMS = ("benchmark", "gates.benchmark_max_map_drop", "gates.benchmark_max_latency_ms")
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/benchmark/<model>.json``, then check the gates."""
     parser = argparse.ArgumentParser(description=__doc__)

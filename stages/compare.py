@@ -7,6 +7,7 @@ from deploy.ladder.fastest import compare_models
 from pipeline.cli import stage_main
 from pipeline.deploy_records import BenchmarkRecord
 from pipeline.layout import COMPARISON, DATASET, report_file
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.settings import load_params
 
 PARAMS = (
@@ -20,6 +21,7 @@ PARAMS = (
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/comparison.json``."""
     argparse.ArgumentParser(description=__doc__).parse_args(argv)

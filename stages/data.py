@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.cli import stage_main
 from pipeline.datasets.preparation import prepare
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.settings import load_params
 
 PARAMS = ("data",)
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``data/prepared`` and show what it holds."""
     parser = argparse.ArgumentParser(prog="python -m stages.data", description=__doc__)

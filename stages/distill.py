@@ -1,4 +1,4 @@
-"""Distil one student from the teacher; a recipe without methods trains the twin."""
+"""Distil one student from the accepted teacher."""
 
 import argparse
 from collections.abc import Sequence

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from deploy.engines.engine import PRECISIONS, build_engines
 from pipeline.cli import stage_main
 from pipeline.layout import TIMING_CACHES, artefact_file, engine_dir, report_file
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.settings import load_params
 
 PARAMS = ("engine",)
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``artefacts/engines/<model>/`` and ``reports/engine/<model>.json``."""
     parser = argparse.ArgumentParser(prog="python -m stages.engine", description=__doc__)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from deploy.ladder.pytorch_rung import check_gates, evaluate_model
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, TEACHER, accepted_file, recipe_file, report_file, weights_file
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
 from pipeline.storage import write_atomic
@@ -24,11 +25,12 @@ OF_STUDENT = (*PARAMS, "gates.student_min_ap")
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/evaluation/<model>.json`` and ``reports/detections/<model>.json``, then check the gates."""
     every = load_params()
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
-    parser.add_argument("--model", required=True, choices=[TEACHER, *every.students])
+    parser.add_argument("--model", required=True, choices=[TEACHER, *every.trained])
     model = parser.parse_args(argv).model
     params = every.only(*(OF_TEACHER if model == TEACHER else OF_STUDENT))
     record = evaluate_model(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from deploy.graph.export import check_gates, export_model
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, recipe_file, report_file, weights_file
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
 
@@ -25,6 +26,7 @@ PARAMS = (
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``artefacts/<model>.onnx`` and ``reports/export/<model>.json``, then check the gates."""
     parser = argparse.ArgumentParser(prog="python -m stages.export", description=__doc__)

@@ -1,25 +1,31 @@
-"""Resolve the teacher's configuration and every student's recipe for the prepared data set."""
+"""Resolve the teacher's configuration and every student's recipe for the prepared data set, and build each once."""
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from deploy.graph.dry_run import dry_run
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET_RECORD, RECIPES
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.recipes import resolve_all
 from pipeline.records import DatasetRecord
 from pipeline.settings import load_params
 
-PARAMS = ("teacher.config", "teacher.options", "students")
+PARAMS = ("teacher.config", "teacher.options", "twins", "students", "export.dynamic_size")
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``build/recipes/<model>.json``."""
     parser = argparse.ArgumentParser(prog="python -m stages.recipes", description=__doc__)
     parser.add_argument("--out", type=Path, default=RECIPES, help="folder for the resolved recipes (%(default)s)")
     arguments = parser.parse_args(argv)
-    resolve_all(load_params().only(*PARAMS), DatasetRecord.read(DATASET_RECORD), arguments.out)
+    params = load_params().only(*PARAMS)
+    accept = partial(dry_run, dynamic_size=params.export.dynamic_size)
+    resolve_all(params, DatasetRecord.read(DATASET_RECORD), arguments.out, accept)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from pipeline.cli import stage_main
 from pipeline.layout import REPORTS
+from pipeline.one_at_a_time import one_at_a_time
 from pipeline.report.render import write_report
 from pipeline.settings import PARAMS_FILE, load_params
 
-PARAMS = ("report", "gates", "students", "export.models", "evaluate", "benchmark")
+PARAMS = ("report", "gates", "twins", "students", "export.models", "evaluate", "benchmark")
 
 logger = logging.getLogger(__name__)
 
 
 @stage_main
+@one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
     """Write ``reports/report.md``, ``reports/report.html`` and ``reports/figures/``."""
     parser = argparse.ArgumentParser(prog="python -m stages.report", description=__doc__)

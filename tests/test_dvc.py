@@ -28,6 +28,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.errors": "messages of runs that fail, and so have no result",
     "deploy.runtime.errors": "the same",
     "deploy.runtime.file_lock": "refuses a second process",
+    "pipeline.one_at_a_time": "the same",
     "deploy.runtime.regular_files": "refuses what is no file",
     "deploy.runtime.image_headers": "refuses images that are too large",
     "deploy.runtime.onnx_tensors": "refuses artefacts that are not what they say",
@@ -43,6 +44,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
     "pipeline.deploy_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
+    "pipeline.dataset_settings": "the same",
     "pipeline.deploy_settings": "the same",
     "pipeline.setting_types": "the same",
     "pipeline.strict_yaml": "the same",
@@ -53,19 +55,51 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.slow_connections": "the same",
     "pipeline.datasets.prepared": "finds the files that data/prepared, a dependency, lists",
     "pipeline.mmengine_packages": "finds what resolved recipes inherit",
-    "pipeline.recipes": "makes the resolved recipes, which are dependencies; reading them back loses nothing, and "
-    "mmdet builds the model. Depending on it would train everything again for a new error message",
-    "pipeline.guides": "makes the guides, which are dependencies, and refuses another teacher than theirs",
+    "pipeline.recipes.__init__": "only offers the following",
+    "pipeline.recipes.building": "the recipe is a dependency, and mmdet builds the model",
+    "pipeline.recipes.recipe": "reads what pipeline.recipes.resolving made; reading it back loses nothing",
+    "pipeline.recipes.tuples": "the same",
+    "pipeline.recipes.consistency": "refuses recipes",
+    "pipeline.recipes.honoured": "the same",
+    "pipeline.recipes.registered": "the same",
+    "pipeline.recipes.resolving": "makes the resolved recipes, which are dependencies. Depending on it would train "
+    "everything again for a new error message",
 }
 # What makes the very files that a stage is there for; elsewhere they are among the above.
-MAKERS = {"data": {"pipeline.downloads"}, "recipes": {"pipeline.recipes", "pipeline.mmengine_packages"},
-          "guides": {"pipeline.guides"}}  # fmt: skip
-MAKERS["data"] |= {"pipeline.datasets.prepared"}
+MAKERS = {
+    "data": {"pipeline.downloads", "pipeline.datasets.prepared"},
+    "recipes": {
+        "pipeline.mmengine_packages",
+        "pipeline.recipes.__init__",
+        "pipeline.recipes.building",
+        "pipeline.recipes.consistency",
+        "pipeline.recipes.honoured",
+        "pipeline.recipes.recipe",
+        "pipeline.recipes.registered",
+        "pipeline.recipes.resolving",
+        "pipeline.recipes.tuples",
+    },
+}
 # What a stage imports and does not run, or runs without a trace in its result: a module, or a package with ``.*``.
 NOT_USED_BY = {
     "data": {"pipeline.mmcv_ops": "no detector"},
-    "recipes": {"pipeline.mmcv_ops": "configurations are read, no detector runs"},
-    "guides": {"pipeline.mmcv_ops": "the same"},
+    "recipes": {
+        "pipeline.mmcv_ops": "the same; a detector runs on paper",
+        **dict.fromkeys(
+            (
+                *(
+                    "deploy.graph.*",
+                    "deploy.runtime.*",
+                    "pipeline.checkpoints",
+                    "pipeline.compute",
+                    "pipeline.detectors.*",
+                    "pipeline.pickled_weights",
+                ),
+                *("pipeline.distillers.*", "pipeline.evaluation.*", "pipeline.training.*", "pipeline.weight_sources"),
+            ),
+            "builds and runs every recipe once, or refuses it; what is written does not depend on it",
+        ),
+    },
     "teacher": {
         "pipeline.detectors.*": "for methods, which a teacher is trained without; the flows are dependencies",
         "pipeline.distillers.*": "the same; the distiller itself is a dependency",
@@ -97,7 +131,11 @@ NOT_USED_BY = {
         "deploy.runtime.onnx_file": "the same",
     },
 }
-NOT_USED_BY["evaluate_teacher"] = NOT_USED_BY["evaluate"]
+NOT_USED_BY["evaluate_teacher"] = NOT_USED_BY["evaluate_twin"] = NOT_USED_BY["evaluate"]
+NOT_USED_BY["train"] = {
+    **NOT_USED_BY["teacher"],
+    "pipeline.weight_sources": NOT_USED_BY["distill"]["pipeline.weight_sources"],
+}
 # The one module of a package above that a stage depends on all the same.
 NEEDED = {
     "teacher": {
@@ -111,6 +149,7 @@ NEEDED = {
     "export": {"pipeline.detectors.kinds"},
     "precision": {"pipeline.evaluation.accuracy", "pipeline.evaluation.inputs"},
 }
+NEEDED["train"] = NEEDED["teacher"]
 
 
 @dataclass(frozen=True)
@@ -146,6 +185,7 @@ def read_yaml(path: str) -> Any:
 
 
 PARAMS = read_yaml("params.yaml")
+TRAINED = [*PARAMS["twins"], *PARAMS["students"]]
 
 
 def stages() -> Iterator[Stage]:
@@ -165,6 +205,7 @@ def stages() -> Iterator[Stage]:
 
 STAGES = {f"{stage.name}@{stage.item}" if stage.item else stage.name: stage for stage in stages()}
 DISTIL = [stage for stage in STAGES.values() if stage.name == "distill"]
+TRAIN = [stage for stage in STAGES.values() if stage.name == "train"]
 
 
 def named(path: Path) -> str:
@@ -269,12 +310,13 @@ def read(stage: Stage) -> set[str]:
     device, evaluation, detections = (layout.REPORTS / name for name in ("device.json", "evaluation", "detections"))
     files: dict[str, set[str | Path]] = {
         "device": set(),
-        "data": {"datasets"},
+        "source_files": set(),
+        "data": {layout.SOURCE_FILES},
         "recipes": {"configs", layout.DATASET_RECORD},
         "teacher": {recipe, layout.DATASET},
         "evaluate": {recipe, layout.origin_file(recipe), weights, layout.DATASET},
-        "guides": {layout.RECIPES, layout.accepted_file(TEACHER)},
-        "distill": {recipe, layout.guide_file(model), layout.DATASET},
+        "train": {recipe, layout.DATASET},
+        "distill": {recipe, layout.recipe_file(TEACHER), layout.accepted_file(TEACHER), layout.DATASET},
         "export": {recipe, layout.origin_file(recipe), weights, layout.DATASET},
         "precision": {shipped[0], layout.DATASET},
         "engine": {shipped[0], shipped[1], shipped[3], device},
@@ -292,7 +334,7 @@ def read(stage: Stage) -> set[str]:
             *(evaluation, detections, device, layout.COMPARISON, layout.MODELS, layout.DATASET),
         },
     }
-    files["evaluate_teacher"] = files["evaluate"]
+    files["evaluate_teacher"] = files["evaluate_twin"] = files["evaluate"]
     return {Path(file).as_posix() for file in files[stage.name]}
 
 
@@ -362,7 +404,7 @@ def test_a_stage_takes_from_the_settings_only_what_it_declares(stage: Stage) -> 
 def test_what_a_stage_may_read_besides_decides_nothing() -> None:
     for stage in STAGES.values():
         module = importlib.import_module(stage.module)
-        assert {*getattr(module, "UNTRACKED", ())} <= {"students", *HARMLESS}
+        assert {*getattr(module, "UNTRACKED", ())} <= {"data", "twins", "students", *HARMLESS}
 
 
 def test_the_fingerprint_of_a_killed_training_covers_what_training_depends_on() -> None:
@@ -372,7 +414,7 @@ def test_the_fingerprint_of_a_killed_training_covers_what_training_depends_on() 
         assert code - around == set(CODE)
 
 
-@pytest.mark.parametrize("stage", DISTIL)
+@pytest.mark.parametrize("stage", DISTIL + TRAIN)
 def test_training_ignores_settings_of_what_follows(stage: Stage) -> None:
     foreign = ("evaluate", "export", "precision", "benchmark", "report", "gates")
     assert not [param for param in stage.params if param.split(".")[0] in foreign]
@@ -382,12 +424,17 @@ def test_training_ignores_settings_of_what_follows(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", DISTIL)
 def test_a_student_depends_on_its_own_recipe_and_on_no_other_students(stage: Stage) -> None:
     recipes = {entry for entry in stage.deps if entry.startswith(str(layout.RECIPES))}
-    assert recipes == {str(layout.recipe_file(str(stage.item)))}
+    assert recipes == {str(layout.recipe_file(model)) for model in (str(stage.item), TEACHER)}
     others = [entry for other in DISTIL if other is not stage for entry in other.outs]
     assert not [entry for entry in stage.deps for other in others if covers(entry, other) or covers(other, entry)]
-    # Neither the recipes' folder nor the teacher or its evaluation record: the guide says what of them counts.
-    taught = [layout.report_file("evaluation", TEACHER), layout.weights_file(TEACHER), layout.accepted_file(TEACHER)]
+    # Not the teacher's evaluation record, which a new bootstrap changes.
+    taught = [layout.report_file("evaluation", TEACHER), layout.weights_file(TEACHER)]
     assert not [entry for entry in stage.deps if any(covers(entry, path) for path in taught)]
+
+
+@pytest.mark.parametrize("stage", TRAIN)
+def test_a_twin_waits_for_no_teacher(stage: Stage) -> None:
+    assert {other.name for other in before(stage)} == {"source_files", "data", "recipes"}
 
 
 def test_every_setting_of_training_decides_or_is_harmless() -> None:
@@ -411,9 +458,10 @@ def before(stage: Stage) -> list[Stage]:
 @pytest.mark.parametrize("stage", [stage for stage in STAGES.values() if stage.name == "benchmark"])
 def test_nothing_before_a_benchmark_reads_its_settings(stage: Stage) -> None:
     earlier = before(stage)
-    expected = {"data", "recipes", "teacher", "evaluate", "export", "precision", "device"}
-    if stage.item == TEACHER:
-        expected = expected - {"evaluate"} | {"evaluate_teacher"}
+    of_model = {"teacher", "evaluate_teacher"}
+    if stage.item != TEACHER:
+        of_model = {"train", "evaluate_twin"} if stage.item in PARAMS["twins"] else {*of_model, "distill", "evaluate"}
+    expected = {"data", "recipes", "export", "precision", "device", *of_model}
     assert expected <= {other.name for other in earlier}
     read = [param for other in earlier for param in other.params]
     assert not [param for param in read if param.startswith(("benchmark", "gates.benchmark", "report"))]
@@ -422,7 +470,7 @@ def test_nothing_before_a_benchmark_reads_its_settings(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", [stage for stage in STAGES.values() if stage.name == "precision"])
 def test_a_precision_setting_exports_nothing_again(stage: Stage) -> None:
     earlier = before(stage)
-    assert {"export", "teacher", "data"} <= {other.name for other in earlier}
+    assert {"export", "data"} <= {other.name for other in earlier}
     assert not [param for other in earlier for param in other.params if param.startswith(("precision", "benchmark"))]
 
 
@@ -468,12 +516,14 @@ def written(stage: Stage) -> set[Path]:
     trained = {layout.weights_file(model), layout.training_file(model)}
     return {
         "device": {layout.REPORTS / "device.json"},
+        "source_files": {layout.SOURCE_FILES},
         "data": {layout.DATASET, layout.DATASET_RECORD},
-        "recipes": {layout.RECIPES, layout.recipe_file(TEACHER), *map(layout.recipe_file, PARAMS["students"])},
-        "guides": {layout.GUIDES, *map(layout.guide_file, PARAMS["students"])},
+        "recipes": {layout.RECIPES, layout.recipe_file(TEACHER), *map(layout.recipe_file, TRAINED)},
         "teacher": trained,
         "evaluate_teacher": evaluation | {layout.accepted_file(model)},
+        "train": trained | {layout.losses_file(model), layout.validation_file(model)},
         "distill": trained | {layout.losses_file(model), layout.validation_file(model)},
+        "evaluate_twin": evaluation,
         "evaluate": evaluation,
         "export": {layout.artefact_file(model), layout.report_file("export", model)},
         "precision": {
@@ -495,13 +545,12 @@ def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
 
 def test_no_path_of_the_layout_is_forgotten_here() -> None:
     # Folders that hold several stages' results, and scratch that belongs to none.
-    shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
+    shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
     outs = {
         "COMPARISON",
+        "SOURCE_FILES",
         "DATASET",
         "DATASET_RECORD",
-        "GUIDES",
-        "guide_file",
         "RECIPES",
         "recipe_file",
         "origin_file",

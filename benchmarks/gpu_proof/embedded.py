@@ -8,12 +8,13 @@ from typing import Any
 import pipeline  # noqa: F401  (before mmdet is imported)
 from benchmarks.gpu_proof.place import NotRun
 from pipeline.checkpoints import load_strict, load_weights, save_weights
+from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.preparation import prepare
 from pipeline.datasets.prepared import read_dataset
 from pipeline.downloads import DownloadError
 from pipeline.layout import CACHE, DATASET, TEACHER
 from pipeline.recipes import Recipe, build_detector, load_resolved, resolve, write_resolved
-from pipeline.settings import DataSettings, Params, load_params
+from pipeline.settings import Params, load_params
 from pipeline.weight_sources import fetch
 
 NAME = "digits"
@@ -61,7 +62,7 @@ class Embedded:
         if model == TEACHER:
             path, given = self.params.teacher.config, self.params.teacher.options
         else:
-            path, given = self.params.students[model].recipe, self.params.students[model].options
+            path, given = self.params.trained[model].recipe, self.params.trained[model].options
         target = self.folder / f"{model}.json"
         write_resolved(target, resolve(path, read_dataset(self.dataset_dir), {**given, **(options or {})}))
         return load_resolved(target)

@@ -101,7 +101,7 @@ def check_ap(student: str, ap: float, numbers: Numbers) -> None:
 
 def checks(place: Place) -> Iterator[Check]:
     """One check for each student of the embedded chain."""
-    names = [name for name in load_params().students if name in CPU_AP]
+    names = [name for name in load_params().trained if name in CPU_AP]
     trainings = Trainings(place, names)
     for name in names:
         yield Check(f"train {name}", lambda numbers, name=name: trainings.result(name, numbers))  # type: ignore[misc]

@@ -41,7 +41,7 @@ def export_model(
     """
     images = [read_image(path) for path in check_images(dataset_dir, split, settings.check_images)]
     stock = load_detector(recipe, weights)
-    spec = describe(recipe, stock.data_preprocessor, weights, read_dataset(dataset_dir).name, settings)
+    spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), read_dataset(dataset_dir).name, settings)
     detector = DeployableDetector(stock, spec)
     export_onnx(detector, artefact, settings.opset)
     return record_of(recipe.name, artefact, settings.opset, check_export(detector, artefact, images))

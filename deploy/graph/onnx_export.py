@@ -25,7 +25,9 @@ def to_onnx(
     axes: Axes,
     opset: int,
 ) -> onnx.ModelProto:
-    """Export a module; what the exporter notes beside each node (files and lines of this machine) is removed.
+    """Export a module, in the oldest format that has its operators.
+
+    What the exporter notes beside each node (files and lines of this machine) is removed.
 
     Args:
         module: a module that takes ``inputs`` in their order, or its trace.
@@ -48,7 +50,10 @@ def to_onnx(
             custom_translation_table=STANDARD,
             external_data=False,
         )
-    return _without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+    model = _without_notes(cast(torch.onnx.ONNXProgram, program).model_proto)
+    # The exporter writes the newest format it knows (10), which shuts out run times that know all operators in it.
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
+    return model
 
 
 def trace(module: nn.Module, inputs: Mapping[str, Tensor], axes: Axes) -> ExportedProgram:

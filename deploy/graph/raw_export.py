@@ -29,7 +29,7 @@ from pipeline.errors import RecipeError
 from pipeline.layout import ARTEFACTS, recipe_file, weights_file
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
-from pipeline.storage import write_atomic
+from pipeline.storage import sha256_of, write_atomic
 
 KINDS = ("cls", "bbox", "quality")
 """What the lists of a dense head's outputs are, in their order."""
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = settings.model_copy(update={"dynamic_size": True})
     recipe, weights = load_resolved(recipe_file(arguments.model)), weights_file(arguments.model)
     stock = load_detector(recipe, weights)
-    spec = describe(recipe, stock.data_preprocessor, weights, "", settings)
+    spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), "", settings)
     path = arguments.out or ARTEFACTS / f"{arguments.model}.raw.onnx"
     export_raw(DeployableDetector(stock, spec), path, settings.opset)
 

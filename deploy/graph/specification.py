@@ -1,6 +1,5 @@
 """What an artefact says of itself: from the recipe, the detector's preprocessor and the settings of the export."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,10 +8,11 @@ from torch import Tensor
 from deploy.runtime.artefact import KEEP_RATIO, LETTERBOX, ArtefactSpec
 from pipeline.deploy_settings import ExportSettings
 from pipeline.recipes import Recipe
-from pipeline.storage import sha256_of
 
 
-def describe(recipe: Recipe, preprocessor: Any, weights: Path, dataset: str, settings: ExportSettings) -> ArtefactSpec:
+def describe(
+    recipe: Recipe, preprocessor: Any, weights_sha256: str, dataset: str, settings: ExportSettings
+) -> ArtefactSpec:
     """What the artefact of a recipe and its weights will say about itself.
 
     Args:
@@ -39,7 +39,7 @@ def describe(recipe: Recipe, preprocessor: Any, weights: Path, dataset: str, set
         precision="fp32",
         recipe=recipe.path.as_posix(),
         recipe_sha256=recipe.sha256,
-        weights_sha256=sha256_of(weights),
+        weights_sha256=weights_sha256,
         dataset=dataset,
         scale=recipe.test_scale if is_dynamic else None,
         size_divisor=preprocessor.pad_size_divisor if is_dynamic else None,

@@ -25,7 +25,7 @@ from pipeline.layout import TEACHER
 from pipeline.recipes import COCO_CLASSES, Recipe
 from pipeline.records import EvaluationRecord
 from pipeline.settings import Gates, Params
-from pipeline.storage import write_atomic
+from pipeline.storage import sha256_of, write_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def evaluate_model(
     annotations, image_root = find_split(dataset_dir, params.evaluate.split)
     use_own_cores()
     stock = load_detector(recipe, weights).to(choose_device(params.train.device))
-    spec = describe(recipe, stock.data_preprocessor, weights, dataset.name, params.export)
+    spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), dataset.name, params.export)
     # The canvas of a dynamic size depends on the batch, and artefacts are measured image by image.
     batch_size = 1 if spec.dynamic_size else params.evaluate.batch_size
     detector = Detector(spec, PytorchBackend(DeployableDetector(stock, spec)), batch_size)

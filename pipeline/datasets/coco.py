@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.dataset_settings import DataSettings
 from pipeline.records import Finding
 from pipeline.setting_types import BoxOrientation
-from pipeline.settings import DataSettings
 
 Coco = dict[str, list[dict[str, Any]]]
 

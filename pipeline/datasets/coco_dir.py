@@ -1,20 +1,13 @@
 """``coco_dir``: any folder with COCO-style json; its images stay where they are."""
 
-import logging
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.findings import Findings
 from pipeline.datasets.json_files import RepeatedKeyError, read_json
 from pipeline.records import Finding
-from pipeline.settings import CocoDirSettings, CocoSplitSettings, DataSettings
-
-logger = logging.getLogger(__name__)
-
-# The folder that the stage depends on in dvc.yaml.
-WATCHED = Path("datasets")
 
 
 def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
@@ -22,9 +15,7 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
     custom = settings.coco_dir
     splits: dict[str, SourceSplit] = {}
     findings: list[Finding] = []
-    listed = _listed(custom)
-    _warn_of_unwatched([custom.root / path for split in listed.values() for path in (split.annotations, split.images)])
-    for name, split in listed.items():
+    for name, split in _listed(custom).items():
         path = custom.root / split.annotations
         content, problem = _read(path)
         if problem:
@@ -43,17 +34,6 @@ def _listed(settings: CocoDirSettings) -> dict[str, CocoSplitSettings]:
     listed = {"train": settings.train, "val": settings.val}
     test = settings.test
     return listed if test is None or test == settings.val else {**listed, "test": test}
-
-
-def _warn_of_unwatched(paths: Iterable[Path]) -> None:
-    """Say where DVC sees no change, and would train on with the data of before: it follows no link out of a folder."""
-    watched = WATCHED.resolve()
-    if outside := [str(path) for path in dict.fromkeys(paths) if not path.resolve().is_relative_to(watched)]:
-        logger.warning(
-            "`dvc repro` does not notice changes in %s: they lie outside of %s/, or links lead out of it, which DVC "
-            "does not follow; after a change there run `dvc repro --force data`",
-            *(", ".join(outside), WATCHED),
-        )
 
 
 def _without_empty_boxes(content: object, file: str) -> tuple[object, list[Finding]]:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.dataset_settings import DataSettings, DigitsSettings
 from pipeline.datasets import photos
 from pipeline.datasets.coco import Box, CocoWriter, Source, SourceSplit
 from pipeline.datasets.photos import PHOTOS, SPLITS, Region, Split
 from pipeline.errors import DatasetError
-from pipeline.settings import DataSettings, DigitsSettings
 
 CLASSES = tuple(str(digit) for digit in range(10))
 CREDITS = [

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from pipeline.dataset_settings import DataSettings
 from pipeline.datasets import coco_dir, digits, trees
 from pipeline.datasets.coco import MakeSource
 from pipeline.datasets.findings import Findings, raise_errors
@@ -13,7 +14,6 @@ from pipeline.datasets.prepared import RECORD_FILE
 from pipeline.datasets.validation import CheckedSplit, validate
 from pipeline.layout import CACHE, DATASET
 from pipeline.records import DatasetRecord, SplitRecord
-from pipeline.settings import DataSettings
 from pipeline.storage import fresh_directory, write_atomic
 
 SOURCES: dict[str, MakeSource] = {"digits": digits.make, "trees": trees.make, "coco_dir": coco_dir.make}

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.dataset_settings import DataSettings, TreesSettings
 from pipeline.datasets import photos
 from pipeline.datasets.coco import Box, CocoWriter, Source, SourceSplit
 from pipeline.datasets.pascal_voc import NamedBox, parse_voc
 from pipeline.datasets.photos import OUT_OF_DOMAIN, PHOTOS, SPLITS, Region
 from pipeline.downloads import read_member
 from pipeline.errors import DatasetError
-from pipeline.settings import DataSettings, TreesSettings
 
 CLASSES = ("tree",)
 SOURCE_NAME = "Tree"

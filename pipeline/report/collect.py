@@ -96,7 +96,7 @@ def collect(params: Params, root: Path = Path()) -> Results:
         PipelineError: a record is missing, has another shape, or was measured on another data set or split than the
             teacher's; the message names the file and the stage that makes it anew.
     """
-    names = sorted(params.students, key=lambda name: name != params.report.baseline)
+    names = sorted(params.trained, key=lambda name: name != params.report.baseline)
     models = tuple(_model(params, root, name) for name in (TEACHER, *names))
     dataset = DatasetRecord.read(root / DATASET_RECORD)
     _same_ground(models, dataset, root)

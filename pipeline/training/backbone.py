@@ -32,14 +32,19 @@ def load_backbone(backbone: nn.Module, source: Mapping[str, Any]) -> None:
         RecipeError: a key of ``source`` is missing, unknown or invalid.
         CheckpointError: no source delivers the hash, or the weights do not fit.
     """
-    try:
-        wanted = BackboneWeights.model_validate(dict(source))
-    except ValidationError as error:
-        findings = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise RecipeError(f"backbone_weights of the recipe: {findings}") from error
+    wanted = weights_of(source)
     path = fetch(wanted.sources, wanted.digest, CACHE)
     state, _ = load_weights(path)
     load_strict(backbone, LAYOUTS[wanted.layout](state, backbone), str(path))
+
+
+def weights_of(source: Mapping[str, Any]) -> BackboneWeights:
+    """A recipe's ``backbone_weights``, typed; raises :class:`RecipeError` for a missing, unknown or invalid key."""
+    try:
+        return BackboneWeights.model_validate(dict(source))
+    except ValidationError as error:
+        findings = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise RecipeError(f"backbone_weights of the recipe: {findings}") from error
 
 
 def mobilenet_v2_from_torchvision(state: State, backbone: nn.Module) -> State:

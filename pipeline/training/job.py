@@ -19,7 +19,7 @@ from pipeline.compute import choose_device, choose_precision
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS, training_file, weights_file
-from pipeline.recipes import Recipe, build_detector, pretrained_parts
+from pipeline.recipes import Recipe, build_detector, check_initialised
 from pipeline.records import DatasetRecord, SeenImages, TrainingRecord
 from pipeline.settings import DECISIVE, TrainSettings
 from pipeline.storage import fresh_directory, sha256_of
@@ -30,7 +30,7 @@ from pipeline.training.collectives import first_process_first, from_first
 from pipeline.training.hooks import BestWeightsHook, CrashSafeCheckpointHook, ProgressHook
 from pipeline.training.log import TrainingLog
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of
-from pipeline.training.runner import build_runner
+from pipeline.training.runner import build_runner, unused_parameters_named
 from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
 
@@ -134,25 +134,20 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
         resume_from,
     )
     # mmdet prints each time it indexes an annotation file; the progress bar is on the error stream.
-    with redirect_stdout(StringIO()), dead_workers_named():
+    with redirect_stdout(StringIO()), dead_workers_named(), unused_parameters_named():
         runner.train()
 
 
 def build_distiller(job: TrainingJob) -> Distiller:
     """The student with fresh weights, wrapped for training; equal seeds give equal weights for twin and student."""
     MMLogger.get_current_instance().setLevel("ERROR")
+    check_initialised(job.recipe.config, job.recipe.path)
     set_random_seed(job.settings.seed)
     student = build_detector(job.recipe)
     student.init_weights()
     if source := job.recipe.config.get("backbone_weights"):
         with first_process_first():
             load_backbone(student.backbone, source)
-    else:
-        for part, address in pretrained_parts(job.recipe.config.model).items():
-            logger.warning(
-                "%s: %s starts from random weights: %s is not fetched without a hash; list it under `backbone_weights`",
-                *(job.recipe.path, part, address),
-            )
     distillation = job.recipe.config.get("distillation", {})
     if distillation and job.teacher is not None:
         teacher = fold_batch_norm(job.teacher[0])

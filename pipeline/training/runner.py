@@ -1,6 +1,7 @@
 """The mmengine Runner as this pipeline configures it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from pipeline.datasets.prepared import split_paths
-from pipeline.errors import RecipeError
+from pipeline.errors import RecipeError, TrainingError
 from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
@@ -30,11 +31,13 @@ class DeviceRunner(Runner):
 
     Args:
         device: where the model is trained.
+        find_unused_parameters: whether a parameter may take no part in an iteration of several processes.
         arguments: those of mmengine's Runner.
     """
 
-    def __init__(self, device: torch.device, **arguments: Any) -> None:
+    def __init__(self, device: torch.device, find_unused_parameters: bool, **arguments: Any) -> None:
         self._device = device
+        self._find_unused = find_unused_parameters
         super().__init__(**arguments)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
@@ -47,7 +50,9 @@ class DeviceRunner(Runner):
         if not self.distributed:
             return model
         gpus = [torch.cuda.current_device()] if self._device.type == "cuda" else None
-        return MMDistributedDataParallel(model, device_ids=gpus, broadcast_buffers=False)
+        return MMDistributedDataParallel(
+            model, device_ids=gpus, broadcast_buffers=False, find_unused_parameters=self._find_unused
+        )
 
     def resume(
         self,
@@ -58,6 +63,25 @@ class DeviceRunner(Runner):
     ) -> None:
         """Resume from a checkpoint that is read on the CPU: a GPU need not hold it beside the model."""
         super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+
+
+@contextmanager
+def unused_parameters_named() -> Iterator[None]:
+    """Say what to set where several processes wait for the gradient of a parameter that took no part.
+
+    Raises:
+        TrainingError: torch found one.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "finished reduction" not in str(error):
+            raise
+        raise TrainingError(
+            "a parameter of the student takes no part in its losses, and several processes wait for its gradient; set "
+            "`find_unused_parameters = True` in the recipe, or leave the module out (a stage of the backbone that the "
+            "neck does not take?)"
+        ) from error
 
 
 def build_runner(
@@ -81,10 +105,10 @@ def build_runner(
         RecipeError: the schedule of the learning rate counts epochs and the training iterations.
     """
     config = recipe.config
-    wrapper = ConfigDict(config.optim_wrapper, type=AutocastOptimWrapper, device_type=device.type, precision=precision)
     val_annotations, _ = split_paths(dataset_dir, dataset.splits["val"])
     return DeviceRunner(
         device=device,
+        find_unused_parameters=config.get("find_unused_parameters", False),
         model=distiller,
         work_dir=str(work_dir),
         train_dataloader=_loader(config.train_dataloader, recipe, dataset, dataset_dir, "train", settings.workers),
@@ -92,9 +116,9 @@ def build_runner(
         train_cfg=_loop(config.train_cfg),
         val_cfg={"type": "ValLoop"},
         val_evaluator=Evaluator(ValidationMetric(val_annotations)),
-        optim_wrapper=wrapper,
+        optim_wrapper=wrapper_config(recipe, device, precision),
         auto_scale_lr=scaling_of(config),
-        param_scheduler=_schedulers(recipe),
+        param_scheduler=scheduler_configs(recipe),
         default_hooks={"logger": None, "checkpoint": None, "timer": None},
         custom_hooks=[*hooks, *config.get("custom_hooks", [])],
         # The process group exists already.
@@ -115,11 +139,18 @@ def _loop(train_cfg: dict[str, Any]) -> dict[str, Any]:
     return {**train_cfg, "type": kind}
 
 
-def _schedulers(recipe: Recipe) -> list[dict[str, Any]]:
+def wrapper_config(recipe: Recipe, device: torch.device, precision: str) -> ConfigDict:
+    """The recipe's ``optim_wrapper`` in this project's precision."""
+    wrapper = recipe.config.optim_wrapper
+    return ConfigDict(wrapper, type=AutocastOptimWrapper, device_type=device.type, precision=precision)
+
+
+def scheduler_configs(recipe: Recipe) -> list[dict[str, Any]]:
     """The learning rate's schedulers, those by epochs converted to iterations (mmengine's own conversion)."""
     counts_epochs = "max_epochs" in recipe.config.train_cfg
     schedulers = []
-    for place, scheduler in enumerate(recipe.config.param_scheduler):
+    listed = recipe.config.param_scheduler
+    for place, scheduler in enumerate(listed if isinstance(listed, list | tuple) else [listed]):
         by_epoch = scheduler.get("by_epoch", True)
         if by_epoch and not counts_epochs:
             raise RecipeError(

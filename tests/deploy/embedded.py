@@ -7,11 +7,11 @@ import numpy as np
 from sklearn.datasets import load_sample_image
 
 from pipeline.checkpoints import load_detector
+from pipeline.dataset_settings import DigitsSettings
 from pipeline.datasets.digits import compose, load_digits, split_digits
 from pipeline.datasets.photos import Region
 from pipeline.recipes import load_resolved, resolve, write_resolved
 from pipeline.records import DatasetRecord
-from pipeline.settings import DigitsSettings
 
 SIZE = 256
 CLASSES = [str(digit) for digit in range(10)]

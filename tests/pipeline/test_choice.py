@@ -50,7 +50,7 @@ def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
     assert checkpoint is not None
     assert checkpoint.sha256_prefix == "25944287"  # digits alone, which YAML would take for a number
     assert after.teacher.published_ap == {}  # the recipe has it
-    recipes = {name: str(student.recipe) for name, student in after.students.items()}
+    recipes = {name: str(student.recipe) for name, student in after.trained.items()}
     assert recipes == {"twin": str(STUDENTS / "twin_gfl_r18_1x_coco.py"), "crosskd": str(GFL)}
     assert after.export.models == ["teacher", "twin", "crosskd"]
     assert after.export.nms_iou_threshold == 0.6
@@ -70,7 +70,7 @@ def test_a_second_switch_keeps_nothing_of_the_first(coco: Path) -> None:
     first = switched(PARAMS_FILE.read_text(), read_choice(BOTH, coco), "params.yaml")
     second = switched(first, read_choice([GFL], coco), "params.yaml")
     assert second == switched(PARAMS_FILE.read_text(), read_choice([GFL], coco), "params.yaml")
-    assert list(parse_params(read_yaml(first)).students) == ["twin", "crosskd", "crosskd_pkd"]
+    assert list(parse_params(read_yaml(first)).trained) == ["twin", "crosskd", "crosskd_pkd"]
 
 
 @pytest.mark.parametrize("path", sorted(STUDENTS.glob("c*_coco.py")), ids=lambda path: path.stem)
@@ -80,7 +80,7 @@ def test_every_recipe_gives_valid_params(path: Path, coco: Path) -> None:
     assert params.export.nms_iou_threshold == (0.6 if loose else 0.5)
     assert params.export.score_threshold == 0.05
     assert params.teacher.config.is_file()
-    assert all(student.recipe.is_file() for student in params.students.values())
+    assert all(student.recipe.is_file() for student in params.trained.values())
     trained = "fcos_giou" in path.stem or "swint" in path.stem
     assert (params.checkpoint() is None) == trained
 
@@ -131,7 +131,7 @@ def test_recipes_of_different_pairs_are_not_mixed(coco: Path) -> None:
 def test_two_recipes_of_one_method_are_named_by_their_files(coco: Path, tmp_path: Path) -> None:
     other = tmp_path / "stronger.py"
     other.write_text(f"_base_ = {str(GFL.resolve())!r}\n")
-    assert list(read_choice([GFL, other], coco)["students"]) == ["twin", GFL.stem, "stronger"]
+    assert list(read_choice([GFL, other], coco)["students"]) == [GFL.stem, "stronger"]
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def with_value(dotted: str, value: object) -> dict[str, Any]:
 
 def test_the_projects_own_file_is_valid() -> None:
     params = load_params(PARAMS_FILE)
-    assert params.report.baseline in params.students
-    assert all(student.recipe.is_file() for student in params.students.values())
+    assert params.report.baseline in params.twins
+    assert all(student.recipe.is_file() for student in params.trained.values())
     assert params.teacher.config.is_file()
 
 
@@ -57,7 +57,6 @@ def test_defaults_fill_what_is_not_given() -> None:
         ("data.trees.overlap", -1),
         ("teacher.source", "download"),
         ("teacher.config", None),
-        ("students", {}),
         ("students.twin.schedule", "1x"),
         ("train.device", "tpu"),
         ("train.precision", "int8"),
@@ -160,6 +159,10 @@ def test_models_and_students_must_fit_together() -> None:
         parse_params(with_value("export.models", ["twin", "crosskd"]))
     with pytest.raises(SettingsError, match="'teacher' is taken"):
         parse_params(with_value("students.teacher", {"recipe": "x.py"}))
+    with pytest.raises(SettingsError, match="twins and students: both are empty"):
+        parse_params(with_value("students", {}))
+    with pytest.raises(SettingsError, match="twins and students: both have twin"):
+        parse_params(with_value("twins.twin", {"recipe": "x.py"}))
 
 
 def test_the_checkpoint_of_the_chosen_data_set() -> None:

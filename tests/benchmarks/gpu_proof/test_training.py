@@ -18,7 +18,7 @@ def test_reference_numbers_are_those_of_the_study() -> None:
     results = Path("docs/results.md").read_text(encoding="utf-8")
     for seeds in training.CPU_AP.values():
         assert ", ".join(map(str, seeds)) in " ".join(results.split())
-    assert training.CPU_AP.keys() == load_params().students.keys()
+    assert training.CPU_AP.keys() == load_params().trained.keys()
 
 
 @pytest.mark.parametrize(("ap", "fits"), [(42.4, True), (47.0, True), (37.0, True), (49.5, False), (0.0, False)])

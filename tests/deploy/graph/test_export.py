@@ -64,6 +64,7 @@ def test_file_is_self_contained_and_describes_itself(detector: DeployableDetecto
     assert record.file_size == exported.stat().st_size
     model = onnx.load(exported)
     assert [opset.version for opset in model.opset_import] == [18]
+    assert model.ir_version == 8  # all that opset 18 needs
     assert "NonMaxSuppression" in {node.op_type for node in model.graph.node}
 
 

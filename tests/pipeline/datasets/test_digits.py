@@ -4,10 +4,10 @@ import itertools
 import numpy as np
 import pytest
 
+from pipeline.dataset_settings import DataSettings, DigitsSettings
 from pipeline.datasets.digits import COUNT, SIDE, Digits, compose, load_digits, make, split_digits
 from pipeline.datasets.photos import SPLITS, Region, split_regions
 from pipeline.errors import DatasetError
-from pipeline.settings import DataSettings, DigitsSettings
 
 SETTINGS = DigitsSettings()
 

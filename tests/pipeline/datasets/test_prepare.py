@@ -9,10 +9,10 @@ import pytest
 from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
+from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings, DigitsSettings
 from pipeline.datasets.preparation import prepare
 from pipeline.datasets.prepared import read_dataset, split_paths
 from pipeline.errors import DatasetError
-from pipeline.settings import CocoDirSettings, CocoSplitSettings, DataSettings, DigitsSettings
 
 SMALL = DataSettings(digits=DigitsSettings(image_size=96, train=5, val=2, test=3))
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.dataset_settings import DataSettings, TreesSettings
 from pipeline.datasets import photos
 from pipeline.datasets.pascal_voc import NamedBox
 from pipeline.datasets.photos import Region
 from pipeline.datasets.trees import counted, cut, make, views
 from pipeline.errors import DatasetError
-from pipeline.settings import DataSettings, TreesSettings
 
 
 @given(

@@ -90,6 +90,14 @@ def _keep(state: dict[str, Any], name: str, rank: int) -> None:
     torch.save(state, f"{name}.{rank}.pth")
 
 
+def train_twin_in_two(project: Path, params: Params, name: str) -> None:
+    """Train one job without a teacher."""
+    os.chdir(project)
+    data = DatasetRecord.read(DATASET_RECORD)
+    twin = jobs.TrainingJob(load_resolved(recipe_file(name)), data, DATASET, params.train)
+    jobs.train(twin, project / f"{name}.safetensors")
+
+
 def _watched() -> Callable[[], DeviceRunner]:
     seen: list[DeviceRunner] = []
     real = DeviceRunner.train

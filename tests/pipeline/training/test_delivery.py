@@ -10,7 +10,6 @@ from pipeline.checkpoints import load_detector
 from pipeline.layout import (
     DATASET,
     WORK_DIRS,
-    guide_file,
     losses_file,
     origin_file,
     recipe_file,
@@ -19,9 +18,9 @@ from pipeline.layout import (
     weights_file,
 )
 from pipeline.recipes import Recipe, load_resolved
-from pipeline.records import DatasetRecord, Guide, TrainingRecord
+from pipeline.records import DatasetRecord, TrainingRecord
 from pipeline.settings import Params, TrainSettings
-from pipeline.student import distil_student
+from pipeline.student import train_twin
 from pipeline.teacher import provide_teacher
 
 
@@ -44,12 +43,11 @@ def project(
     shutil.copytree(images, tmp_path / DATASET)
     record.write(tmp_path / DATASET / "dataset.json")
     monkeypatch.chdir(tmp_path)
-    Guide(weights_sha256=None, recipe_sha256=None).write(guide_file("twin"))
     return Params.model_validate(
         {
             "data": {},
             "teacher": {"config": "unused.py"},
-            "students": {"twin": {"recipe": "unused.py"}},
+            "twins": {"twin": {"recipe": "unused.py"}},
             "train": settings,
             "export": {"models": ["twin"]},
             "benchmark": {"backends": ["onnxruntime"]},
@@ -62,7 +60,7 @@ def left_of(name: str) -> list[str]:
 
 
 def test_a_student_leaves_weights_record_and_curves_and_nothing_else(project: Params) -> None:
-    distil_student(project, "twin")
+    train_twin(project, "twin")
     load_detector(load_resolved(recipe_file("twin")), weights_file("twin"))
     record = TrainingRecord.read(training_file("twin"))
     assert record.iterations == 2
@@ -89,8 +87,8 @@ def test_a_kill_before_the_weights_are_in_place_trains_nothing_again(
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.records.TrainingRecord.write", kill)
         with pytest.raises(KeyboardInterrupt):
-            distil_student(project, "twin")
+            train_twin(project, "twin")
     assert left_of("twin") == []
     monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
-    distil_student(project, "twin")
+    train_twin(project, "twin")
     assert left_of("twin") == ["twin"]

@@ -18,18 +18,18 @@ from pipeline.layout import (
     DATASET_RECORD,
     MODELS,
     TEACHER,
-    guide_file,
+    accepted_file,
     losses_file,
     recipe_file,
     training_file,
     weights_file,
 )
 from pipeline.recipes import Recipe, build_detector, load_resolved
-from pipeline.records import DatasetRecord, Guide, TrainingRecord
+from pipeline.records import DatasetRecord, TrainingRecord
 from pipeline.settings import Params
 from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
-from tests.pipeline.training.ranks import train_in_two, true_boxes
+from tests.pipeline.training.ranks import train_in_two, train_twin_in_two, true_boxes
 
 Squares = tuple[DatasetRecord, Path]
 RecipesIn = Callable[[Path], Callable[..., Recipe]]
@@ -84,9 +84,16 @@ def project(squares: Squares, recipes_in: RecipesIn, tmp_path_factory: pytest.Te
     everything, even = (inheriting(root, name, text) for name, text in (("all", EVERYTHING), ("even", EVEN)))
     for name, file in (("student", everything), ("broken", everything), ("even", even), ("spoiled", even)):
         make(name, file)
-    taught = Guide(weights_sha256=sha256_of(root / weights_file(TEACHER)), recipe_sha256=teacher.sha256)
-    taught.write(root / guide_file("student"))
+    (root / accepted_file(TEACHER)).write_text(sha256_of(root / weights_file(TEACHER)))
     make("epochs", even)
+    # The backbone's last stage is run, and nobody takes what it gives.
+    skipped = {
+        "model.backbone.out_indices": (0, 1, 2),
+        "model.neck.in_channels": [8, 16, 32],
+        "model.bbox_head.anchor_generator.strides": [4, 8, 16, 32, 64],
+    }
+    make("waiting", **skipped)
+    make("finding", inheriting(root, "finding", "find_unused_parameters = True"), **skipped)
     count_epochs(root / recipe_file("epochs"))
     launch(params().train, train_in_two, root, params())
     return root
@@ -228,6 +235,13 @@ def test_the_metric_counts_each_image_once(project: Path) -> None:
     )
     assert [report["metric"] for report in reports(project)] == [wanted, wanted]
     assert wanted != twice
+
+
+def test_a_parameter_that_takes_no_part_is_told_with_the_key_that_allows_it(project: Path) -> None:
+    with pytest.raises(TrainingError, match=r"takes no part in its losses.*find_unused_parameters = True"):
+        launch(params().train, train_twin_in_two, project, params(), "waiting")
+    launch(params().train, train_twin_in_two, project, params(), "finding")
+    load_detector(load_resolved(project / recipe_file("finding")), project / "finding.safetensors")
 
 
 def test_a_loss_that_is_not_finite_in_one_process_ends_both_with_its_message(project: Path) -> None:

@@ -16,10 +16,11 @@ from deploy.graph.export import export_model
 from deploy.ladder.pytorch_rung import evaluate_model
 from pipeline.checkpoints import load_detector
 from pipeline.choice import read_choice
+from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.preparation import prepare
 from pipeline.recipes import COCO_CLASSES, Recipe, build_detector, load_resolved, read_recipe, resolve, write_resolved
 from pipeline.records import DatasetRecord
-from pipeline.settings import DataSettings, Params, TrainSettings
+from pipeline.settings import Params, TrainSettings
 from pipeline.training import TrainingJob, train
 
 STUDENTS = Path("configs/students")

@@ -15,10 +15,12 @@ from pipeline.recipes import (
     pretrained_parts,
     read_recipe,
     resolve,
+    resolve_all,
     without_pretrained,
     write_resolved,
 )
 from pipeline.records import DatasetRecord
+from pipeline.settings import Params
 
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
 TEACHER = Path("configs/teachers/gfl_mobilenetv2_embedded.py")
@@ -198,3 +200,20 @@ def test_building_fetches_nothing() -> None:
     assert cleaned.backbone.init_cfg is None
     assert cleaned.init_cfg.type == "Normal"
     assert model.backbone.init_cfg.type == "Pretrained"
+
+
+@pytest.mark.parametrize(
+    ("section", "path", "message"),
+    [
+        ("students", TWIN, r"students\.one: .*embedded\.py has no method under `distillation`; it belongs to `twins`"),
+        ("twins", CROSSKD, r"twins\.one: .* has the method CrossKD under `distillation`; it belongs to `students`"),
+    ],
+)
+def test_a_recipe_in_the_wrong_section_is_told_the_right_one(
+    dataset: DatasetRecord, tmp_path: Path, section: str, path: Path, message: str
+) -> None:
+    content: dict[str, Any] = {"data": {}, "teacher": {"config": TEACHER}, section: {"one": {"recipe": path}}}
+    content |= {"export": {"models": ["one"]}, "benchmark": {"backends": ["onnxruntime"]}}
+    with pytest.raises(RecipeError, match=message):
+        resolve_all(Params.model_validate(content), dataset, tmp_path / "out", lambda _: None)
+    assert not (tmp_path / "out").exists()

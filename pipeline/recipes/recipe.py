@@ -1,0 +1,88 @@
+"""A resolved recipe, as all stages behind ``recipes`` read it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from pipeline.errors import RecipeError
+from pipeline.layout import origin_file
+from pipeline.recipes.tuples import decode
+from pipeline.records import RecipeOrigin
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A resolved recipe.
+
+    Attributes:
+        path: the file that it was written in.
+        published: AP on COCO's val2017 by role (``student``, ``distilled``, ``teacher``), where some was published.
+        sha256: that of the resolved content.
+    """
+
+    name: str
+    path: Path
+    config: Config
+    classes: list[str]
+    method: str
+    sha256: str
+    published: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width in pixels of the canvas that the detector is trained and shipped for."""
+        height, width = self.config.input_size
+        return int(height), int(width)
+
+    @property
+    def test_scale(self) -> tuple[int, int]:
+        """Pixels that the longer and the shorter side of an image may have, by the test pipeline's ``Resize``.
+
+        Raises:
+            RecipeError: ``val_dataloader.dataset.pipeline`` has not one ``Resize`` with ``keep_ratio`` and a scale.
+        """
+        steps = self.config.val_dataloader.dataset.get("pipeline", [])
+        resizing = [step for step in steps if step["type"] == "Resize" and step.get("keep_ratio")]
+        scale = resizing[0].get("scale") if len(resizing) == 1 else None
+        if scale is None:
+            raise RecipeError(
+                f"{self.path}: val_dataloader.dataset.pipeline needs one Resize with keep_ratio=True and a scale, got "
+                f"{[dict(step) for step in steps]}; export.dynamic_size resizes images by it"
+            )
+        sides = (scale, scale) if isinstance(scale, int) else scale
+        return max(sides), min(sides)
+
+
+def load_resolved(path: Path) -> Recipe:
+    """Read a resolved recipe; raises :class:`RecipeError` naming the file when it is missing or damaged."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+        config = Config(decode(content["config"]))
+        origin = RecipeOrigin.read(origin_file(path))
+        if backbone := config.get("backbone_weights"):
+            backbone["sources"] = origin.backbone_sources
+        return Recipe(
+            name=path.stem,
+            path=Path(origin.path),
+            config=config,
+            classes=list(content["classes"]),
+            method=method_name(config),
+            sha256=hashlib.sha256(text.encode()).hexdigest(),
+            published=origin.published,
+        )
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: no such resolved recipe; run `dvc repro recipes`") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise RecipeError(f"{path}: not a resolved recipe ({error}); run `dvc repro recipes`") from error
+
+
+def method_name(config: Mapping[str, Any]) -> str:
+    """The distillation methods of a recipe joined by ``+``, or ``none``."""
+    methods = config.get("distillation", {}).get("methods", [])
+    return "+".join(method["type"] for method in methods) or "none"

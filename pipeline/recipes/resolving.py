@@ -1,0 +1,134 @@
+"""From a recipe as it is written to a resolved one."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config
+
+from pipeline import mmengine_packages
+from pipeline.errors import RecipeError
+from pipeline.layout import TEACHER, origin_file
+from pipeline.recipes.consistency import check_schedule, check_sizes
+from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
+from pipeline.recipes.recipe import Recipe, load_resolved, method_name
+from pipeline.recipes.registered import check_types
+from pipeline.recipes.tuples import encode
+from pipeline.records import DatasetRecord, RecipeOrigin
+from pipeline.settings import Params
+from pipeline.storage import fresh_directory, write_atomic
+
+mmengine_packages.provide()
+
+COCO_CLASSES: tuple[str, ...] = tuple(CocoDataset.METAINFO["classes"])
+"""The classes that published weights know and published numbers are of."""
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """What of a recipe decides a training (``content``), and where it comes from (``origin``); both for JSON."""
+
+    content: dict[str, Any]
+    origin: RecipeOrigin
+
+
+def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> ResolvedRecipe:
+    """Read a recipe with everything it inherits and fill in the data set's classes.
+
+    Args:
+        path: the recipe, relative to the project's root.
+        dataset: its classes set ``num_classes`` of every head.
+        options: overrides of single keys, dotted as mmengine's ``cfg-options``.
+
+    Raises:
+        RecipeError: the file is missing or no valid configuration, a required key is absent, an option names a key that
+            the recipe does not have, or something is set that is not honoured here.
+    """
+    config = read_recipe(path)
+    as_written = config.to_dict()
+    check_honoured(as_written, path)
+    for key in options:
+        check_option(as_written, key, path)
+    config.merge_from_dict(dict(options))
+    if missing := [key for key in REQUIRED if key not in config]:
+        raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
+    content = config.to_dict()
+    kept = {key: content[key] for key in KEPT if key in content}
+    check_honoured(kept, path)
+    check_types(kept, path)
+    _set_num_classes(kept["model"], len(dataset.classes))
+    sources = (kept.get("backbone_weights") or {}).pop("sources", [])
+    origin = RecipeOrigin(path=path.as_posix(), published=content.get("published", {}), backbone_sources=sources)
+    return ResolvedRecipe({"classes": list(dataset.classes), "config": kept}, origin)
+
+
+def read_recipe(path: Path) -> Config:
+    """Read a recipe as it is written, with everything it inherits.
+
+    Raises:
+        RecipeError: the file is missing or no valid configuration.
+    """
+    try:
+        return Config.fromfile(str(path))
+    except Exception as error:  # a recipe is Python, and mmengine runs it
+        raise RecipeError(f"{path}: cannot be read as a recipe: {type(error).__name__}: {error}") from error
+
+
+def write_resolved(target: Path, resolved: ResolvedRecipe) -> None:
+    """Write a resolved recipe as JSON with sorted keys, so that equal recipes are equal files; its origin beside it."""
+    write_atomic(target, json.dumps(encode(resolved.content, target), indent=1, sort_keys=True) + "\n")
+    resolved.origin.write(origin_file(target))
+
+
+def resolve_all(
+    params: Params, dataset: DatasetRecord, out: Path, accept: Callable[[Mapping[str, Recipe]], None]
+) -> None:
+    """Resolve the teacher's configuration and every student's recipe into ``out/<model>.json``, each with its origin.
+
+    Args:
+        accept: is shown all of them as they will be read, and raises :class:`RecipeError` for what cannot be trained.
+
+    Raises:
+        RecipeError: as :func:`resolve`, a recipe stands in the wrong section, or does not hang together; nothing is
+            written then.
+    """
+    entries = {TEACHER: (params.teacher.config, params.teacher.options)}
+    entries |= {name: (student.recipe, student.options) for name, student in params.trained.items()}
+    resolved = {name: resolve(path, dataset, options) for name, (path, options) in entries.items()}
+    for name, (path, _) in entries.items():
+        config = resolved[name].content["config"]
+        check_sizes(config, path)
+        check_schedule(config, path, dataset.splits["train"].images)
+        if name != TEACHER:  # which may be fetched whole; where it is trained, the training checks
+            check_initialised(config, path)
+            _check_section(name, resolved[name], "students" if name in params.students else "twins")
+    with fresh_directory(out) as scratch:
+        for name, content in resolved.items():
+            write_resolved(scratch / f"{name}.json", content)
+        accept({name: load_resolved(scratch / f"{name}.json") for name in resolved})
+
+
+def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:
+    """Hold a recipe against where it is listed: what of ``twins`` is trained never waits for a teacher."""
+    method = method_name(resolved.content["config"])
+    if (method == "none") == (section == "twins"):
+        return
+    found, right = ("no method", "twins") if method == "none" else (f"the method {method}", "students")
+    path = resolved.origin.path
+    raise RecipeError(
+        f"params.yaml: {section}.{name}: {path} has {found} under `distillation`; it belongs to `{right}`"
+    )
+
+
+def _set_num_classes(node: Any, count: int) -> None:
+    if isinstance(node, dict):
+        if "num_classes" in node:
+            node["num_classes"] = count
+        for value in node.values():
+            _set_num_classes(value, count)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            _set_num_classes(value, count)

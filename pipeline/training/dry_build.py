@@ -1,0 +1,95 @@
+"""Everything that a training builds from a recipe, built once without data and thrown away.
+
+So a recipe that cannot be trained is told before anything is: a student's head or method would otherwise be found out
+after the teacher has trained for hours.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.registry import TRANSFORMS
+from mmengine.config import ConfigDict
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import HOOKS, PARAM_SCHEDULERS
+
+from pipeline.distillers import build_methods, build_schedule
+from pipeline.errors import RecipeError
+from pipeline.recipes import Recipe, build_detector
+from pipeline.training.backbone import weights_of
+from pipeline.training.batch import scaling_of
+from pipeline.training.runner import scheduler_configs, wrapper_config
+
+# What third-party constructors raise for an argument that they do not take.
+UNBUILDABLE = (
+    *(AssertionError, AttributeError, ImportError, IndexError, KeyError),
+    *(NotImplementedError, RuntimeError, TypeError, ValueError, ZeroDivisionError),
+)
+
+
+def build_once(recipe: Recipe, teacher: BaseDetector | None) -> BaseDetector:
+    """Build detector, methods, optimizer, schedule, hooks and transforms of a recipe; nothing is fetched or trained.
+
+    Args:
+        teacher: what a recipe with methods is distilled from.
+
+    Returns:
+        the detector, with random weights.
+
+    Raises:
+        RecipeError: names the file and the part that cannot be built.
+    """
+    config, path = recipe.config, recipe.path
+    with named(path, "model"):
+        detector = build_detector(recipe)
+    distillation = config.get("distillation") or {}
+    if distillation and teacher is not None:
+        with named(path, "distillation"):
+            build_methods(distillation.get("methods", []), detector, teacher)
+            build_schedule(distillation.get("schedule", {}))
+    with named(path, "auto_scale_lr"):
+        scaling_of(config)
+    if source := config.get("backbone_weights"):
+        with named(path, "backbone_weights"):
+            weights_of(source)
+    _build_schedule_of_rates(recipe, detector)
+    for index, hook in enumerate(config.get("custom_hooks") or []):
+        with named(path, f"custom_hooks.{index}"):
+            HOOKS.build(ConfigDict(hook))
+    for loader in ("train_dataloader", "val_dataloader"):
+        for index, step in enumerate(config[loader].dataset.get("pipeline", [])):
+            with named(path, f"{loader}.dataset.pipeline.{index}"):
+                TRANSFORMS.build(ConfigDict(step))
+    return detector
+
+
+def _build_schedule_of_rates(recipe: Recipe, detector: BaseDetector) -> None:
+    with named(recipe.path, "optim_wrapper"):
+        wrapper = build_optim_wrapper(detector, wrapper_config(recipe, torch.device("cpu"), "fp32"))
+    for index, scheduler in enumerate(scheduler_configs(recipe)):
+        # Conversion from epochs needs the number of batches, which the data set has.
+        alone = {key: value for key, value in scheduler.items() if key != "convert_to_iter_based"}
+        with named(recipe.path, f"param_scheduler.{index}"):
+            PARAM_SCHEDULERS.build(ConfigDict(alone), default_args={"optimizer": wrapper})
+
+
+@contextmanager
+def named(path: Path, part: str) -> Iterator[None]:
+    """Name the recipe and the part of it in what third parties raise, and in what this project does."""
+    try:
+        yield
+    except RecipeError as error:
+        if str(path) in str(error):
+            raise
+        raise RecipeError(f"{path}: {error}") from error
+    except UNBUILDABLE as error:
+        raise RecipeError(f"{path}: {part} cannot be built: {_told(error)}") from error
+
+
+def _told(error: Any) -> str:
+    # A KeyError's text is the key alone, in quotes.
+    text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    return text or type(error).__name__

@@ -1,0 +1,130 @@
+"""Recipes that a later stage could not build, run or export are told before anything is trained."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.graph.dry_run import dry_run
+from pipeline.errors import RecipeError
+from pipeline.recipes import Recipe, load_resolved, resolve, resolve_all, write_resolved
+from pipeline.records import DatasetRecord, SplitRecord
+from pipeline.settings import PARAMS_FILE, Params, load_params
+
+STUDENTS = Path("configs/students").resolve()
+TWIN = STUDENTS / "twin_gfl_r18w16_embedded.py"
+TEACHER = Path("configs/teachers/gfl_mobilenetv2_embedded.py").resolve()
+PAIRS = {
+    "gfl": ("gfl_r50_1x_coco", "crosskd_gfl_r50_r18_1x_coco"),
+    "faster_rcnn": ("faster_rcnn_r50_2x_coco", "cskd_faster_rcnn_r50_r18_1x_ms_coco"),
+    "fcos": ("fcos_giou_r50_2x_ms_coco", "cskd_fcos_giou_r50_r18_1x_ms_coco"),
+    "swin": ("retinanet_swint_1x_coco", "crosskd_retinanet_swint_r50_1x_coco"),
+}
+DEFORMABLE = """
+model = dict(
+    backbone=dict(depth=50, dcn=dict(type='DCNv2', deform_groups=1), stage_with_dcn=(False, True, True, True)),
+    neck=dict(in_channels=[128, 256, 512]),
+)
+"""
+MISSPELT_STEP = """
+_steps = [dict(type='LoadImageFromFile'), dict(type='Resize', scales=(256, 256), keep_ratio=True)]
+train_dataloader = dict(dataset=dict(pipeline=_steps))
+"""
+Make = Callable[..., Recipe]
+
+
+@pytest.fixture
+def dataset() -> DatasetRecord:
+    train = SplitRecord(
+        annotations="train.json",
+        image_root=".",
+        sha256="0" * 64,
+        images=1200,
+        boxes=1,
+        crowd_boxes=0,
+        images_without_boxes=0,
+        boxes_per_class={"a": 1},
+    )
+    return DatasetRecord(
+        name="t", title="T", composed=True, classes=["a"], splits={"train": train}, credits=[], findings=[]
+    )
+
+
+@pytest.fixture
+def make(dataset: DatasetRecord, tmp_path: Path) -> Make:
+    """Resolves a recipe, or an own one that inherits the embedded twin."""
+
+    def made(name: str, path: Path | str, options: Mapping[str, Any] | None = None) -> Recipe:
+        if isinstance(path, str):
+            file = tmp_path / "own.py"
+            file.write_text(f"_base_ = [{str(TWIN)!r}]\n{path}\n")
+            path = file
+        write_resolved(tmp_path / f"{name}.json", resolve(path, dataset, options or {}))
+        return load_resolved(tmp_path / f"{name}.json")
+
+    return made
+
+
+@pytest.mark.parametrize("dynamic_size", [False, True])
+@pytest.mark.parametrize("family", PAIRS)
+def test_published_pairs_pass_at_full_size(make: Make, family: str, dynamic_size: bool) -> None:
+    teacher, student = PAIRS[family]
+    recipes = {"teacher": make("teacher", TEACHER.with_name(f"{teacher}.py"))}
+    dry_run(recipes | {"student": make("student", STUDENTS / f"{student}.py")}, dynamic_size)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = dict(backbone=dict(base_channels=32))", r"does not run on a picture of 256 x 256: .*in_channels"),
+        ("model = dict(bbox_head=dict(in_channels=32))", r"does not run on a picture"),
+        ("model = dict(backbone=dict(depth=19))", r"model.*invalid depth 19"),
+        ("model = dict(backbone=dict(hight=3))", r"unexpected keyword argument 'hight'"),
+        (
+            DEFORMABLE,
+            "mmcv's operator 'modulated_deform_conv_forward' has no torchvision counterpart",
+        ),
+        ("model = dict(test_cfg=dict(nms=dict(type='soft_nms')))", "only plain 'nms' can be exported"),
+        ("model = dict(bbox_head=dict(type='FreeAnchorRetinaHead'))", "mmdet cannot build the model: .*'loss_dfl'"),
+        ("optim_wrapper = dict(optimizer=dict(momentun=0.9))", "optim_wrapper cannot be built: .*'momentun'"),
+        ("param_scheduler = [dict(type='StepLR', by_epoch=False)]", r"param_scheduler\.0 cannot be built: .*step_size"),
+        ("param_scheduler = [dict(type='ConstantLR', by_epoch=True)]", "counts epochs and train_cfg iterations"),
+        ("custom_hooks = [dict(type='SyncNormHook', each=1)]", r"custom_hooks\.0 cannot be built: .*"),
+        (
+            MISSPELT_STEP,
+            r"train_dataloader\.dataset\.pipeline\.1 cannot be built: .*'scales'",
+        ),
+        ("backbone_weights = dict(sources=['x.pth'], layout='torchvision_resnet')", "exactly one of sha256"),
+        ("auto_scale_lr = dict(enable=True)", "auto_scale_lr.base_batch_size is None"),
+        ("distillation = dict(methods=[dict(type='CrosKD')])", r"unknown type 'CrosKD'; did you mean 'CrossKD'"),
+        ("distillation = dict(methods=[dict(type='PKD')])", "PKD: the student's FPN is 64 channels wide"),
+        ("distillation = dict(schedule=dict(decay=3), methods=[dict(type='PKD', adapter=True)])", "decay"),
+    ],
+)
+def test_what_a_later_stage_would_refuse_is_told_with_the_file(make: Make, text: str, message: str) -> None:
+    recipes = {"teacher": make("teacher", TEACHER), "student": make("student", text)}
+    with pytest.raises(RecipeError, match=rf"(?s)own\.py.*{message}|{message}.*own\.py|own\.py: {message}"):
+        dry_run(recipes, dynamic_size=False)
+
+
+def test_a_teacher_that_cannot_be_built_is_told_too(make: Make) -> None:
+    wrong = make("teacher", TEACHER, {"model.neck.in_channels": [32, 96, 128]})
+    with pytest.raises(RecipeError, match=r"gfl_mobilenetv2_embedded\.py: the detector does not run"):
+        dry_run({"teacher": wrong}, dynamic_size=False)
+
+
+def test_the_embedded_run_passes_and_a_refused_one_leaves_the_earlier_recipes(
+    dataset: DatasetRecord, tmp_path: Path
+) -> None:
+    accept = partial(dry_run, dynamic_size=False)
+    params = load_params(PARAMS_FILE)
+    resolve_all(params, dataset, tmp_path / "out", accept)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert {f"{name}.json" for name in ("teacher", *params.trained)} <= before.keys()
+    content = params.model_dump()
+    content["students"]["cskd"]["options"] = {"model.backbone.base_channels": 32}
+    with pytest.raises(RecipeError, match=r"cskd_gfl_mobilenetv2_r18w16_embedded\.py: the detector does not run"):
+        resolve_all(Params.model_validate(content), dataset, tmp_path / "out", accept)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
