@@ -149,7 +149,7 @@ class PrecisionRecallCurve(Record):
 
 
 class Interval(Record):
-    """A two-sided percentile interval of ``confidence`` (0 to 1)."""
+    """A two-sided interval of ``confidence`` (0 to 1)."""
 
     low: float
     high: float
@@ -157,18 +157,24 @@ class Interval(Record):
 
 
 class Bootstrap(Record):
-    """mAP of resamples of the images; two records with equal seed, split and images can be paired sample by sample."""
+    """mAP of resamples of the images; two records with equal seed, split and images can be paired sample by sample.
+
+    ``measured`` is the mAP of all images, which the interval lies around; ``jackknife`` the mAP without each of up to
+    50 groups of them.
+    """
 
     seed: int
     images: int
+    measured: float
     ap: list[float | None]
+    jackknife: list[float | None]
     interval: Interval
 
 
 class Difference(Record):
-    """Paired difference of two models' mAP over the same resamples, in points: mean over the resamples and interval."""
+    """Difference of two models' measured mAP, in points, and its interval, paired over the same resamples."""
 
-    mean: float
+    measured: float
     interval: Interval
 
 

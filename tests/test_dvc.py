@@ -30,11 +30,9 @@ NEVER_CHANGE_A_RESULT = {
     "deploy.runtime.file_lock": "refuses a second process",
     "pipeline.one_at_a_time": "the same",
     "deploy.runtime.regular_files": "refuses what is no file",
-    "deploy.runtime.image_headers": "refuses images that are too large",
-    "deploy.runtime.onnx_tensors": "refuses artefacts that are not what they say",
-    "deploy.runtime.protobuf": "the same",
-    "deploy.runtime.printable": "what messages look like",
-    "deploy.runtime.resources": "how many threads, and when a run is refused",
+    "deploy.runtime.image_headers": "refuses images by their size, before they are decoded",
+    "deploy.runtime.printable": "how names look on a terminal",
+    "deploy.runtime.resources": "how many cores and how much memory this process may use, the machine's business",
     "deploy.runtime.scratch": "gives empty folders to write into",
     "deploy.runtime.split": "reads the lists of data/prepared, a dependency, as they are, or refuses the file",
     "pipeline.gates": "the same; what is held against a limit is computed elsewhere",
@@ -129,6 +127,8 @@ NOT_USED_BY = {
         "deploy.runtime.artefact": "an engine's record names its target by a class of engine_file",
         "deploy.runtime.engine_file": "the same",
         "deploy.runtime.onnx_file": "the same",
+        "deploy.runtime.onnx_tensors": "the same",
+        "deploy.runtime.protobuf": "the same",
     },
 }
 NOT_USED_BY["evaluate_teacher"] = NOT_USED_BY["evaluate_twin"] = NOT_USED_BY["evaluate"]

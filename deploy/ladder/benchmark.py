@@ -129,7 +129,7 @@ def measure_rung(
 
 def _without_draws(accuracy: AccuracyRecord) -> AccuracyRecord:
     """The draws have served; thousands of numbers a rung would tell nobody more than their interval does."""
-    bootstrap = accuracy.bootstrap.model_copy(update={"ap": []}) if accuracy.bootstrap else None
+    bootstrap = accuracy.bootstrap.model_copy(update={"ap": [], "jackknife": []}) if accuracy.bootstrap else None
     return accuracy.model_copy(update={"bootstrap": bootstrap})
 
 

@@ -49,14 +49,18 @@ def evaluate_detections(
     evaluator = _evaluate(ground_truth, detections)
     precision = np.asarray(evaluator.eval["precision"])[:, :, :, _ALL_AREAS, _MOST_DETECTIONS]
     classes = _class_numbers(ground_truth, detections, precision)
+    numbers = _coco_numbers(evaluator.stats)
+    resampled = None
+    if bootstrap and numbers.ap is not None:
+        resampled = bootstrap_ap(match_detections(ground_truth, detections), bootstrap, numbers.ap)
     return AccuracyRecord(
         split=split,
         images=len(ground_truth.imgs),
         boxes=sum(item.boxes for item in classes),
-        numbers=_coco_numbers(evaluator.stats),
+        numbers=numbers,
         classes=classes,
         curves=_curves(precision, evaluator.params.iouThrs, evaluator.params.recThrs),
-        bootstrap=bootstrap_ap(match_detections(ground_truth, detections), bootstrap) if bootstrap else None,
+        bootstrap=resampled,
     )
 
 

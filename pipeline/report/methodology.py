@@ -169,12 +169,14 @@ def _accuracy_definitions(results: Results) -> dict[str, str]:
             "scores PyTorch models and artefacts alike; checkpoints are chosen on the val split only."
         ),
         "Interval": (
-            f"Percentile bootstrap over the {evaluate.split} images: {formats.count(evaluate.resamples)} resamples "
-            f"with replacement (seed {evaluate.seed}), the AP computed anew for each, the middle {confidence} reported."
+            f"Bootstrap over the {evaluate.split} images: {formats.count(evaluate.resamples)} resamples with "
+            f"replacement (seed {evaluate.seed}), the AP computed anew for each. Resamples repeat images, which raises "
+            f"AP and hides some of its scatter, so the middle {confidence} of them is moved to lie around the measured "
+            "AP, and widened where the jackknife (groups of images left out in turn) finds a larger standard error."
         ),
         "Paired interval": (
-            f"Of a gain over {params.report.baseline}: both models are scored on the same resamples and the middle "
-            f"{confidence} of the differences is reported. It covers the choice of images; every model was trained "
+            f"Of a gain over {params.report.baseline}: both models are scored on the same resamples, and the interval "
+            "is made of their differences in the same way. It covers the choice of images; every model was trained "
             "once, so what another training seed would change is not in it."
         ),
         "FLOPs": "For one image of the model’s input size; a multiply-add counts as two.",

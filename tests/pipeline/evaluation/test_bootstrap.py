@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation import evaluate_detections, paired_difference
-from pipeline.evaluation.bootstrap import draw_images, percentile_interval, resampled_ap
+from pipeline.evaluation.bootstrap import centred_interval, draw_images, jackknife_error, resampled_ap
 from pipeline.evaluation.coco_matching import ClassMatches, match_detections
 from pipeline.evaluation.inputs import read_detections, read_ground_truth
 from pipeline.records import Bootstrap, Interval
@@ -151,11 +151,6 @@ def test_draws_are_uniform() -> None:
     assert counts.var() == pytest.approx(1 - 1 / 50, abs=0.03)
 
 
-def test_percentile_interval_of_known_values() -> None:
-    interval = percentile_interval(np.arange(101.0), 0.9)
-    assert (interval.low, interval.high, interval.confidence) == pytest.approx((5, 95, 0.9))
-
-
 def evaluated(tmp_path: Path, results: Results, content: Content, **changes: Any) -> Bootstrap:
     path = tmp_path / "test.json"
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -167,8 +162,38 @@ def evaluated(tmp_path: Path, results: Results, content: Content, **changes: Any
 def test_record_brackets_the_measured_map(tmp_path: Path) -> None:
     content, results = scene(5, images=60, digits=8)
     record = evaluated(tmp_path, results, content)
-    assert (record.images, record.seed, len(record.ap)) == (60, 0, 200)
-    assert record.interval.low < pycocotools_ap(content, results) < record.interval.high
+    assert (record.images, record.seed, len(record.ap), len(record.jackknife)) == (60, 0, 200, 50)
+    assert record.measured == pytest.approx(pycocotools_ap(content, results))
+    assert record.interval.low < record.measured < record.interval.high
+
+
+@WILD
+@given(seed=st.integers(0, 2**32), images=st.sampled_from([1, 2, 6, 60]))
+def test_an_interval_contains_what_was_measured(tmp_path: Path, seed: int, images: int) -> None:
+    content, results = scene(seed, images=images)
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    records = [
+        evaluate_detections(path, part, "test", EvaluateSettings(resamples=20)) for part in (results, results[::2])
+    ]
+    one, other = (record.bootstrap for record in records)
+    if one is None or other is None:
+        assert all(record.numbers.ap is None for record in records)
+        return
+    for record in (one, other):
+        assert 0 <= record.interval.low <= record.measured <= record.interval.high <= 100
+    assert one.measured == records[0].numbers.ap
+    gain, loss = paired_difference(one, other), paired_difference(other, one)
+    assert -100 <= gain.interval.low <= gain.measured <= gain.interval.high <= 100
+    assert loss.measured == -gain.measured
+    assert (loss.interval.low, loss.interval.high) == pytest.approx((-gain.interval.high, -gain.interval.low))
+
+
+def test_the_same_seed_gives_the_same_record_to_the_last_bit(tmp_path: Path) -> None:
+    content, results = scene(5, images=60)
+    first, second = evaluated(tmp_path, results, content), evaluated(tmp_path, results, content)
+    assert first.model_dump_json() == second.model_dump_json()
+    assert evaluated(tmp_path, results, content, seed=1).jackknife != first.jackknife
 
 
 def test_pairing_a_model_with_itself_is_zero_and_with_a_worse_one_is_positive(tmp_path: Path) -> None:
@@ -176,12 +201,35 @@ def test_pairing_a_model_with_itself_is_zero_and_with_a_worse_one_is_positive(tm
     own = evaluated(tmp_path, results, content)
     worse = evaluated(tmp_path, results[::2], content)
     same = paired_difference(own, own)
-    assert (same.mean, same.interval.low, same.interval.high) == (0, 0, 0)
+    assert (same.measured, same.interval.low, same.interval.high) == (0, 0, 0)
     gain = paired_difference(own, worse)
-    pairs = [one - other for one, other in zip(own.ap, worse.ap, strict=True) if one is not None and other is not None]
-    assert gain.mean == pytest.approx(np.mean(pairs))
-    assert gain.interval.low == pytest.approx(np.quantile(pairs, 0.025))
-    assert gain.mean > 0
+    assert gain.measured == own.measured - worse.measured > 0
+    draws = np.array(own.ap, dtype=float) - np.array(worse.ap, dtype=float)
+    left_out = np.array(own.jackknife, dtype=float) - np.array(worse.jackknife, dtype=float)
+    error = jackknife_error(left_out, gain.measured, 60)
+    assert gain.interval == centred_interval(gain.measured, draws, error, 0.95)
+    assert gain.interval.high - gain.interval.low < own.interval.high - own.interval.low
+
+
+def test_a_flawless_detector_has_an_interval_of_no_width(tmp_path: Path) -> None:
+    content, _ = scene(3, images=10)
+    content["annotations"] = [{**item, "iscrowd": 0} for item in content["annotations"]]
+    results = [
+        {**{key: item[key] for key in ("image_id", "category_id", "bbox")}, "score": 0.9}
+        for item in content["annotations"]
+    ]
+    record = evaluated(tmp_path, results, content)
+    assert record.measured == pytest.approx(100)
+    assert (record.interval.low, record.interval.high) == pytest.approx((100, 100))
+    record = evaluated(tmp_path, [], content)
+    assert (record.measured, record.interval.low, record.interval.high) == (0, 0, 0)
+
+
+def test_one_image_has_an_interval_of_no_width(tmp_path: Path) -> None:
+    content, results = scene(1, images=1, digits=8)
+    record = evaluated(tmp_path, results, content)
+    assert record.jackknife == [None]
+    assert (record.interval.low, record.interval.high) == (record.measured, record.measured)
 
 
 def test_a_split_without_boxes_has_no_bootstrap(tmp_path: Path) -> None:
@@ -193,7 +241,8 @@ def test_a_split_without_boxes_has_no_bootstrap(tmp_path: Path) -> None:
 
 def record(**changes: Any) -> Bootstrap:
     interval = Interval(low=0, high=1, confidence=0.95)
-    return Bootstrap(seed=0, images=3, ap=[1.0, 2.0], interval=interval).model_copy(update=changes)
+    plain = Bootstrap(seed=0, images=3, measured=1.5, ap=[1.0, 2.0], jackknife=[None] * 3, interval=interval)
+    return plain.model_copy(update=changes)
 
 
 @pytest.mark.parametrize(
@@ -212,5 +261,8 @@ def test_records_that_do_not_belong_together_are_refused(changes: dict[str, Any]
 
 
 def test_draws_without_a_box_are_left_out_of_the_difference() -> None:
-    difference = paired_difference(record(ap=[None, 5.0]), record(ap=[None, 3.0]))
-    assert difference.mean == 2
+    student, baseline = record(ap=[None, 5.0, 6.0], measured=5.5), record(ap=[9.0, 3.0, 2.0], measured=2.0)
+    difference = paired_difference(student, baseline)
+    assert difference.measured == 3.5
+    # The draws that are left differ by 2 and 4.
+    assert (difference.interval.low, difference.interval.high) == pytest.approx((3.5 - 0.95, 3.5 + 0.95))

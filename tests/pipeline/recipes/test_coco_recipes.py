@@ -180,6 +180,7 @@ def shrunk(path: Path, dataset: DatasetRecord, folder: Path, name: str) -> Recip
     }
     resolved = resolve(path, dataset, smaller)
     del resolved.content["config"]["backbone_weights"]
+    resolved.content["config"]["model"]["backbone"]["init_cfg"] = None
     write_resolved(folder / f"{name}.json", resolved)
     return load_resolved(folder / f"{name}.json")
 
@@ -189,6 +190,7 @@ def params(choice: dict[str, Any]) -> Params:
         {
             "data": choice["data"],
             "teacher": choice["teacher"],
+            "twins": choice["twins"],
             "students": choice["students"],
             "export": {**choice["export"], "score_threshold": 0.0001, "check_images": 2},
             "benchmark": {"backends": ["onnxruntime"]},

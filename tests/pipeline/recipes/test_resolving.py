@@ -19,7 +19,7 @@ from pipeline.recipes import (
     without_pretrained,
     write_resolved,
 )
-from pipeline.records import DatasetRecord
+from pipeline.records import DatasetRecord, SplitRecord
 from pipeline.settings import Params
 
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
@@ -214,6 +214,17 @@ def test_a_recipe_in_the_wrong_section_is_told_the_right_one(
 ) -> None:
     content: dict[str, Any] = {"data": {}, "teacher": {"config": TEACHER}, section: {"one": {"recipe": path}}}
     content |= {"export": {"models": ["one"]}, "benchmark": {"backends": ["onnxruntime"]}}
+    train = SplitRecord(
+        annotations="train.json",
+        image_root=".",
+        sha256="0" * 64,
+        images=1200,
+        boxes=1,
+        crowd_boxes=0,
+        images_without_boxes=0,
+        boxes_per_class={},
+    )
+    dataset = dataset.model_copy(update={"splits": {"train": train}})
     with pytest.raises(RecipeError, match=message):
         resolve_all(Params.model_validate(content), dataset, tmp_path / "out", lambda _: None)
     assert not (tmp_path / "out").exists()

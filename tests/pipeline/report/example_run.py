@@ -392,7 +392,7 @@ def _engine(model: Model) -> EngineRecord:
 
 
 def _without_draws(accuracy: AccuracyRecord) -> AccuracyRecord:
-    bootstrap = accuracy.bootstrap and accuracy.bootstrap.model_copy(update={"ap": []})
+    bootstrap = accuracy.bootstrap and accuracy.bootstrap.model_copy(update={"ap": [], "jackknife": []})
     return accuracy.model_copy(update={"bootstrap": bootstrap})
 
 

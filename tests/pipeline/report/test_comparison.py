@@ -18,8 +18,8 @@ def test_gain_is_the_difference_of_the_aps_with_the_interval_of_the_paired_draws
     found = _gain(results)
     assert found.points == 2.5
     # The draws differ by 1, 3 and 2: unpaired, their ranges would overlap widely.
-    assert found.low == pytest.approx(1.05)
-    assert found.high == pytest.approx(2.95)
+    assert found.low == pytest.approx(2.5 - 0.95)
+    assert found.high == pytest.approx(2.5 + 0.95)
     assert found.confidence == 0.95
     assert found.verdict == "better"
 

@@ -16,11 +16,18 @@ def with_numbers(results: Results, model: str, **numbers: float | None) -> Resul
 
 
 def with_draws(results: Results, model: str, draws: Sequence[float] | None) -> Results:
-    """Bootstrap draws of one model replaced; ``None`` leaves the model without a bootstrap."""
+    """Bootstrap draws of one model replaced, without a jackknife; ``None`` leaves the model without a bootstrap."""
     bootstrap = None
     if draws is not None:
-        interval = Interval(low=min(draws), high=max(draws), confidence=0.95)
-        bootstrap = Bootstrap(seed=0, images=24, ap=list(draws), interval=interval)
+        found = next(item for item in results.models if item.name == model)
+        bootstrap = Bootstrap(
+            seed=0,
+            images=24,
+            measured=found.evaluation.accuracy.numbers.ap or 0,
+            ap=list(draws),
+            jackknife=[None] * 24,
+            interval=Interval(low=min(draws), high=max(draws), confidence=0.95),
+        )
     return with_accuracy(results, model, bootstrap=bootstrap)
 
 

@@ -145,7 +145,7 @@ def test_one_student_comes_out(project: Path) -> None:
     assert [point.iteration for point in record.points] == [1, 2, 3, 4, 5, 6]
     assert [point.iteration for point in record.validation] == [3, 6]
     assert len((project / losses_file("student")).read_text().splitlines()) == 7
-    assert sorted(path.name for path in (project / MODELS).iterdir()) == ["student", TEACHER]
+    assert sorted(path.name for path in (project / MODELS).iterdir()) == ["student", TEACHER, "teacher.accepted"]
     assert not (project / "work_dirs" / "student").exists()
 
 
