@@ -202,6 +202,6 @@ def classes_entry(classes: Sequence[str]) -> dict[str, str]:
 def _classes_in(metadata: Mapping[str, str]) -> list[str]:
     try:
         classes = json.loads(metadata.get(CLASSES, "[]"))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return []  # another program's entry of that name
     return [str(name) for name in classes] if isinstance(classes, list) else []

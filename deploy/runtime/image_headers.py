@@ -16,6 +16,7 @@ _TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _TIFF_TAGS = (_WIDTH, _HEIGHT, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT)
 _MOST_ENTRIES = 4096
 _TEXT_HEADER = 1 << 16
+_MOST_MARKERS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,14 @@ def _jpeg(content: bytes) -> ImageHeader:
 
 def _frames(content: bytes) -> Iterator[tuple[int, int, int, int]]:
     position = 2
-    while (position := content.find(b"\xff", position)) >= 0:
+    for _ in range(_MOST_MARKERS):
+        position = content.find(b"\xff", position)
         marker = content[position + 1]
+        if position < 0 or marker == 0xDA:
+            return
         if marker == 0xFF:
             position += 1
             continue
-        if marker == 0xDA:
-            return
         if marker in _SOF:
             yield marker, *struct.unpack_from(">HHB", content, position + 5)
         alone = marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD9

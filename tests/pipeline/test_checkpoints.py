@@ -362,7 +362,9 @@ def test_weights_of_the_same_classes_are_taken(recipe: Recipe, tmp_path: Path) -
     assert load_detector(recipe, tmp_path / "w.safetensors").dataset_meta == {"classes": recipe.classes}
 
 
-@pytest.mark.parametrize("entry", [{}, {"classes": "a, b"}, {"classes": "3"}])
+@pytest.mark.parametrize(
+    "entry", [{}, {"classes": "a, b"}, {"classes": "3"}, {"classes": "[" * 100_000}, {"classes": "1" * 5000}]
+)
 def test_without_classes_in_the_file_they_are_the_recipes(
     recipe: Recipe, tmp_path: Path, entry: dict[str, str]
 ) -> None:

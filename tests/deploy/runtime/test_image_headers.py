@@ -5,6 +5,7 @@ import resource
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -193,3 +194,9 @@ def test_scans_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(ImageError, match=r"a JPEG of 4000 x 4000 pixels in \d{4} scans"):
         decode_image(content[:start] + 1000 * last + content[-2:], "x")
+
+
+def test_markers_without_end_are_not_walked_to_theirs() -> None:
+    began = time.monotonic()
+    assert read_header(b"\xff\xd8" + b"\xff\x00" * 50_000_000) is None
+    assert time.monotonic() - began < 5
