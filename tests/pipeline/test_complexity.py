@@ -66,7 +66,8 @@ def test_a_detector_of_an_unknown_kind_is_refused() -> None:
 
 
 def test_a_stock_detector_equals_its_convolutions_one_by_one() -> None:
-    from pipeline.recipes import MODELS, register_all_modules
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
 
     register_all_modules(init_default_scope=True)
     detector = MODELS.build(
