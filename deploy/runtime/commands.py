@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from deploy.runtime.scratch import destination_of
+
 Main = Callable[[Sequence[str] | None], None]
 
 INTERRUPTED = 128 + 2
@@ -83,7 +85,9 @@ def system_error(error: OSError, place: Path | None = None) -> str:
     if error.errno not in _CURES:
         return ""
     what, cure = _CURES[error.errno]
-    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else place
+    # Of a copy or a move, what it went to.
+    name = error.filename2 or error.filename
+    path = destination_of(Path(os.fsdecode(name))) if isinstance(name, str | bytes) else place
     where = f"{path}: " if path else ""
     free = f" ({_free(path or Path.cwd())})" if error.errno in _FULL else ""
     return f"{where}{what}{free}; {cure}. Earlier results are as they were"

@@ -56,6 +56,11 @@ def test_of_a_full_disk_is_told_how_much_is_free_and_where(tmp_path: Path) -> No
     assert f"MB are free on the disk of {tmp_path})" in told
 
 
+def test_of_a_copy_the_place_that_it_went_to_is_told(tmp_path: Path) -> None:
+    error = OSError(errno.ENOSPC, "x", "/work/w.pth", None, str(tmp_path / ".twin.abcd1234.scratch/content/w.pth"))
+    assert system_error(error).startswith(f"{tmp_path / 'twin'}: no space is left")
+
+
 def test_a_path_of_any_bytes_can_be_told() -> None:
     assert "denied" in system_error(PermissionError(errno.EACCES, "x", b"/\xff/a"))
 
