@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 from deploy.runtime.scratch import destination_of
@@ -64,6 +65,25 @@ def command(*expected: type[Exception]) -> Callable[[Main], Callable[..., None]]
         return run
 
     return wrap
+
+
+def announce_interrupts() -> None:
+    """Say in one line that a command was interrupted while it was still loading; to be called by its package.
+
+    Python names the program ``-m`` while it imports the package of ``python -m package.command``. Elsewhere this does
+    nothing: what an interrupt is to another program is not ours to say.
+    """
+    if sys.argv[:1] != ["-m"]:
+        return
+    earlier = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.stderr.write("\ninterrupted\n")
+        else:
+            earlier(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def _leave_quietly() -> NoReturn:
