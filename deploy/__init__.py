@@ -5,11 +5,15 @@ Its run-time half starts at :func:`load` and needs numpy, OpenCV and one backend
 
 from typing import TYPE_CHECKING
 
+from deploy.runtime.commands import announce_interrupts
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from deploy.runtime.detector import Detector
     from deploy.runtime.images import Colors
+
+announce_interrupts()
 
 
 def load(

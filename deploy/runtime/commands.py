@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 from deploy.runtime.printable import visible
+from deploy.runtime.scratch import destination_of
 
 Main = Callable[[Sequence[str] | None], None]
 
@@ -66,6 +68,25 @@ def command(*expected: type[Exception]) -> Callable[[Main], Callable[..., None]]
     return wrap
 
 
+def announce_interrupts() -> None:
+    """Say in one line that a command was interrupted while it was still loading; to be called by its package.
+
+    Python names the program ``-m`` while it imports the package of ``python -m package.command``. Elsewhere this does
+    nothing: what an interrupt is to another program is not ours to say.
+    """
+    if sys.argv[:1] != ["-m"]:
+        return
+    earlier = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.stderr.write("\ninterrupted\n")
+        else:
+            earlier(kind, error, trace)
+
+    sys.excepthook = hook
+
+
 def _leave_quietly() -> NoReturn:
     """End as a program does whose reader has gone (``| head``): Python would try to write the rest once more."""
     with suppress(OSError, ValueError):
@@ -85,7 +106,9 @@ def system_error(error: OSError, place: Path | None = None) -> str:
     if error.errno not in _CURES:
         return ""
     what, cure = _CURES[error.errno]
-    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else place
+    # Of a copy or a move, what it went to.
+    name = error.filename2 or error.filename
+    path = destination_of(Path(os.fsdecode(name))) if isinstance(name, str | bytes) else place
     where = f"{path}: " if path else ""
     free = f" ({_free(path or Path.cwd())})" if error.errno in _FULL else ""
     return f"{where}{what}{free}; {cure}. Earlier results are as they were"

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _SUFFIX = ".scratch"
+_MADE = re.compile(rf"\.(?P<name>.+)\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}", re.DOTALL)
 _LOCK = "lock"
 _CONTENT = "content"
 _OF_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -42,6 +43,14 @@ def scratch_folder(name: str, parent: Path | None = None) -> Iterator[Path]:
         os.close(lock)
 
 
+def destination_of(path: Path) -> Path:
+    """What a path in a scratch folder is to become: where the folder lies, by the name that it was made for."""
+    for place, part in enumerate(path.parts):
+        if made := _MADE.fullmatch(part):
+            return Path(*path.parts[:place], made["name"])
+    return path
+
+
 def name_write(error: OSError, path: Path) -> None:
     """Give an error of a write the file or folder that was written: a write does not know its file's name."""
     if error.filename is None and error.errno in _OF_WRITES:
@@ -63,9 +72,9 @@ def _owned(name: str, parent: Path) -> tuple[Path, int]:
 
 
 def _remove_abandoned(name: str, parent: Path) -> None:
-    ours = re.compile(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
     with os.scandir(parent) as entries:
-        found = [Path(entry) for entry in entries if ours.fullmatch(entry.name) and _is_own_folder(entry)]
+        made = [(entry, _MADE.fullmatch(entry.name)) for entry in entries]
+        found = [Path(entry) for entry, match in made if match and match["name"] == name and _is_own_folder(entry)]
     for root in found:
         try:
             lock = os.open(root / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)

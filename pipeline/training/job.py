@@ -2,6 +2,7 @@
 
 import logging
 import resource
+import shutil
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def train_in_place(job: TrainingJob, name: str) -> TrainingRecord | None:
     record = train(job, trained)
     if record is not None:
         with fresh_directory(target.parent) as scratch:
-            trained.replace(scratch / target.name)
+            shutil.move(trained, scratch / target.name)  # models/ may lie on another disk
             record.write(scratch / training_file(name).name)
     return record
 

@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import os
 import random
@@ -64,6 +65,21 @@ def test_a_damaged_member_is_an_error_whatever_it_is_packed_with(tmp_path, metho
         except DownloadError:
             refused += 1
     assert refused > 0.5 * len(content)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_zeroed_block_is_read_as_another_file(tmp_path, method):
+    wheel, packed = tmp_path / "tinybox.whl", b"some weights" * 20
+    with zipfile.ZipFile(wheel, "w", method) as archive:
+        archive.writestr("tinybox/a.txt", packed)
+    content = wheel.read_bytes()
+    for size in (1, 4, 8, 12, 64):
+        for start in range(len(content)):
+            damaged = bytearray(content)
+            damaged[start : start + size] = bytes(len(damaged[start : start + size]))
+            wheel.write_bytes(damaged)
+            with contextlib.suppress(DownloadError):
+                assert read_member(wheel, "tinybox/a.txt") == packed
 
 
 def test_a_cached_wheel_is_used_without_pip(offline_index, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.runtime.commands import command, system_error
+from deploy.runtime.commands import announce_interrupts, command, system_error
 from deploy.runtime.errors import ImageError
 from deploy.runtime.scratch import scratch_folder
 
@@ -54,6 +54,11 @@ def test_an_error_of_the_system_names_path_reason_and_cure(number: int, said: st
 def test_of_a_full_disk_is_told_how_much_is_free_and_where(tmp_path: Path) -> None:
     told = system_error(OSError(errno.ENOSPC, "x"), tmp_path / "none" / "none" / "report.md")
     assert f"MB are free on the disk of {tmp_path})" in told
+
+
+def test_of_a_copy_the_place_that_it_went_to_is_told(tmp_path: Path) -> None:
+    error = OSError(errno.ENOSPC, "x", "/work/w.pth", None, str(tmp_path / ".twin.abcd1234.scratch/content/w.pth"))
+    assert system_error(error).startswith(f"{tmp_path / 'twin'}: no space is left")
 
 
 def test_a_path_of_any_bytes_can_be_told() -> None:
@@ -135,3 +140,28 @@ def test_no_folder_for_temporary_files_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
     with pytest.raises(SystemExit, match=r"error: No usable temporary directory found in .*; set .* TMPDIR"):
         main()
+
+
+def test_an_interrupt_while_a_command_loads_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "loading").mkdir()
+    hook = "from deploy.runtime.commands import announce_interrupts\nannounce_interrupts()\n"
+    (tmp_path / "loading/__init__.py").write_text(hook)
+    (tmp_path / "loading/interrupted.py").write_text("raise KeyboardInterrupt\n")
+    (tmp_path / "loading/broken.py").write_text("import no_such_module\n")
+    paths = os.pathsep.join([str(tmp_path), str(Path.cwd())])
+
+    def load(name: str) -> "subprocess.CompletedProcess[str]":
+        command_line = [sys.executable, "-m", f"loading.{name}"]
+        environment = {**os.environ, "PYTHONPATH": paths}
+        return subprocess.run(command_line, capture_output=True, text=True, check=False, env=environment)
+
+    done = load("interrupted")
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "\ninterrupted\n")
+    assert "Traceback" in load("broken").stderr
+
+
+def test_a_program_that_uses_this_one_keeps_its_own_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["program.py"])
+    before = sys.excepthook
+    announce_interrupts()
+    assert sys.excepthook is before

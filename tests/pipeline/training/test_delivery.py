@@ -1,5 +1,7 @@
 """A trained student on its way from the work directory to its place."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -92,3 +94,19 @@ def test_a_kill_before_the_weights_are_in_place_trains_nothing_again(
     monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
     train_twin(project, "twin")
     assert left_of("twin") == ["twin"]
+
+
+def test_a_student_reaches_a_place_on_another_disk(project: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    def within_a_disk(move: Callable[..., None]) -> Callable[..., None]:
+        def checked(source: Path, target: Path, *arguments: object, **options: object) -> None:
+            if Path(source).absolute().parts[-3:-2] == (WORK_DIRS.name,) and WORK_DIRS.name not in Path(target).parts:
+                raise OSError(errno.EXDEV, "Invalid cross-device link", str(source), None, str(target))
+            move(source, target, *arguments, **options)
+
+        return checked
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, within_a_disk(getattr(os, name)))
+    train_twin(project, "twin")
+    assert load_detector(load_resolved(recipe_file("twin")), weights_file("twin"))
+    assert not (WORK_DIRS / "twin").exists()
