@@ -7,7 +7,7 @@ and finds other boxes, is too old (or too new) for what this project writes:
     python -m benchmarks.runtime_versions artefacts/teacher*.onnx --images data/prepared/images/test \
         --versions onnxruntime==1.17.3 onnxruntime==1.20.1 openvino==2024.6.0
 
-The oldest version that agrees is what `deploy.runtime.backends.OLDEST` holds.
+The oldest version that agrees is what `deploy.runtime.oldest_versions` holds.
 """
 
 import argparse
@@ -99,7 +99,8 @@ def agreement(here: list[Detections], there: list[Detections]) -> str:
 # It runs where there is no torch and no pydantic: only deploy.load.
 _DETECT = """
 import json, sys
-import deploy, cv2
+import deploy, cv2, deploy.runtime.oldest_versions as versions
+versions.OLDEST = dict.fromkeys(versions.OLDEST, "0")
 backend, artefact, *images = sys.argv[1:]
 detector = deploy.load(artefact, backend, threads=1)
 found = [detector(cv2.imread(image)) for image in images]

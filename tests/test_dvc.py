@@ -131,6 +131,7 @@ NOT_USED_BY = {
         "deploy.runtime.artefact": "an engine's record names its target by a class of engine_file",
         "deploy.runtime.engine_file": "the same",
         "deploy.runtime.onnx_file": "the same",
+        "deploy.runtime.oldest_versions": "the same",
         "deploy.runtime.onnx_tensors": "the same",
         "deploy.runtime.protobuf": "the same",
     },

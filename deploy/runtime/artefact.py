@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.runtime.errors import ArtefactError, shown
+from deploy.runtime.oldest_versions import OLDEST
 from deploy.runtime.onnx_file import check_content, check_tensors, read_metadata
 
 FORMAT_VERSION = "1"
@@ -149,9 +150,12 @@ class ArtefactSpec:
         return (INPUT_NAME, SIZES_NAME) if self.dynamic_size else (INPUT_NAME,)
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the specification as ONNX metadata: one JSON value per key that has one, and the format's version."""
+        """Return the specification as ONNX metadata: one JSON value per key that has one.
+
+        Beside it stand the format's version and the oldest versions of run times.
+        """
         metadata = {key: json.dumps(value) for key, value in asdict(self).items() if value is not None}
-        return {"format_version": FORMAT_VERSION, **metadata}
+        return {"format_version": FORMAT_VERSION, **metadata, "oldest_runtimes": json.dumps(OLDEST)}
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str], source: str) -> Self:

@@ -13,6 +13,7 @@ from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
 from deploy.runtime.backends import RawDetections, closed, running
 from deploy.runtime.backends.bindings import ANY, Binding, check_bindings
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
+from deploy.runtime.oldest_versions import refuse_older
 
 _DEVICE = "CPU"
 _BF16 = "openvino-bf16"
@@ -119,6 +120,7 @@ def _import(name: str) -> Any:
         raise BackendUnavailable(
             f"{name}: the package openvino cannot be imported ({error}); pip install openvino"
         ) from error
+    refuse_older(name, "openvino", _version(openvino))
     return openvino
 
 

@@ -12,6 +12,7 @@ from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
 from deploy.runtime.backends import DeviceTimes, RawDetections, closed, running
 from deploy.runtime.backends.bindings import ANY, Binding, check_bindings
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
+from deploy.runtime.oldest_versions import refuse_older
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 # Who takes the nodes that a provider leaves. Without CUDA, those that TensorRT does not take would go to the CPU.
@@ -124,6 +125,7 @@ def _import(name: str) -> Any:
         raise BackendUnavailable(
             f"{name}: the package onnxruntime cannot be imported ({error}); pip install onnxruntime"
         ) from error
+    refuse_older(name, "onnxruntime", onnxruntime.__version__)
     return onnxruntime
 
 

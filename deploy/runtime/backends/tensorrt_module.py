@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from deploy.runtime.errors import BackendUnavailable
+from deploy.runtime.oldest_versions import refuse_older
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 
@@ -12,14 +13,18 @@ def import_tensorrt() -> Any:
     """Import the first of :data:`MODULES` that is installed.
 
     Raises:
-        BackendUnavailable: none is, or its libraries cannot be loaded.
+        BackendUnavailable: none is, its libraries cannot be loaded, or it is too old.
     """
     reasons = []
     for name in MODULES:
         try:
-            return importlib.import_module(name)
+            module = importlib.import_module(name)
         except (ImportError, OSError) as error:
             reasons.append(str(error))
+            continue
+        if name == "tensorrt":  # TensorRT-RTX counts its versions otherwise
+            refuse_older("tensorrt", name, module.__version__)
+        return module
     raise BackendUnavailable(f"tensorrt: TensorRT cannot be imported ({'; '.join(reasons)}); make setup GPU=1")
 
 
