@@ -12,6 +12,7 @@ from deploy.runtime.errors import shown
 from deploy.runtime.text_files import MissingText, UnreadableText, parse_json, read_text
 from pipeline.errors import RecipeError
 from pipeline.layout import origin_file
+from pipeline.recipes.registered import check_types
 from pipeline.recipes.shape import check_shape, reason, resize_scale
 from pipeline.recipes.tuples import decode
 from pipeline.records import RecipeOrigin
@@ -58,6 +59,7 @@ def load_resolved(path: Path) -> Recipe:
         content = parse_json(text)
         decoded = decode(content["config"])
         check_shape(decoded, path)
+        check_types(decoded, path)
         config = Config(decoded)
         origin = RecipeOrigin.read(origin_file(path))
         if backbone := config.get("backbone_weights"):

@@ -177,6 +177,16 @@ def test_no_flipped_bit_of_a_pth_is_read_as_another_weight(tmp_path: Path, wrapp
     assert read < 0.5 * len(content) / 7  # damage to what says nothing, such as padding, is none
 
 
+def test_a_part_that_is_marked_as_a_folder_is_not_read_as_whatever_the_memory_holds(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({"a": torch.arange(300.0)}, path)
+    content = path.read_bytes()
+    entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"w/data/0"))
+    path.write_bytes(content[: entry + 38] + b"\x10" + content[entry + 39 :])
+    with pytest.raises(CheckpointError, match=r"w\.pth: damaged"):
+        load_weights(path)
+
+
 def test_archives_that_were_saved_without_sums_are_read(tmp_path: Path) -> None:
     torch.serialization.set_crc32_options(False)
     try:

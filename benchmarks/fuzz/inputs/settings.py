@@ -15,7 +15,8 @@ from pipeline.settings import PARAMS_FILE, Params, load_params
 
 _CONTENT = PARAMS_FILE.read_bytes()
 _TREE = yaml.safe_load(_CONTENT)
-_CHOICE = {"students": {"twin": {"recipe": "configs/students/twin.py"}}, "export": {"models": ["twin"]}}
+_TWINS = {"twin": {"recipe": "configs/students/twin.py"}}
+_CHOICE = {"twins": _TWINS, "students": {}, "export": {"models": ["twin"]}}
 
 
 def _read_params(path: Path) -> None:
