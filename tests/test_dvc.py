@@ -42,6 +42,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.deploy_settings": "the same",
     "pipeline.setting_types": "the same",
+    "pipeline.setting_findings": "words what is wrong with them",
     "pipeline.strict_yaml": "the same",
     "pipeline.storage": "writes what it is given, in one step",
     "pipeline.downloads": "delivers content of a given hash or fails",
