@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.setting_types import BoxOrientation, PositiveInt, Settings
+from pipeline.setting_types import BoxOrientation, PositiveInt, Seed, Settings
 
 
 class DigitsSettings(Settings):
@@ -15,7 +15,7 @@ class DigitsSettings(Settings):
     train: PositiveInt = 1200
     val: PositiveInt = 300
     test: PositiveInt = 400
-    seed: int = 0
+    seed: Seed = 0
 
 
 class TreesSettings(Settings):

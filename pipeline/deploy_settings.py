@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.setting_types import ArtefactPrecision, Fraction, Name, PositiveInt, Settings
+from pipeline.setting_types import ArtefactPrecision, Fraction, Name, PositiveInt, Seed, Settings
 
 
 class ExportSettings(Settings):
@@ -58,7 +58,7 @@ class CalibrationSettings(Settings):
 
     split: Literal["train"] = "train"
     images: PositiveInt = 128
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class SearchSettings(Settings):

@@ -9,6 +9,8 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sha256Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,63}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 PositiveInt = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What numpy takes for one."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 ArtefactPrecision = Literal["fp32", "fp16", "int8", "int8_symmetric"]
 BoxOrientation = Literal["apply", "ignore"]

@@ -1,12 +1,10 @@
 """``params.yaml`` as typed, validated settings: every stage reads its values from here."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from deploy.runtime.errors import shown
 from deploy.runtime.text_files import MissingText, UnreadableText
 from pipeline.dataset_settings import DataSettings
 from pipeline.deploy_settings import (
@@ -17,11 +15,11 @@ from pipeline.deploy_settings import (
     PrecisionSettings,
 )
 from pipeline.errors import SettingsError, did_you_mean
-from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Settings, WeightsFile
+from pipeline.setting_findings import listed_findings
+from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Seed, Settings, WeightsFile
 from pipeline.strict_yaml import read_yaml_file
 
 PARAMS_FILE = Path("params.yaml")
-_LISTED = 50
 
 
 class TeacherCheckpoint(WeightsFile):
@@ -81,7 +79,7 @@ class TrainSettings(Settings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     workers: Annotated[int, Field(ge=0)] = 2
-    seed: int = 0
+    seed: Seed = 0
     checkpoint_interval: PositiveInt = 100
     log_interval: PositiveInt = 10
 
@@ -112,7 +110,7 @@ class EvaluateSettings(Settings):
     batch_size: PositiveInt = 8
     resamples: PositiveInt = 1000
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class Gates(Settings):
@@ -226,31 +224,6 @@ def parse_params(content: object, source: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise SettingsError(f"{source} has {error.error_count()} invalid value(s):\n{_listed(error)}") from error
-
-
-def _listed(error: ValidationError) -> str:
-    """The findings, a line each: the key, what is wrong with it, and its value."""
-    findings = [
-        f"  {_dotted(item['loc'])}: {item['msg']}{_nearest_key(item)} (got {shown(item['input'])})"
-        for item in error.errors()[:_LISTED]
-    ]
-    more = error.error_count() - _LISTED
-    return "\n".join([*findings, f"  and {more} more"] if more > 0 else findings)
-
-
-def _nearest_key(error: Mapping[str, Any]) -> str:
-    """What an unknown key may have been meant for, by the keys of the section that it stands in."""
-    if error["type"] != "extra_forbidden":
-        return ""
-    section: Any = Params
-    for part in error["loc"][:-1]:
-        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, Settings) else None
-        section = field.annotation if field else None
-    if not (isinstance(section, type) and issubclass(section, Settings)):
-        return ""
-    return f"; {did_you_mean(error['loc'][-1], section.model_fields)}"
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "(whole file)"
+        raise SettingsError(
+            f"{source} has {error.error_count()} invalid value(s):\n{listed_findings(error, Params)}"
+        ) from error

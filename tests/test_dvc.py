@@ -47,6 +47,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.dataset_settings": "the same",
     "pipeline.deploy_settings": "the same",
     "pipeline.setting_types": "the same",
+    "pipeline.setting_findings": "words what is wrong with them",
     "pipeline.strict_yaml": "the same",
     "pipeline.yaml_limits": "the same",
     "pipeline.storage": "writes what it is given, in one step",

@@ -187,7 +187,7 @@ class ArtefactSpec:
         problems = [
             f"{item.name} must be {RULES[item.name].text}, got {shown(value)}"
             for item in fields(self)
-            if (value := getattr(self, item.name)) is not None and not RULES[item.name].holds(value)
+            if (value := getattr(self, item.name)) is not item.default and not RULES[item.name].holds(value)
         ]
         if not problems and not self._has_resize_rule():
             problems.append(

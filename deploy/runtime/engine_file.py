@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from deploy.runtime.artefact import ArtefactSpec
-from deploy.runtime.errors import ArtefactError
+from deploy.runtime.errors import ArtefactError, shown
 from deploy.runtime.regular_files import check_regular, open_regular, read_regular
+from deploy.runtime.text_files import is_whole
 
 _OWN_HASH = "description_sha256"
 FORMAT_VERSION = "2"
@@ -41,6 +42,11 @@ class Profile:
     least: int
     best: int
     most: int
+
+    @property
+    def is_one(self) -> bool:
+        """Whether the sizes are such: a file is data, whoever wrote it."""
+        return all(map(is_whole, (self.least, self.best, self.most))) and 0 < self.least <= self.best <= self.most
 
 
 @dataclass(frozen=True)
@@ -70,12 +76,12 @@ class EngineDescription:
         """Raises KeyError, TypeError, ValueError or :class:`ArtefactError` where the content is no description."""
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {content['format_version']!r} is unknown")
-        return cls(
-            target=Target(**content["target"]),
-            graph_sha256=content["graph_sha256"],
-            profiles=tuple(Profile(**profile) for profile in content["profiles"]),
-            spec=ArtefactSpec.from_metadata(content["spec"], source),
-        )
+        target, profiles = Target(**content["target"]), tuple(Profile(**profile) for profile in content["profiles"])
+        if not all(isinstance(text, str) for text in (*asdict(target).values(), content["graph_sha256"])):
+            raise ValueError(f"target and graph_sha256 must be texts, got {shown(content['target'])}")
+        if not profiles or not all(profile.is_one for profile in profiles):
+            raise ValueError(f"profiles must be batch sizes from least over best to most, got {shown(profiles)}")
+        return cls(target, content["graph_sha256"], profiles, ArtefactSpec.from_metadata(content["spec"], source))
 
 
 def description_of(engine: Path) -> Path:

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from deploy.runtime.errors import shortened, shown
+from deploy.runtime.errors import shortened
 from deploy.runtime.text_files import is_whole
 from pipeline.errors import RecipeError
+from pipeline.setting_findings import listed_findings
 
-_LISTED, _LONGEST = 20, 1000
+_LONGEST = 1000
 _Side = Annotated[int, Field(strict=True, gt=0)]
 _Section = dict[str, Any]
 
@@ -66,11 +67,8 @@ def check_shape(config: Mapping[str, Any], path: Path) -> None:
     try:
         _Recipe.model_validate(config)
     except ValidationError as error:
-        findings = [
-            f"  {'.'.join(map(str, item['loc']))}: {item['msg']} (got {shown(item['input'])})"
-            for item in error.errors()[:_LISTED]
-        ]
-        raise RecipeError(f"{path}: {error.error_count()} invalid value(s):\n" + "\n".join(findings)) from error
+        findings = listed_findings(error, _Recipe)
+        raise RecipeError(f"{path}: {error.error_count()} invalid value(s):\n{findings}") from error
 
 
 def resize_scale(steps: Sequence[Mapping[str, Any]], path: Path) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import pytest
 from deploy.runtime.text_files import UnreadableText
 from pipeline.errors import SettingsError
 from pipeline.profiles import load_profile
-from pipeline.settings import load_params, parse_params
+from pipeline.settings import PARAMS_FILE, load_params, parse_params
 from pipeline.strict_yaml import read_yaml, read_yaml_file
 
 STUMBLED = {
@@ -61,3 +61,16 @@ def test_many_findings_are_counted_and_the_first_are_listed() -> None:
         parse_params({f"key{number}": 1 for number in range(2000)})
     assert len(str(caught.value).splitlines()) == 52
     assert str(caught.value).endswith(" more")
+
+
+@pytest.mark.parametrize("key", ["train.seed", "evaluate.seed", "data.digits.seed", "precision.calibration.seed"])
+@pytest.mark.parametrize("value", ["-1", "4294967296", "0x" + "f" * 5000], ids=["negative", "large", "digits"])
+def test_a_seed_that_numpy_does_not_take_is_a_finding(key: str, value: str) -> None:
+    content = read_yaml(PARAMS_FILE.read_text(encoding="utf-8"))
+    *way, last = key.split(".")
+    section = content
+    for part in way:
+        section = section.setdefault(part, {})
+    section[last] = read_yaml(value)
+    with pytest.raises(SettingsError, match=rf"{key}: Input should be "):
+        parse_params(content)

@@ -77,6 +77,12 @@ def test_values_that_nothing_can_be_done_with_are_refused(spec: ArtefactSpec, ch
         ArtefactSpec.from_metadata(metadata, "x.onnx")
 
 
+@pytest.mark.parametrize("key", [key for key in RULES if key not in ("scale", "size_divisor")])
+def test_a_value_of_null_is_none_unless_it_may_be_missing(spec: ArtefactSpec, key: str) -> None:
+    with pytest.raises(ArtefactError, match=rf"x\.onnx: damaged metadata: {key} must be .*, got None"):
+        ArtefactSpec.from_metadata({**spec.to_metadata(), key: "null"}, "x.onnx")
+
+
 def test_value_that_is_no_json_is_refused(spec: ArtefactSpec) -> None:
     with pytest.raises(ArtefactError, match=r"x.onnx: damaged metadata"):
         ArtefactSpec.from_metadata({**spec.to_metadata(), "classes": "[crown"}, "x.onnx")

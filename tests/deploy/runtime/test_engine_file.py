@@ -167,3 +167,26 @@ def test_a_pipe_is_not_waited_for(engine: Path, tmp_path: Path) -> None:
     os.mkfifo(description_of(engine))
     with pytest.raises(ArtefactError, match=r"\.json: cannot be read: a named pipe"):
         read_engine(engine)
+
+
+CHANGES = {
+    "profiles": [None, [], [None], [{}], [{"least": None, "best": 1, "most": 1}],
+                 [{"least": 1, "best": "1", "most": 1}], [{"least": 0, "best": 1, "most": 1}],
+                 [{"least": 2, "best": 1, "most": 4}], [{"least": 1, "best": 1, "most": 10**400}]],
+    "target": [None, [], {}, {"gpu": None, "compute_capability": "9", "driver": "5", "tensorrt": "t"},
+               {"gpu": ["A" * 10**6], "compute_capability": "9", "driver": "5", "tensorrt": "t"}],
+    "graph_sha256": [None, 3, [], {}],
+    "plan_size": [None, "3", -1],
+    "spec": [None, [], {}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in CHANGES.items() for value in values])
+def test_a_sealed_value_of_another_kind_is_named(engine: Path, key: str, value: object) -> None:
+    content = {**json.loads(TEXT), key: value}
+    del content["description_sha256"]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    description_of(engine).write_text(json.dumps({**content, "description_sha256": digest}))
+    with pytest.raises(ArtefactError, match=r"tiny\.engine") as caught:
+        read_description(engine)
+    assert len(str(caught.value)) < 2000
