@@ -49,6 +49,7 @@ HAS_GIT = git rev-parse --git-dir >/dev/null 2>&1
 
 repro: setup  ## Run the whole chain: data, teacher, students, evaluation, export, benchmark, report
 	@$(HAS_GIT) || PATH="$(CURDIR)/$(BIN):$$PATH" dvc config --quiet --local core.no_scm true
+	@$(BIN)/python -m pipeline.dvc_state
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 # Paths with spaces are not for make: call the command itself.

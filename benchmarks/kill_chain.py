@@ -27,6 +27,7 @@ import psutil
 from tqdm import tqdm
 
 from pipeline.cli import stage_main
+from pipeline.dvc_state import RWLOCK, mend_rwlock
 from pipeline.errors import PipelineError
 from pipeline.storage import sha256_of
 
@@ -109,6 +110,8 @@ def kill_until_finished(project: Path, chance: random.Random, kills: int, length
         else:
             if process.returncode == 0:
                 break
+            if "runs already" not in _end_of_log(project):
+                raise PipelineError(f"{project}: the chain failed:\n  {_end_of_log(project)}")
             _wait_for_orphans(project)
     bar.close()
     _wait_for_orphans(project)
@@ -143,6 +146,7 @@ def _without_times(value: Any) -> Any:
 
 def _start(project: Path) -> "subprocess.Popen[bytes]":
     environment = os.environ | {"OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"}
+    mend_rwlock(project / RWLOCK)  # as `make repro` does
     with (project / "repro.log").open("ab") as log:
         return subprocess.Popen(
             ["dvc", "repro"], cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -187,8 +191,12 @@ def _is_in(process: psutil.Process, project: Path) -> bool:
 
 def _finish(process: "subprocess.Popen[bytes]", project: Path) -> None:
     if process.wait() != 0:
-        end = (project / "repro.log").read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
-        raise PipelineError(f"{project}: the chain failed:\n  " + "\n  ".join(end))
+        raise PipelineError(f"{project}: the chain failed:\n  {_end_of_log(project)}")
+
+
+def _end_of_log(project: Path) -> str:
+    lines = (project / "repro.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n  ".join(lines[-8:])
 
 
 if __name__ == "__main__":

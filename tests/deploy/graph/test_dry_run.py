@@ -10,8 +10,9 @@ import pytest
 from deploy.graph.dry_run import dry_run
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe, load_resolved, resolve, resolve_all, write_resolved
-from pipeline.records import DatasetRecord, SplitRecord
+from pipeline.records import DatasetRecord
 from pipeline.settings import PARAMS_FILE, Params, load_params
+from tests.minimal_dataset import minimal_dataset
 
 STUDENTS = Path("configs/students").resolve()
 TWIN = STUDENTS / "twin_gfl_r18w16_embedded.py"
@@ -37,19 +38,7 @@ Make = Callable[..., Recipe]
 
 @pytest.fixture
 def dataset() -> DatasetRecord:
-    train = SplitRecord(
-        annotations="train.json",
-        image_root=".",
-        sha256="0" * 64,
-        images=1200,
-        boxes=1,
-        crowd_boxes=0,
-        images_without_boxes=0,
-        boxes_per_class={"a": 1},
-    )
-    return DatasetRecord(
-        name="t", title="T", composed=True, classes=["a"], splits={"train": train}, credits=[], findings=[]
-    )
+    return minimal_dataset("a")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import RecipeError
 from pipeline.recipes import resolve
 from pipeline.recipes.consistency import check_schedule, check_sizes
-from pipeline.records import DatasetRecord
+from tests.minimal_dataset import minimal_dataset
 
 STUDENTS = Path("configs/students")
 TWIN = STUDENTS / "twin_gfl_r18w16_embedded.py"
@@ -17,7 +17,7 @@ COCO = STUDENTS / "twin_gfl_r50_1x_coco.py"
 MULTI_SCALE = STUDENTS / "twin_gfl_r50_2x_ms_coco.py"
 RECIPES = sorted([*STUDENTS.glob("*.py"), *Path("configs/teachers").glob("*.py")])
 TRAIN, VAL = "train_dataloader.dataset.pipeline.2.scale", "val_dataloader.dataset.pipeline.1.scale"
-DATASET = DatasetRecord(name="t", title="T", composed=True, classes=["a"], splits={}, credits=[], findings=[])
+DATASET = minimal_dataset("a")
 
 
 def config(path: Path, **options: Any) -> dict[str, Any]:

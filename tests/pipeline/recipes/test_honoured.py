@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import RecipeError
 from pipeline.recipes import check_initialised, pretrained_parts, resolve
 from pipeline.records import DatasetRecord
+from tests.minimal_dataset import minimal_dataset
 
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
 COCO = TWIN.with_name("twin_gfl_r50_1x_coco.py")
@@ -15,7 +16,7 @@ COCO = TWIN.with_name("twin_gfl_r50_1x_coco.py")
 
 @pytest.fixture
 def dataset() -> DatasetRecord:
-    return DatasetRecord(name="toy", title="Toy", composed=True, classes=["a"], splits={}, credits=[], findings=[])
+    return minimal_dataset("a")
 
 
 def written(folder: Path, text: str, base: Path = TWIN) -> Path:

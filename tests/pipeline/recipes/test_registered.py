@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import RecipeError
 from pipeline.recipes import resolve
 from pipeline.recipes.registered import check_types, registered
-from pipeline.records import DatasetRecord
+from tests.minimal_dataset import minimal_dataset
 
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
 RUNS = "__import__('os').system('touch started')"
@@ -33,7 +33,7 @@ RUNS = "__import__('os').system('touch started')"
     ],
 )
 def test_an_option_starts_nothing(tmp_path: Path, key: str, name: Any, message: str) -> None:
-    dataset = DatasetRecord(name="t", title="T", composed=True, classes=["a"], splits={}, credits=[], findings=[])
+    dataset = minimal_dataset("a")
     twin = tmp_path / "own.py"
     twin.write_text(f"_base_ = [{str(TWIN.resolve())!r}]\ncustom_hooks = []\n")
     with pytest.raises(RecipeError, match=message):

@@ -19,8 +19,9 @@ from pipeline.recipes import (
     without_pretrained,
     write_resolved,
 )
-from pipeline.records import DatasetRecord, SplitRecord
+from pipeline.records import DatasetRecord
 from pipeline.settings import Params
+from tests.minimal_dataset import minimal_dataset
 
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
 TEACHER = Path("configs/teachers/gfl_mobilenetv2_embedded.py")
@@ -35,9 +36,7 @@ CROSSKD = TWIN.with_name("crosskd_gfl_mobilenetv2_r18w16_embedded.py")
 
 @pytest.fixture
 def dataset() -> DatasetRecord:
-    return DatasetRecord(
-        name="toy", title="Toy", composed=True, classes=["a", "b", "c"], splits={}, credits=[], findings=[]
-    )
+    return minimal_dataset("a", "b", "c")
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -219,17 +218,6 @@ def test_a_recipe_in_the_wrong_section_is_told_the_right_one(
 ) -> None:
     content: dict[str, Any] = {"data": {}, "teacher": {"config": TEACHER}, section: {"one": {"recipe": path}}}
     content |= {"export": {"models": ["one"]}, "benchmark": {"backends": ["onnxruntime"]}}
-    train = SplitRecord(
-        annotations="train.json",
-        image_root=".",
-        sha256="0" * 64,
-        images=1200,
-        boxes=1,
-        crowd_boxes=0,
-        images_without_boxes=0,
-        boxes_per_class={},
-    )
-    dataset = dataset.model_copy(update={"splits": {"train": train}})
     with pytest.raises(RecipeError, match=message):
         resolve_all(Params.model_validate(content), dataset, tmp_path / "out", lambda _: None)
     assert not (tmp_path / "out").exists()
