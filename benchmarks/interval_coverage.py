@@ -191,7 +191,11 @@ def simulate(
 def main(argv: Sequence[str] | None = None) -> None:
     """Simulate and print Markdown tables."""
     names = [population.name for population in POPULATIONS]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.interval_coverage",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--populations", nargs="+", choices=names, default=names, help="(%(default)s)")
     parser.add_argument("--images", nargs="+", type=int, default=list(SPLITS), help="sizes of the splits (%(default)s)")
     parser.add_argument("--splits", type=int, help=f"how many of each size (by size {SPLITS}, otherwise 100)")

@@ -44,7 +44,11 @@ PATIENCE_S = 600
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Run both copies and print what was killed and what differs; exit status 1 if anything does."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.kill_chain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--kills", type=int, default=20, help="at least so many (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the times and ways of the kills (%(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the two copies (%(default)s)")

@@ -33,7 +33,11 @@ SCORE = 0.3
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Print one line a version and artefact."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.runtime_versions",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("artefacts", type=Path, nargs="+")
     parser.add_argument("--images", type=Path, required=True, help="a folder of images")
     parser.add_argument("--count", type=int, default=32, help="images to detect in (%(default)s)")
