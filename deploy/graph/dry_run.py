@@ -39,6 +39,8 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool) -> None:
                 module(images, torch.zeros(2, 2, dtype=torch.int64, device="meta") if dynamic_size else None)
         except RecipeError as error:
             raise RecipeError(f"{recipe.path}: {error}") from error
+        except NotImplementedError as error:
+            raise RecipeError(f"{recipe.path}: the detector does not run here: {error}") from error
         except UNBUILDABLE as error:
             raise RecipeError(
                 f"{recipe.path}: the detector does not run on a picture of {height} x {width}: {error}; what each of "

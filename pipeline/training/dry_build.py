@@ -13,6 +13,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.registry import TRANSFORMS
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, PARAM_SCHEDULERS
 
@@ -43,6 +44,7 @@ def build_once(recipe: Recipe, teacher: BaseDetector | None) -> BaseDetector:
         RecipeError: names the file and the part that cannot be built.
     """
     config, path = recipe.config, recipe.path
+    MMLogger.get_current_instance().setLevel("ERROR")  # it lists each parameter with a rule of its own
     with named(path, "model"):
         detector = build_detector(recipe)
     distillation = config.get("distillation") or {}
