@@ -39,6 +39,8 @@ MEASURED = ("reports/benchmark", "reports/comparison.json", "reports/report", "r
 VOLATILE = {"seconds", "images_per_second", "peak_memory_bytes", "resumed", "duration_s", "search_seconds"}
 """Keys of records that hold times, memory or the number of kills themselves."""
 PATIENCE_S = 600
+LEFT_RUNNING = ("runs already", "another process trains")
+"""What the next run says of a stage that a killed dvc left."""
 
 
 @stage_main
@@ -103,6 +105,7 @@ def kill_until_finished(project: Path, chance: random.Random, kills: int, length
     ways: Counter[str] = Counter()
     bar = tqdm(total=kills, desc="kills", unit="kill")
     while ways.total() < kills:
+        said = len(_log_of(project))
         process = _start(project)
         try:
             process.wait(chance.uniform(1, 2.5 * length / max(kills, 1) + 8))
@@ -114,7 +117,7 @@ def kill_until_finished(project: Path, chance: random.Random, kills: int, length
         else:
             if process.returncode == 0:
                 break
-            if "runs already" not in _end_of_log(project):
+            if not any(text in _log_of(project)[said:] for text in LEFT_RUNNING):
                 raise PipelineError(f"{project}: the chain failed:\n  {_end_of_log(project)}")
             _wait_for_orphans(project)
     bar.close()
@@ -199,8 +202,12 @@ def _finish(process: "subprocess.Popen[bytes]", project: Path) -> None:
 
 
 def _end_of_log(project: Path) -> str:
-    lines = (project / "repro.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n  ".join(lines[-8:])
+    return "\n  ".join(_log_of(project).splitlines()[-8:])
+
+
+def _log_of(project: Path) -> str:
+    log = project / "repro.log"
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_a_data_set_without_train_split(tmp_path: Path) -> None:
 
 def test_an_empty_split(dataset: Path) -> None:
     content = json.loads((dataset / "test.json").read_text())
-    (dataset / "test.json").write_text(json.dumps({**content, "images": []}))
+    (dataset / "test.json").write_text(json.dumps({**content, "images": [], "annotations": []}))
     with pytest.raises(DatasetError, match=r"test\.json: no images to calibrate with"):
         choose_images(dataset, CalibrationSettings())
 
