@@ -56,11 +56,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the two copies (%(default)s)")
     given = parser.parse_args(argv)
     whole = copy_of_project(given.out / "undisturbed")
-    started = time.monotonic()
-    if not (whole / "finished").exists():
+    finished = whole / "finished"
+    if not finished.exists():
+        started = time.monotonic()
         _finish(_start(whole), whole)
-        (whole / "finished").touch()
-    length = time.monotonic() - started
+        finished.write_text(str(time.monotonic() - started))
+    length = float(finished.read_text())
     ways: Counter[str] = Counter()
     rounds = 0
     # A chain that is through before there are enough kills is run once more from the start.
