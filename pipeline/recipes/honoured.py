@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from deploy.runtime.errors import shortened, shown
 from pipeline.errors import RecipeError, did_you_mean
 
 REQUIRED = (
@@ -25,6 +26,7 @@ OPTIONAL = ("auto_scale_lr", "backbone_weights", "custom_hooks", "distillation",
 KEPT = (*REQUIRED, *OPTIONAL)
 """Keys of a recipe that decide a training or its evaluation; the resolved recipe holds no others."""
 
+_LONGEST = 200
 _PRECISION = "train.precision in params.yaml says what is computed in 16 bits"
 _WORKERS = "train.workers in params.yaml is the number"
 _DATA = "the data set is the section `data` of params.yaml"
@@ -123,14 +125,16 @@ def check_honoured(config: Mapping[str, Any], path: object) -> None:
         RecipeError: lists every such key with what to use, and keys that look like a misspelt one.
     """
     findings = [
-        f"  {key} = {_short(config[key])}: {cure}"
+        f"  {key} = {shown(config[key])}: {cure}"
         for key, (accepts, cure) in _RUNNERS.items()
         if key in config and not _accepted(accepts, config[key], config)
     ]
     findings += [
         f"  {key}: did you mean {near[0]!r}?"
         for key in config
-        if key not in (*KEPT, *_RUNNERS) and (near := get_close_matches(key, KEPT, n=1, cutoff=0.85))
+        if len(key) <= _LONGEST
+        and key not in (*KEPT, *_RUNNERS)
+        and (near := get_close_matches(key, KEPT, n=1, cutoff=0.85))
     ]
     if findings:
         raise RecipeError(f"{path} sets what is not honoured here:\n" + "\n".join(findings))
@@ -149,13 +153,13 @@ def check_option(config: Mapping[str, Any], key: str, path: object) -> None:
         elif isinstance(node, Mapping) and part in node:
             node = node[part]
         else:
-            known = f"; {did_you_mean(part, node)}" if isinstance(node, Mapping) and len(node) else ""
-            raise RecipeError(f"options: {key!r} names no key of {path} (no {part!r} there){known}")
+            known = f"; {did_you_mean(part[:_LONGEST], node)}" if isinstance(node, Mapping) and len(node) else ""
+            raise RecipeError(f"options: {shown(key)} names no key of {path} (no {shown(part)} there){known}")
     cure = next((cure for pattern, cure in _OPTIONS if re.fullmatch(pattern, key)), None)
     if (first := key.split(".")[0]) not in KEPT:
         cure = _RUNNERS[first][1] if first in _RUNNERS else f"options may begin with {', '.join(KEPT)}"
     if cure:
-        raise RecipeError(f"options: {key!r} of {path} changes nothing here: {cure}")
+        raise RecipeError(f"options: {shown(key)} of {path} changes nothing here: {cure}")
 
 
 def pretrained_parts(model: Mapping[str, Any], above: str = "model") -> dict[str, str]:
@@ -173,7 +177,9 @@ def check_initialised(config: Mapping[str, Any], path: object) -> None:
     if config.get("backbone_weights"):
         parts.pop("model.backbone", None)
     if parts:
-        findings = [f"  {part}.init_cfg = {address}: {_cure_of(part)}" for part, address in parts.items()]
+        findings = [
+            f"  {part}.init_cfg = {shortened(address, _LONGEST)}: {_cure_of(part)}" for part, address in parts.items()
+        ]
         raise RecipeError(f"{path} asks for weights that are not fetched without a hash:\n" + "\n".join(findings))
 
 
@@ -209,8 +215,3 @@ def _at(node: Any, *keys: str) -> Any:
     for key in keys:
         node = node.get(key) if isinstance(node, Mapping) else None
     return node
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -13,8 +13,10 @@ import mmengine.registry
 from mmdet.utils import register_all_modules
 from mmengine.registry import Registry
 
+from deploy.runtime.errors import shortened, shown
 from pipeline.errors import RecipeError, did_you_mean
 
+_LONGEST, _LISTED = 200, 20
 _SCOPES = ("mmengine", "mmcv", "mmdet")
 # Looked up elsewhere than in a registry, by the key that holds them.
 _BY_KEY = {"nms": ("nms", "soft_nms"), "roi_layer": ("RoIAlign", "RoIPool")}
@@ -30,12 +32,12 @@ def check_types(content: Mapping[str, Any], path: object) -> None:
     """
     outside = {key: value for key, value in content.items() if key != "distillation"}
     findings = [
-        f"  {place}.type = {name!r}: {problem}"
+        f"  {shortened(place, _LONGEST)}.type = {shown(name)}: {problem}"
         for place, key, name in _types(outside, "", "")
         if (problem := _problem(key, name))
     ]
     if findings:
-        raise RecipeError(f"{path}: types that are not registered:\n" + "\n".join(findings))
+        raise RecipeError(f"{path}: types that are not registered:\n" + "\n".join(findings[:_LISTED]))
 
 
 def _problem(key: str, name: Any) -> str | None:
@@ -43,10 +45,12 @@ def _problem(key: str, name: Any) -> str | None:
         return "give the registered name as text"
     if key in _BY_KEY:
         return None if name in _BY_KEY[key] else f"known: {', '.join(_BY_KEY[key])}"
+    if len(name) > _LONGEST:
+        return "mmdet, mmcv and mmengine have no such type"
     scope, _, rest = name.rpartition(".")
     names = registered()
     if scope not in ("", *_SCOPES):
-        return f"a type is a registered name, and no module's; {did_you_mean(rest, names)}" if rest else "no name"
+        return f"a type is a registered name, and no module's; {_nearest(rest, names)}"
     if rest in _EVALUATING:
         return "it evaluates text as Python, which a recipe may not ask for"
     return None if rest in names else _nearest(rest, names)
