@@ -10,7 +10,8 @@ from pipeline.deploy_settings import ExportSettings
 from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER
 from pipeline.recipes import Recipe
-from pipeline.training.dry_build import UNBUILDABLE, build_once
+from pipeline.recipes.shape import reason
+from pipeline.training.dry_build import build_once
 
 _NO_HASH = "0" * 64
 
@@ -39,10 +40,10 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool) -> None:
                 module(images, torch.zeros(2, 2, dtype=torch.int64, device="meta") if dynamic_size else None)
         except RecipeError as error:
             raise RecipeError(f"{recipe.path}: {error}") from error
-        except NotImplementedError as error:
+        except NotImplementedError as error:  # an operator of mmcv's that torchvision does not have
             raise RecipeError(f"{recipe.path}: the detector does not run here: {error}") from error
-        except UNBUILDABLE as error:
+        except Exception as error:  # whatever a detector's code stumbles over
             raise RecipeError(
-                f"{recipe.path}: the detector does not run on a picture of {height} x {width}: {error}; what each of "
-                "model.backbone, model.neck and the heads gives must be what the next one takes (in_channels)"
+                f"{recipe.path}: the detector does not run on a picture of {height} x {width}: {reason(error)}; what "
+                "each of model.backbone, model.neck and the heads gives must be what the next one takes (in_channels)"
             ) from error

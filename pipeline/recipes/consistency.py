@@ -8,12 +8,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from deploy.runtime.errors import shown
 from pipeline.errors import RecipeError
+from pipeline.recipes.shape import sides_of
 
-# Steps after which a picture may have a size that is not said by a scale.
-_RESIZING = ("Mosaic", "MixUp", "Expand", "Crop", "Pad", "Affine", "Resize", "Scale", "Albu", "Choice")
-_KEEPING = ("RandomAffine", "Pad")
-Sides = tuple[float, float]
+# Words in the names of other steps after which a picture may have any size.
+_RESIZING = ("Mosaic", "MixUp", "Expand", "Crop", "Resize", "Scale", "Albu", "Choice")
+Sides = tuple[int, int]
+
+
+def check_whole(config: Mapping[str, Any], path: object, images: int) -> None:
+    """All of the below; raises :class:`RecipeError` as they do."""
+    check_sizes(config, path)
+    check_schedule(config, path, images)
 
 
 def check_sizes(config: Mapping[str, Any], path: object) -> None:
@@ -28,22 +35,21 @@ def check_sizes(config: Mapping[str, Any], path: object) -> None:
     """
     _check_proportions(config, path)
     shipped = sorted(config["input_size"], reverse=True)
-    val = _scales("val_dataloader", config)
+    train, val = (_scales(loader, config, path) for loader in ("train_dataloader", "val_dataloader"))
     if val is None or len(val) != 1:
         return
+    keys = ", ".join(dict.fromkeys(place for place, _ in (*(train or []), *val)))
+    together = f"set input_size and {keys} together"
     (place, sides), *_ = val
-    divisor = int(_preprocessor(config).get("pad_size_divisor", 1))
+    divisor = config["model"]["data_preprocessor"].get("pad_size_divisor", 1)
     if [math.ceil(side / divisor) * divisor for side in sides] != shipped:
         raise RecipeError(
-            f"{path}: input_size is {list(config['input_size'])} (height, width), and {place} {_whole(sides)}: what "
-            f"ships would see pictures of another size than those that weights are chosen on; {_together(config)}"
+            f"{path}: input_size is {list(config['input_size'])} (height, width), and {place} {list(sides)}: what "
+            f"ships would see pictures of another size than those that weights are chosen on; {together}"
         )
-    train = _scales("train_dataloader", config)
     if train and not _within(sides, [each for _, each in train]):
-        listed = ", ".join(f"{key} {_whole(each)}" for key, each in train)
-        raise RecipeError(
-            f"{path}: training resizes to {listed}, and evaluation to {place} {_whole(sides)}; {_together(config)}"
-        )
+        listed = ", ".join(f"{key} {list(each)}" for key, each in train)
+        raise RecipeError(f"{path}: training resizes to {listed}, and evaluation to {place} {list(sides)}; {together}")
 
 
 def _check_proportions(config: Mapping[str, Any], path: object) -> None:
@@ -76,7 +82,7 @@ def check_schedule(config: Mapping[str, Any], path: object, images: int) -> None
         end, unit = (epochs, "epochs") if by_epoch else (iterations, "iterations")
         kind = scheduler["type"]
         findings += [
-            f"  param_scheduler.{index}.{key} is {_number(value)} ({kind}), and the training has {end} {unit}"
+            f"  param_scheduler.{index}.{key} is {value} ({kind}), and the training has {end} {unit}"
             for key, value, limit in _points(scheduler, end)
             if value > limit
         ]
@@ -91,56 +97,48 @@ def check_schedule(config: Mapping[str, Any], path: object, images: int) -> None
         )
 
 
-def _points(scheduler: Mapping[str, Any], end: int) -> Iterator[tuple[str, float, int]]:
+def _points(scheduler: Mapping[str, Any], end: int) -> Iterator[tuple[str, int, int]]:
     """Keys of a scheduler that lie on the training's clock, with the latest value that has an effect."""
     begin = scheduler.get("begin", 0)
-    if begin:
-        yield "begin", begin, end - 1
-    if math.isfinite(scheduler.get("end", math.inf)):
+    yield "begin", begin, end - 1
+    if "end" in scheduler:
         yield "end", scheduler["end"], end
-    if "T_max" in scheduler:
+    if scheduler.get("T_max") is not None:
         yield "T_max", scheduler["T_max"], end - begin
     for milestone in scheduler.get("milestones", []):
         yield "milestones", milestone, end - 1
 
 
-def _scales(loader: str, config: Mapping[str, Any]) -> list[tuple[str, Sides]] | None:
-    """Longer and shorter sides that a pipeline resizes to, with their keys; none where it is not said by scales."""
+def _scales(loader: str, config: Mapping[str, Any], path: object) -> list[tuple[str, Sides]] | None:
+    """Longer and shorter sides that a pipeline resizes to, with their keys; none where it is not said by scales.
+
+    Raises:
+        RecipeError: a scale is none.
+    """
     found: list[tuple[str, Sides]] = []
     for index, step in enumerate(config[loader]["dataset"].get("pipeline", [])):
-        kind, place = str(step.get("type")), f"{loader}.dataset.pipeline.{index}"
-        if kind in ("Resize", "RandomChoiceResize") and (scales := step.get("scale", step.get("scales"))) is not None:
-            key = "scale" if "scale" in step else "scales"
-            several = scales if kind == "RandomChoiceResize" else [scales]
-            found += [(f"{place}.{key}", _sides(scale)) for scale in several]
-        elif kind == "RandomResize" and not isinstance(step["scale"], int) and isinstance(step["scale"][0], Sequence):
-            found += [(f"{place}.scale", _sides(scale)) for scale in step["scale"]]
-        elif any(word in kind for word in _RESIZING) and kind not in _KEEPING:
+        key, scales = _scales_of(step)
+        for scale in scales:
+            place = f"{loader}.dataset.pipeline.{index}.{key}"
+            if (sides := sides_of(scale)) is None:
+                raise RecipeError(f"{path}: {place} is {shown(scale)}, no scale; give one or two sides in pixels")
+            found.append((place, sides))
+        if not scales and any(word in step["type"] for word in _RESIZING):
             return None
     return found
 
 
+def _scales_of(step: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+    """The key of a step that holds its scales, and these; nothing where it resizes by something else, or not at all."""
+    match step:
+        case {"type": "Resize", "scale": scale}:
+            return "scale", [scale]
+        case {"type": "RandomChoiceResize", "scales": scales}:
+            return "scales", scales if isinstance(scales, list) else [scales]  # as mmcv takes them
+        case {"type": "RandomResize", "scale": [[*_], *_] as scales} if not step.get("ratio_range"):
+            return "scale", scales
+    return "", []
+
+
 def _within(sides: Sides, trained: list[Sides]) -> bool:
     return all(min(each) <= side <= max(each) for side, each in zip(sides, zip(*trained, strict=True), strict=True))
-
-
-def _together(config: Mapping[str, Any]) -> str:
-    keys = [place for loader in ("train_dataloader", "val_dataloader") for place, _ in _scales(loader, config) or []]
-    return f"set input_size and {', '.join(dict.fromkeys(keys))} together"
-
-
-def _sides(scale: Any) -> Sides:
-    first, second = (scale, scale) if isinstance(scale, int | float) else scale
-    return max(first, second), min(first, second)
-
-
-def _preprocessor(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    return config["model"].get("data_preprocessor") or {}
-
-
-def _whole(sides: Sides) -> list[int]:
-    return [int(side) for side in sides]
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"

@@ -9,10 +9,11 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
+from deploy.runtime.errors import shown
 from pipeline import mmengine_packages
 from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER, origin_file
-from pipeline.recipes.consistency import check_schedule, check_sizes
+from pipeline.recipes.consistency import check_whole
 from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
 from pipeline.recipes.recipe import Recipe, load_resolved, method_name
 from pipeline.recipes.registered import check_types
@@ -54,12 +55,12 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> R
     as_written = config.to_dict()
     check_shape(as_written, path)
     check_honoured(as_written, path)
-    for key in options:
+    for key, value in options.items():
         check_option(as_written, key, path)
-    try:
-        config.merge_from_dict(dict(options))
-    except Exception as error:  # mmengine's own, of an option that does not fit what it overrides
-        raise RecipeError(f"options of {path}: {reason(error)}") from error
+        try:
+            config.merge_from_dict({key: value})
+        except Exception as error:  # mmengine's own, of an option that does not fit what it overrides
+            raise RecipeError(f"options: {shown(key)} of {path}: {reason(error)}") from error
     content = config.to_dict()
     check_shape(content, path)
     kept = {key: content[key] for key in KEPT if key in content}
@@ -110,8 +111,7 @@ def resolve_all(
     resolved = {name: resolve(path, dataset, options) for name, (path, options) in entries.items()}
     for name, (path, _) in entries.items():
         config = resolved[name].content["config"]
-        check_sizes(config, path)
-        check_schedule(config, path, dataset.splits["train"].images)
+        check_whole(config, path, dataset.splits["train"].images)
         if name != TEACHER:  # which may be fetched whole; where it is trained, the training checks
             check_initialised(config, path)
             _check_section(name, resolved[name], "students" if name in params.students else "twins")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
 from deploy.runtime.errors import shortened
 from deploy.runtime.text_files import is_whole
@@ -12,7 +12,10 @@ from pipeline.errors import RecipeError
 from pipeline.setting_findings import listed_findings
 
 _LONGEST = 1000
-_Side = Annotated[int, Field(strict=True, gt=0)]
+_MOST = 10**9
+_Count = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
+_Place = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Section = dict[str, Any]
 
 
@@ -22,12 +25,56 @@ class _Typed(BaseModel):
     type: str
 
 
+class _Preprocessor(_Typed):
+    pad_size_divisor: _Count = 1
+
+
+class _Model(_Typed):
+    data_preprocessor: _Preprocessor
+
+
+class _Optimizer(_Typed):
+    lr: _Positive
+
+
+class _OptimWrapper(BaseModel):
+    optimizer: _Optimizer
+    accumulative_counts: _Count = 1
+
+
+class _Scheduler(_Typed):
+    by_epoch: Annotated[bool, Field(strict=True)] = True
+    begin: _Place = 0
+    end: _Count = _MOST
+    T_max: _Count | None = None
+    milestones: list[_Count] = []
+
+
+class _Loop(BaseModel):
+    max_iters: _Count = _MOST
+    max_epochs: _Count = _MOST
+    val_interval: _Count = 1
+
+
 class _Dataset(BaseModel):
     pipeline: list[_Typed] = []
+
+    @field_validator("pipeline")
+    @classmethod
+    def _hands_over(cls, steps: list[_Typed]) -> list[_Typed]:
+        if not steps or steps[-1].type.rpartition(".")[2] != "PackDetInputs":
+            raise ValueError("the last step must be PackDetInputs, which hands pictures and boxes over")
+        return steps
 
 
 class _Loader(BaseModel):
     dataset: _Dataset
+    sampler: _Typed
+    batch_sampler: _Typed | None = None
+
+
+class _TrainLoader(_Loader):
+    batch_size: _Count
 
 
 class _Distillation(BaseModel):
@@ -40,17 +87,19 @@ class _BackboneWeights(BaseModel):
 
 
 class _Recipe(BaseModel):
-    model: _Section
-    input_size: tuple[_Side, _Side]
-    optim_wrapper: _Section
-    param_scheduler: _Section | list[_Section]
-    train_cfg: _Section
-    train_dataloader: _Section
+    model: _Model
+    input_size: tuple[_Count, _Count]
+    optim_wrapper: _OptimWrapper
+    # mmengine takes a single one without a list.
+    param_scheduler: Annotated[list[_Scheduler], BeforeValidator(lambda one: [one] if isinstance(one, dict) else one)]
+    train_cfg: _Loop
+    train_dataloader: _TrainLoader
     val_dataloader: _Loader
     auto_scale_lr: _Section | None = None
     backbone_weights: _BackboneWeights | None = None
-    custom_hooks: list[_Section] | None = None
+    custom_hooks: list[_Typed] | None = None
     distillation: _Distillation = _Distillation()
+    find_unused_parameters: Annotated[bool, Field(strict=True)] = False
     published: dict[str, Annotated[float, Field(ge=0, le=100)] | None] = {}
 
 
@@ -79,13 +128,20 @@ def resize_scale(steps: Sequence[Mapping[str, Any]], path: Path) -> tuple[int, i
     """
     resizing = [step for step in steps if step["type"] == "Resize" and step.get("keep_ratio")]
     scale = resizing[0].get("scale") if len(resizing) == 1 else None
-    sides = scale if isinstance(scale, list | tuple) else (scale, scale)
-    if len(sides) != 2 or not all(is_whole(side) and side > 0 for side in sides):
+    if (sides := sides_of(scale)) is None:
         found = shortened(str([dict(step) for step in steps]), _LONGEST)
         raise RecipeError(
             f"{path}: val_dataloader.dataset.pipeline needs one Resize with keep_ratio=True and a scale, got {found}; "
             "export.dynamic_size resizes images by it"
         )
+    return sides
+
+
+def sides_of(scale: Any) -> tuple[int, int] | None:
+    """The longer and the shorter side in pixels of a scale of mmcv's: a number, or two; none where it is no scale."""
+    sides = scale if isinstance(scale, list | tuple) else (scale, scale)
+    if len(sides) != 2 or not all(is_whole(side) and side > 0 for side in sides):
+        return None
     return max(sides), min(sides)
 
 

@@ -7,7 +7,6 @@ after the teacher has trained for hours.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -20,15 +19,10 @@ from mmengine.registry import HOOKS, PARAM_SCHEDULERS
 from pipeline.distillers import build_methods, build_schedule
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe, build_detector
+from pipeline.recipes.shape import reason
 from pipeline.training.backbone import weights_of
 from pipeline.training.batch import scaling_of
 from pipeline.training.runner import scheduler_configs, wrapper_config
-
-# What third-party constructors raise for an argument that they do not take.
-UNBUILDABLE = (
-    *(AssertionError, AttributeError, ImportError, IndexError, KeyError),
-    *(NotImplementedError, RuntimeError, TypeError, ValueError, ZeroDivisionError),
-)
 
 
 def build_once(recipe: Recipe, teacher: BaseDetector | None) -> BaseDetector:
@@ -71,7 +65,9 @@ def build_once(recipe: Recipe, teacher: BaseDetector | None) -> BaseDetector:
 def _build_schedule_of_rates(recipe: Recipe, detector: BaseDetector) -> None:
     with named(recipe.path, "optim_wrapper"):
         wrapper = build_optim_wrapper(detector, wrapper_config(recipe, torch.device("cpu"), "fp32"))
-    for index, scheduler in enumerate(scheduler_configs(recipe)):
+    with named(recipe.path, "param_scheduler"):
+        schedulers = scheduler_configs(recipe)
+    for index, scheduler in enumerate(schedulers):
         # Conversion from epochs needs the number of batches, which the data set has.
         alone = {key: value for key, value in scheduler.items() if key != "convert_to_iter_based"}
         with named(recipe.path, f"param_scheduler.{index}"):
@@ -87,11 +83,5 @@ def named(path: Path, part: str) -> Iterator[None]:
         if str(path) in str(error):
             raise
         raise RecipeError(f"{path}: {error}") from error
-    except UNBUILDABLE as error:
-        raise RecipeError(f"{path}: {part} cannot be built: {_told(error)}") from error
-
-
-def _told(error: Any) -> str:
-    # A KeyError's text is the key alone, in quotes.
-    text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
-    return text or type(error).__name__
+    except Exception as error:  # a recipe's values reach constructors of mmdet, mmengine, mmcv and torch
+        raise RecipeError(f"{path}: {part} cannot be built: {reason(error)}") from error

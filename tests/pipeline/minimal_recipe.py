@@ -3,11 +3,11 @@
 from typing import Any
 
 CONFIG: dict[str, Any] = {
-    "model": {},
+    "model": {"type": "GFL", "data_preprocessor": {"type": "DetDataPreprocessor"}},
     "input_size": [64, 64],
-    "optim_wrapper": {},
+    "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}},
     "param_scheduler": [],
-    "train_cfg": {},
-    "train_dataloader": {},
-    "val_dataloader": {"dataset": {}},
+    "train_cfg": {"max_iters": 1},
+    "train_dataloader": {"batch_size": 1, "sampler": {"type": "InfiniteSampler"}, "dataset": {}},
+    "val_dataloader": {"sampler": {"type": "DefaultSampler"}, "dataset": {}},
 }

@@ -11,13 +11,16 @@ from benchmarks.fuzz.odd_values import PYTHON, Tuple
 from benchmarks.fuzz.tree_damage import damage_tree, json_damage, written
 from pipeline.errors import PipelineError
 from pipeline.layout import origin_file
-from pipeline.recipes import build_detector, load_resolved, read_recipe, resolve, write_resolved
+from pipeline.recipes import check_initialised, load_resolved, read_recipe, resolve, write_resolved
+from pipeline.recipes.consistency import check_whole
 from pipeline.records import DatasetRecord
+from pipeline.training.dry_build import build_once
 
 _RECIPE = Path("configs/students/crosskd_pkd_gfl_mobilenetv2_r18w16_embedded.py")
 _DATASET = DatasetRecord(
     name="fuzz", title="Fuzz", composed=True, classes=["crown", "trunk"], splits={}, credits=[], findings=[]
 )
+_IMAGES = 1200
 # A detector of thousands of channels is a large one, and is built for as long as it takes.
 _LARGEST = 1000
 # Errors name the recipe, so this is called as it is.
@@ -62,14 +65,22 @@ def _read(path: Path) -> None:
         if other != path and path.suffix == ".json":
             other.write_bytes(content)
     if path.suffix == ".py":
-        write_resolved(resolved, resolve(path, _DATASET, {}))
+        _resolve(path, {}, resolved)
     elif path.name == _OPTIONS_FILE:
         options = json.loads(path.read_bytes())
-        write_resolved(resolved, resolve(_RECIPE, _DATASET, options if isinstance(options, dict) else {}))
+        _resolve(_RECIPE, options if isinstance(options, dict) else {}, resolved)
     recipe = load_resolved(resolved)
     assert all(isinstance(side, int) for side in recipe.input_size)
     if _largest(recipe.config.model) <= _LARGEST:
-        build_detector(recipe)
+        build_once(recipe, None)
+
+
+def _resolve(path: Path, options: dict[str, Any], target: Path) -> None:
+    """What the stage does with a recipe before it builds it."""
+    resolved = resolve(path, _DATASET, options)
+    write_resolved(target, resolved)
+    check_whole(resolved.content["config"], path, _IMAGES)
+    check_initialised(resolved.content["config"], path)
 
 
 def _largest(node: Any) -> float:

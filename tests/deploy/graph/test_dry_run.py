@@ -30,7 +30,7 @@ model = dict(
 )
 """
 MISSPELT_STEP = """
-_steps = [dict(type='LoadImageFromFile'), dict(type='Resize', scales=(256, 256), keep_ratio=True)]
+_steps = [dict(type='LoadImageFromFile'), dict(type='Resize', scales=(256, 256)), dict(type='PackDetInputs')]
 train_dataloader = dict(dataset=dict(pipeline=_steps))
 """
 Make = Callable[..., Recipe]

@@ -1,5 +1,6 @@
 """What must change together in a recipe."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from pipeline.errors import RecipeError
 from pipeline.recipes import resolve
-from pipeline.recipes.consistency import check_schedule, check_sizes
+from pipeline.recipes.consistency import check_schedule, check_sizes, check_whole
 from tests.minimal_dataset import minimal_dataset
 
 STUDENTS = Path("configs/students")
@@ -26,8 +27,7 @@ def config(path: Path, **options: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_hangs_together(path: Path) -> None:
-    check_sizes(config(path), path)
-    check_schedule(config(path), path, 1200)
+    check_whole(config(path), path, 1200)
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,35 @@ def test_a_schedule_that_was_set_with_its_length_is_taken() -> None:
     kd = {"distillation.schedule.decay_begin": 20, "distillation.schedule.decay_end": 40}
     check_schedule(config(CROSSKD, **shorter, **kd), "r.py", 1200)
     check_schedule(config(COCO), "r.py", 84)  # 42 iterations an epoch, 504 in all
+
+
+ODD: dict[str, list[Any]] = {
+    "train_dataloader.batch_size": [0, -1, None, "8", 2.5, [8]],
+    "train_dataloader.sampler": [None, "x"],
+    "train_dataloader.dataset.pipeline": [None, [], "x", [{}], [{"type": "LoadImageFromFile"}]],
+    "train_cfg.max_iters": [0, -3, None, "500", 1.5, [1], 10**30],
+    "train_cfg.val_interval": [0, None, "x"],
+    "param_scheduler": [None, [3], [{}], "x"],
+    "param_scheduler.0.begin": ["x", None, [1], -1],
+    "param_scheduler.0.end": ["x", None, [1], float("inf"), float("nan"), 0],
+    "param_scheduler.0.by_epoch": ["x", None, 3],
+    "param_scheduler.1.T_max": ["x", [1], 0],
+    "optim_wrapper.optimizer": [None, 3],
+    "optim_wrapper.optimizer.lr": [None, "x", 0, -1, float("nan")],
+    "model.data_preprocessor": [None, [], "x"],
+    "model.data_preprocessor.pad_size_divisor": [0, None, "x", -1, [32], 1.5],
+    VAL: ["x", None, 0, [1], [1, 2, 3], [None, 1], {"a": 1}, -5, 1.5, [0, 0]],
+    TRAIN: ["x", None, 0, [1], [1, 2, 3], [None, 1], {"a": 1}],
+}
+
+
+def checked(**options: Any) -> None:
+    check_whole(config(TWIN, **options), TWIN, 1200)
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ODD.items() for value in values])
+def test_a_value_that_is_none_of_its_kind_is_told_by_its_key(key: str, value: Any) -> None:
+    with pytest.raises(RecipeError) as error:
+        checked(**{key: value})
+    told = re.findall(r"[a-z_]+(?:\.\w+)+|param_scheduler", str(error.value))
+    assert any(each.startswith(key) or key.startswith(each) for each in told)
