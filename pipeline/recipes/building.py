@@ -1,13 +1,16 @@
 """The stock mmdet detector of a recipe, with random weights."""
 
 from pathlib import Path
+from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 
+from deploy.runtime.errors import shown
 from pipeline.errors import RecipeError
+from pipeline.recipes.honoured import checkpoints_of
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.shape import reason
 
@@ -29,17 +32,24 @@ def build_plain(config: Config, path: Path) -> BaseDetector:
     """Build the stock detector of a configuration as :func:`build_detector` does; ``path`` names it in the error."""
     register_all_modules(init_default_scope=True)
     try:
-        return MODELS.build(without_pretrained(ConfigDict(config.model)))
+        detector: BaseDetector = MODELS.build(without_pretrained(ConfigDict(config.model)))
     except Exception as error:  # a recipe's values reach every constructor of mmdet and torch
         raise RecipeError(f"{path}: mmdet cannot build the model: {reason(error)}") from error
+    # A constructor may have made one of another argument (`pretrained`): mmengine would fetch it, without a hash.
+    for name, module in detector.named_modules():
+        for checkpoint in checkpoints_of(getattr(module, "init_cfg", None)):
+            raise RecipeError(
+                f"{path}: model.{name} asks for the checkpoint {shown(checkpoint)} in another way than by its own "
+                "init_cfg; take that out, and list a backbone's weights under `backbone_weights`"
+            )
+    return detector
 
 
-def without_pretrained(model: ConfigDict) -> ConfigDict:
+def without_pretrained(model: Any) -> Any:
     """A copy of a model configuration in which no part initialises itself from a fetched checkpoint."""
-    copy = ConfigDict()
-    for key, value in model.items():
-        if isinstance(value, dict) and key == "init_cfg" and value.get("type") == "Pretrained":
-            copy[key] = None
-        else:
-            copy[key] = without_pretrained(value) if isinstance(value, dict) else value
-    return copy
+    if isinstance(model, dict):
+        kept = ConfigDict({key: without_pretrained(value) for key, value in model.items()})
+        if [*checkpoints_of(model.get("init_cfg"))]:
+            kept["init_cfg"] = None
+        return kept
+    return type(model)(map(without_pretrained, model)) if isinstance(model, list | tuple) else model

@@ -164,7 +164,7 @@ def check_option(config: Mapping[str, Any], key: str, path: object) -> None:
 
 def pretrained_parts(model: Mapping[str, Any], above: str = "model") -> dict[str, str]:
     """Parts of a model that ask for a fetched checkpoint, with its address, by dotted name."""
-    return {name: str(init.get("checkpoint")) for name, init in _initialisations(model, above)}
+    return {name: str(checkpoint) for name, checkpoint in _initialisations(model, above)}
 
 
 def check_initialised(config: Mapping[str, Any], path: object) -> None:
@@ -190,14 +190,26 @@ def _cure_of(part: str) -> str:
     return f"only a backbone can start from a checkpoint; {random}"
 
 
-def _initialisations(model: Mapping[str, Any], above: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for key, value in model.items():
+def _initialisations(model: Any, above: str) -> Iterator[tuple[str, Any]]:
+    items = model.items() if isinstance(model, Mapping) else enumerate(model) if isinstance(model, list | tuple) else ()
+    for key, value in items:
         if key == "init_cfg":
-            for init in value if isinstance(value, list | tuple) else [value]:
-                if isinstance(init, Mapping) and init.get("type") == "Pretrained":
-                    yield above, init
-        elif isinstance(value, Mapping):
+            if checkpoints := [*checkpoints_of(value)]:
+                yield above, checkpoints[0]
+        else:
             yield from _initialisations(value, f"{above}.{key}")
+
+
+def checkpoints_of(init: Any) -> Iterator[Any]:
+    """The checkpoints that an ``init_cfg`` of mmengine's asks for, also in a list of several or as an ``override``."""
+    if isinstance(init, Mapping):
+        if str(init.get("type")).rpartition(".")[2] == "Pretrained":
+            yield init.get("checkpoint")
+        for value in init.values():
+            yield from checkpoints_of(value)
+    elif isinstance(init, list | tuple):
+        for value in init:
+            yield from checkpoints_of(value)
 
 
 def _accepted(accepts: Callable[[Any, Mapping[str, Any]], bool], value: Any, config: Mapping[str, Any]) -> bool:

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.recipes import check_initialised, pretrained_parts, resolve
+from pipeline.recipes import (
+    Recipe,
+    build_detector,
+    check_initialised,
+    load_resolved,
+    pretrained_parts,
+    resolve,
+    write_resolved,
+)
 from pipeline.records import DatasetRecord
 from tests.minimal_dataset import minimal_dataset
 
@@ -123,3 +131,31 @@ def test_a_part_that_would_start_from_random_weights_is_told() -> None:
     ):
         check_initialised(head, "own.py")
     assert pretrained_parts(model(init_cfg=PRETRAINED)["model"]) == {"model": "torchvision://resnet18"}
+
+
+ELSEWHERE = {
+    "backbone=dict(pretrained='torchvision://resnet18')": r"model\.backbone asks for the checkpoint 'torchvision://resnet18'",
+    "backbone=dict(init_cfg=dict(type='mmengine.Pretrained', checkpoint='x'))": r"model\.backbone\.init_cfg = x",
+    "backbone=dict(init_cfg=[dict(type='Pretrained', checkpoint='x')])": r"model\.backbone\.init_cfg = x",
+    "bbox_head=dict(init_cfg=dict(type='Normal', override=dict(type='Pretrained', name='gfl_cls', checkpoint='x')))": (
+        r"model\.bbox_head\.init_cfg = x"
+    ),
+    "init_cfg=dict(type='Pretrained', checkpoint='x')": r"model\.init_cfg = x",
+}
+
+
+@pytest.mark.parametrize(("part", "message"), ELSEWHERE.items(), ids=range(len(ELSEWHERE)))
+def test_no_way_to_a_checkpoint_without_a_hash_is_left(
+    dataset: DatasetRecord, tmp_path: Path, part: str, message: str
+) -> None:
+    path = written(tmp_path, f"model = dict({part})")
+    write_resolved(tmp_path / "own.json", resolve(path, dataset, {}))
+    recipe = load_resolved(tmp_path / "own.json")
+    with pytest.raises(RecipeError, match=message):
+        check_and_build(recipe)
+
+
+def check_and_build(recipe: Recipe) -> None:
+    """As a training does."""
+    check_initialised(recipe.config, recipe.path)
+    build_detector(recipe).init_weights()
