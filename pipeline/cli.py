@@ -2,13 +2,12 @@
 
 import functools
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 
 from deploy.runtime.commands import Main, command
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
-from deploy.runtime.printable import VisibleFormatter, show_error
+from deploy.runtime.printable import VisibleFormatter
 from pipeline.errors import PipelineError
 
 OWN_PACKAGES = ("pipeline", "deploy", "stages", "__main__")
@@ -31,7 +30,6 @@ def speak() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    sys.excepthook = show_error
     for package in OWN_PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
     warnings.filterwarnings("ignore", category=FutureWarning)

@@ -19,7 +19,7 @@ from deploy.runtime.commands import command, system_error
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.file_lock import Locked
-from deploy.runtime.printable import in_one_line, show_error, visible
+from deploy.runtime.printable import in_one_line, visible
 from deploy.runtime.sources import find_sources
 
 
@@ -49,7 +49,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 @command(ArtefactError, BackendUnavailable, ImageError)
 def main(argv: Sequence[str] | None = None) -> None:
     """See ``python -m deploy.predict --help``."""
-    sys.excepthook = show_error
     options = _parse(argv)
     _quieten_opencv()
     sources = find_sources(options.sources, options.out)

@@ -1,7 +1,7 @@
 """How every command ends: what a user can cure is one message and exit status 1, Ctrl-C one line and 130.
 
-A bug keeps its traceback. What a system call says (a full disk, a read-only folder) is the user's to cure, whichever
-line of the program it came through: it is told here, for all of them.
+A bug keeps its traceback, in characters that a terminal only shows. What a system call says (a full disk, a read-only
+folder) is the user's to cure, whichever line of the program it came through: it is told here, for all of them.
 """
 
 import errno
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from deploy.runtime.printable import visible
+from deploy.runtime.printable import show_error, visible
 from deploy.runtime.scratch import destination_of
 
 Main = Callable[[Sequence[str] | None], None]
@@ -48,6 +48,7 @@ def command(*expected: type[Exception]) -> Callable[[Main], Callable[..., None]]
     def wrap(main: Main) -> Callable[..., None]:
         @functools.wraps(main)
         def run(argv: Sequence[str] | None = None) -> None:
+            sys.excepthook = show_error
             try:
                 main(argv)
                 sys.stdout.flush()

@@ -21,7 +21,7 @@ from deploy.runtime.commands import command
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import Image, read_image
-from deploy.runtime.printable import in_one_line, show_error
+from deploy.runtime.printable import in_one_line
 from deploy.runtime.sources import find_images
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.latency import LATENCY_IMAGES
@@ -117,7 +117,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 @command(ArtefactError, BackendUnavailable, ImageError)
 def main(argv: Sequence[str] | None = None) -> None:
     """See ``python -m deploy.compare --help``."""
-    sys.excepthook = show_error
     options = _parse(argv)
     files = find_images(options.images, Path("predictions"))[:LATENCY_IMAGES]
     images = [read_image(file) for file in files]
