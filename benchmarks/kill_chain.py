@@ -56,17 +56,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the two copies (%(default)s)")
     given = parser.parse_args(argv)
     whole = copy_of_project(given.out / "undisturbed")
-    finished = whole / "finished"
-    if not finished.exists():
-        started = time.monotonic()
-        _finish(_start(whole), whole)
-        finished.write_text(str(time.monotonic() - started))
-    length = float(finished.read_text())
+    started = time.monotonic()
+    _finish(_start(whole), whole)
+    length = time.monotonic() - started
     ways: Counter[str] = Counter()
     rounds = 0
     # A chain that is through before there are enough kills is run once more from the start.
     while ways.total() < given.kills:
-        killed = copy_of_project(given.out / f"killed{rounds}", anew=True)
+        killed = copy_of_project(given.out / f"killed{rounds}")
         ways += kill_until_finished(killed, random.Random(given.seed + rounds), given.kills - ways.total(), length)
         rounds += 1
         if different := differences(whole, killed):
@@ -76,12 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{ways.total()} kills ({listed}) in {rounds} chain(s): {count} files equal, 0 different")
 
 
-def copy_of_project(target: Path, anew: bool = False) -> Path:
-    """The files that git knows, as a DVC project of its own with the smoke profile; kept where it is there already."""
-    if anew:
-        shutil.rmtree(target, ignore_errors=True)
-    if target.exists():
-        return target.resolve()
+def copy_of_project(target: Path) -> Path:
+    """The files that git knows, as a DVC project of its own with the smoke profile; in the place of an earlier copy."""
+    shutil.rmtree(target, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=True).stdout.split(b"\0")
     for name in map(os.fsdecode, filter(None, listed)):
         if Path(name).is_file():
@@ -101,7 +95,8 @@ def kill_until_finished(project: Path, chance: random.Random, kills: int, length
     """Start the chain and kill it, so many times or until it is through; then let it end. Returns how it was killed.
 
     Args:
-        length: seconds of an undisturbed chain; kills come after times that are even over what is left of it.
+        length: seconds of an undisturbed chain. The times between kills are even over 2.5 of it, shared among the kills:
+            each of them undoes some of what was done.
     """
     ways: Counter[str] = Counter()
     bar = tqdm(total=kills, desc="kills", unit="kill")
