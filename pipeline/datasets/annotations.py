@@ -4,16 +4,14 @@ Training (mmdet) and evaluation (pycocotools) read some values differently, whic
 no box whose area is not above 0 and from none with ``ignore``, pycocotools counts both. Such a value gets one meaning.
 """
 
-import math
 import unicodedata
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from deploy.runtime.errors import shown
+from deploy.runtime.text_files import is_finite, is_whole
 from pipeline.datasets.findings import Findings
 
-# Beyond this, an id loses digits in the float arrays of COCO evaluators.
-_LARGEST_ID = 2**53
 # Overflow over the border that annotation tools produce by rounding; larger is an error.
 TOLERANCE = 1.0
 # COCO's evaluators leave out what is larger.
@@ -191,7 +189,7 @@ def _link_problems(entry: object, images: set[int], categories: set[int]) -> lis
 def _value_problems(entry: object) -> list[str]:
     problems = []
     box, area = _field(entry, "bbox"), _field(entry, "area")
-    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
+    if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
         problems.append(f"bbox must be four finite numbers [x, y, width, height], got {shown(box)}")
     elif box[2] <= 0 or box[3] <= 0:
         problems.append(f"bbox {box} has no area: width and height must be greater than 0")
@@ -208,17 +206,11 @@ def _field(entry: object, key: str) -> Any:
 
 
 def _is_id(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_ID
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return math.isfinite(value) if isinstance(value, float) else abs(value) < _LARGEST_ID
+    return is_whole(value) and value >= 0
 
 
 def _is_area(value: object) -> TypeGuard[int | float]:
-    return _is_number(value) and 0 < value <= _LARGEST_AREA
+    return is_finite(value) and 0 < value <= _LARGEST_AREA
 
 
 def _is_text(value: object) -> TypeGuard[str]:

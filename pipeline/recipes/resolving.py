@@ -64,6 +64,7 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> R
     content = config.to_dict()
     check_shape(content, path)
     kept = {key: content[key] for key in KEPT if key in content}
+    # Again, of what the options made of it.
     check_honoured(kept, path)
     check_types(kept, path)
     _set_num_classes(kept["model"], len(dataset.classes))
