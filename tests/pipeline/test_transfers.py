@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import re
 import socketserver
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from pipeline import transfers
 from pipeline.errors import CheckpointError
 from pipeline.weight_sources import fetch
+from tests.pipeline.loopback import serving
 
 CONTENT = bytes(range(256)) * 800
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -122,13 +122,8 @@ class Server(socketserver.ThreadingTCPServer):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(transfers, "_BACKOFF_S", 0.001)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    running = Server()
-    threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with serving(Server(), monkeypatch) as running:
+        yield running
 
 
 def reason_of(server: Server, name: str, cache: Path) -> str:

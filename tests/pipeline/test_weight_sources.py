@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import sys
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ import pytest
 from pipeline import transfers
 from pipeline.errors import CheckpointError
 from pipeline.weight_sources import fetch
+from tests.pipeline.loopback import serving
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -79,13 +79,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(transfers, "_BACKOFF_S", 0.001)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    running = Server()
-    threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with serving(Server(), monkeypatch) as running:
+        yield running
 
 
 @pytest.fixture
