@@ -6,22 +6,25 @@ from pathlib import Path
 
 import pytest
 
-DVC = """#!/bin/sh
-echo "$@" >> "$LOG"
+LOGGED = """#!/bin/sh
+echo "${0##*/} $@" >> "$LOG"
 """
+TOLD = "dvc config --quiet --local core.no_scm true"
+ASKED = ["python -m pipeline.dvc_state", "dvc repro"]
 
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An unpacked archive with an environment, whose dvc writes down what it is asked for."""
+    """An unpacked archive with an environment, whose programs write down what they are asked for."""
     folder = tmp_path / "a project"
     (folder / ".venv/bin").mkdir(parents=True)
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(name, folder)
     shutil.copy("requirements.lock", folder / ".venv/installed.lock")
-    dvc = folder / ".venv/bin/dvc"
-    dvc.write_text(DVC)
-    dvc.chmod(0o755)
+    for name in ("dvc", "python"):
+        program = folder / ".venv/bin" / name
+        program.write_text(LOGGED)
+        program.chmod(0o755)
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     return folder
@@ -33,12 +36,12 @@ def asked(archive: Path) -> list[str]:
 
 
 def test_dvc_is_told_that_there_is_no_git(archive: Path) -> None:
-    assert asked(archive) == ["config --quiet --local core.no_scm true", "repro"]
+    assert asked(archive) == [TOLD, *ASKED]
 
 
 def test_with_git_dvc_is_told_nothing(archive: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=archive, check=True)
-    assert asked(archive) == ["repro"]
+    assert asked(archive) == ASKED
 
 
 def test_without_git_the_same_sources_are_listed(archive: Path) -> None:
