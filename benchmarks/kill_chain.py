@@ -95,7 +95,7 @@ def kill_until_finished(project: Path, chance: random.Random, kills: int, length
     """Start the chain and kill it, so many times or until it is through; then let it end. Returns how it was killed.
 
     Args:
-        length: seconds of an undisturbed chain. The times between kills are even over 2.5 of it, shared among the kills:
+        length: seconds of an undisturbed chain. The times between kills are even over 2.5 of it shared among the kills:
             each of them undoes some of what was done.
     """
     ways: Counter[str] = Counter()
