@@ -10,13 +10,9 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
 
 Size = tuple[int, int]
 """Height and width."""
-
-_ROI_SIZE = 7
-_SAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -70,11 +66,6 @@ def regions_of_boxes(boxes: Sequence[Tensor], frames: Sequence[Size], size: Size
             for index, (corners, frame) in enumerate(zip(boxes, frames, strict=True))
         ]
     )
-
-
-def pooled(maps: Tensor, regions: Tensor) -> Tensor:
-    """RoIAlign of regions in cells: ``[K, C, 7, 7]`` from maps ``[N, C, H, W]`` and regions ``[K, 5]``."""
-    return roi_align(maps, regions, _ROI_SIZE, spatial_scale=1.0, sampling_ratio=_SAMPLES, aligned=True)
 
 
 def _on_map(boxes: Tensor, frame: Size, size: Size) -> Tensor:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.detectors.family import Branches
-from pipeline.distillers.cskd.annotated_regions import Annotated, pooled
+from pipeline.distillers.cskd.annotated_regions import Annotated
 from pipeline.distillers.cskd.cosine_losses import Comparison, Weights
+from pipeline.distillers.cskd.region_pooling import pooled
 
 Levels = list[Tensor]
 """A loss, one scalar a level."""

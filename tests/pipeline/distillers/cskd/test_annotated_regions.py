@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.distillers.cskd.annotated_regions import foreground, pooled, regions_of_boxes
+from pipeline.distillers.cskd.annotated_regions import foreground, regions_of_boxes
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 FRAMES = st.tuples(st.integers(20, 90), st.integers(20, 90))
@@ -45,11 +45,3 @@ def test_a_batch_without_boxes() -> None:
     assert not foreground(boxes, [(8, 8)] * 2, (2, 3)).any()
     regions = regions_of_boxes(boxes, [(8, 8)] * 2, (2, 3))
     assert regions.shape == (0, 5)
-    assert pooled(torch.randn(2, 5, 2, 3), regions).shape == (0, 5, 7, 7)
-
-
-def test_a_pooled_ramp_is_the_centre_of_each_bin() -> None:
-    columns = torch.arange(16.0).expand(1, 1, 16, 16)
-    (got,) = pooled(columns, torch.tensor([[0.0, 2.0, 3.0, 9.0, 10.0]]))[0]
-    # aligned=True: the centre of cell 0 is at 0.5.
-    torch.testing.assert_close(got[3], 2 + torch.arange(7.0) + 0.5 - 0.5)
