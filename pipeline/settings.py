@@ -70,6 +70,7 @@ class TrainSettings(Settings):
     """How training runs on this machine, or on several; what is trained is the recipe's business.
 
     ``launcher`` starts ``processes`` processes on each of ``nodes`` machines; ``processes`` none is one a GPU.
+    ``workers`` processes load images for each of them; none is one a core, at most 8.
     """
 
     launcher: Literal["none", "pytorch", "slurm"] = "none"
@@ -78,7 +79,7 @@ class TrainSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: Annotated[int, Field(ge=0)] | None = None
     seed: Seed = 0
     checkpoint_interval: PositiveInt = 100
     log_interval: PositiveInt = 10
@@ -94,13 +95,13 @@ class TrainSettings(Settings):
         return self
 
 
-DECISIVE = ("seed", "precision", "channels_last", "device", "workers")
-"""Keys of ``train`` that decide a training's result; each worker of the data loader draws its own augmentation."""
+DECISIVE = ("seed", "precision", "channels_last", "device")
+"""Keys of ``train`` that decide a training's result."""
 PROCESSES = ("launcher", "processes", "nodes")
 """Keys of ``train`` that decide it by the number of processes that they come to."""
 TRAINING = tuple(f"train.{key}" for key in (*DECISIVE, *PROCESSES))
-"""What a training depends on. The other keys of ``train`` say how often it is saved and logged."""
-HARMLESS = ("train.checkpoint_interval", "train.log_interval")
+"""What a training depends on. Other keys of ``train`` say how fast it loads, and how often it is saved and logged."""
+HARMLESS = ("train.workers", "train.checkpoint_interval", "train.log_interval")
 
 
 class EvaluateSettings(Settings):

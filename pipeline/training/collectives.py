@@ -1,5 +1,6 @@
 """What the processes of one training agree on; in a single process each of these is that process's own value."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -10,6 +11,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 Value = TypeVar("Value")
+
+
+def processes_here() -> int:
+    """How many of a training's processes run on this machine, in torchrun's variable; 1 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def from_first(find: Callable[[], Value]) -> Value:

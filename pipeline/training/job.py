@@ -29,6 +29,7 @@ from pipeline.training.backbone import load_backbone
 from pipeline.training.batch import announce_learning_rate, images_per_iteration
 from pipeline.training.collectives import first_process_first, from_first
 from pipeline.training.hooks import BestWeightsHook, CrashSafeCheckpointHook, ProgressHook
+from pipeline.training.loaders import workers_of
 from pipeline.training.log import TrainingLog
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of
 from pipeline.training.runner import build_runner, unused_parameters_named
@@ -163,7 +164,7 @@ def build_distiller(job: TrainingJob) -> Distiller:
 
 def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) -> Path | None:
     claim(job.work_dir)
-    check_shared_memory(job.recipe, job.settings.workers)
+    check_shared_memory(job.recipe, workers_of(job.settings))
     settings = job.settings
     current = fingerprint.fingerprint(
         {

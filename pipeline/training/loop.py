@@ -1,4 +1,4 @@
-"""Training by epochs in a loop that counts iterations.
+"""Training in a loop that counts iterations, whether the schedule counts them or epochs.
 
 Published schedules count epochs; log, checkpoints and distillation here count iterations, so that a training goes on
 from the middle of an epoch (one of COCO's takes an hour). The two agree exactly: an epoch is as many iterations as its
@@ -8,31 +8,46 @@ data loader has batches, known once the data set is read.
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
-from pipeline.training.progress import progress_bar
+_ITERATIONS_BETWEEN_VALIDATIONS = 1000
+"""mmengine's default, as one epoch is for a schedule in epochs."""
 
 
-class EpochTrainLoop(BaseLoop):
-    """A training loop by iterations for a schedule in epochs; validates at the end of every ``val_interval`` epochs.
+class TrainLoop(BaseLoop):
+    """Trains for ``max_iters`` iterations or ``max_epochs`` epochs; the last iteration is always validated.
 
-    mmengine's own loop by iterations is no base: it begins to read the data as it is built, which mmdet's
-    ``AspectRatioBatchSampler`` remembers, and after a resume it reads again all data since the first epoch.
+    mmengine's own loops are no base: they begin to read the data as they are built, which mmdet's
+    ``AspectRatioBatchSampler`` remembers, and after a resume they read all data again up to there.
 
     Args:
         runner: the Runner.
-        dataloader: configuration of the data loader; its sampler ends with the epoch.
-        max_epochs: epochs to train.
-        val_interval: epochs between validations; the last epoch is always validated.
+        dataloader: configuration of the data loader, whose batches are numbered
+            (:class:`pipeline.training.draws.NumberedBatches`).
+        max_iters: iterations to train.
+        max_epochs: epochs to train, in the place of iterations.
+        val_interval: iterations or epochs between validations.
     """
 
-    def __init__(self, runner: Runner, dataloader: dict[str, Any], max_epochs: int, val_interval: int = 1) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict[str, Any],
+        max_iters: int | None = None,
+        max_epochs: int | None = None,
+        val_interval: int | None = None,
+    ) -> None:
         super().__init__(runner, dataloader)
-        self.max_epochs = max_epochs
-        self.max_iters = max_epochs * len(self.dataloader)
-        self.val_interval = val_interval * len(self.dataloader)
+        if max_iters is None:
+            epoch = len(self.dataloader)
+            self.max_epochs = max_epochs or 0
+            self.max_iters, self.val_interval = self.max_epochs * epoch, (val_interval or 1) * epoch
+        else:
+            self.max_epochs = 1
+            self.max_iters, self.val_interval = max_iters, val_interval or _ITERATIONS_BETWEEN_VALIDATIONS
         self.stop_training = False
         # Set by the Runner when it resumes.
         self._iter = 0
@@ -52,7 +67,7 @@ class EpochTrainLoop(BaseLoop):
         """Train to the end, from the iteration that the Runner has set."""
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
-        batches = EpochBatches(self.dataloader, self._iter)
+        batches = batches_from(self.dataloader, self._iter)
         while self._iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
             self._step(next(batches))
@@ -69,30 +84,22 @@ class EpochTrainLoop(BaseLoop):
         self._iter += 1
 
 
-class EpochBatches:
-    """The batches of a data loader without end, epoch after epoch.
+def batches_from(loader: "DataLoader[Any]", iteration: int = 0) -> Iterator[Any]:
+    """The batches of a data loader without end, epoch after epoch, without loading those before.
 
     Args:
-        loader: the data loader; its sampler is told each epoch's number and shuffles by it.
-        iteration: number (from 0) of the batch to begin with; its epoch is read up to it.
+        loader: the data loader; its batches are numbered, and its sampler is told each epoch's number and shuffles by
+            it. mmengine's ``InfiniteSampler`` knows one epoch, which does not end.
+        iteration: number (from 0) of the batch to begin with.
     """
-
-    def __init__(self, loader: "DataLoader[Any]", iteration: int = 0) -> None:
-        self._loader = loader
-        self._epoch, done = divmod(iteration, len(loader))
-        self._batches = self._begin()
-        for _ in progress_bar("reading the epoch up to where it stopped", done, iterable=range(done), leave=False):
-            next(self._batches)
-
-    def __next__(self) -> Any:
-        for batch in self._batches:
-            return batch
-        self._epoch += 1
-        self._batches = self._begin()
-        return next(self._batches)
-
-    def _begin(self) -> Iterator[Any]:
-        for sampler in (self._loader.sampler, getattr(self._loader.batch_sampler, "sampler", None)):
-            if sampler is not None and hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(self._epoch)
-        return iter(self._loader)
+    numbered: Any = loader.batch_sampler
+    endless = isinstance(numbered.sampler, InfiniteSampler)
+    epoch, skip = (0, iteration) if endless else divmod(iteration, len(loader))
+    while True:
+        if hasattr(numbered.sampler, "set_epoch"):
+            numbered.sampler.set_epoch(epoch)
+        numbered.begin_at(iteration, skip)
+        for batch in loader:
+            yield batch
+            iteration += 1
+        epoch, skip = epoch + 1, 0

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 
 from pipeline.evaluation import evaluate_detections
+from pipeline.training.collectives import from_first
 from pipeline.training.hooks import METRIC
 
 
@@ -17,29 +19,34 @@ class ValidationMetric(BaseMetric):
         annotations: COCO json of the split; its category ids are 1..K in the order of the classes.
     """
 
-    default_prefix, _, _key = METRIC.partition("/")
-
     def __init__(self, annotations: Path) -> None:
-        # Through the process group, whatever its device: mmengine's other way writes pickles into the current folder.
-        super().__init__(collect_device="gpu")
+        super().__init__()
         self._annotations = annotations
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Collect the detections of a batch as COCO results."""
+        """Collect the detections of a batch as COCO results, those of an image together."""
         for sample in data_samples:
-            found = sample["pred_instances"]
+            image, found = int(sample["img_id"]), sample["pred_instances"]
             corners = found["bboxes"].float().cpu().numpy().astype(float)
             corners[:, 2:] -= corners[:, :2]
             columns = zip(corners.tolist(), found["scores"].tolist(), found["labels"].tolist(), strict=True)
-            self.results.append(
-                [
-                    {"image_id": int(sample["img_id"]), "category_id": label + 1, "bbox": box, "score": score}
-                    for box, score, label in columns
-                ]
-            )
+            results = [
+                {"image_id": image, "category_id": label + 1, "bbox": box, "score": score}
+                for box, score, label in columns
+            ]
+            self.results.append((image, results))
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Evaluate the detections of all processes, each image once, whatever the order they were seen in.
+
+        mmengine joins them by the order of an unshuffled sampler, and through pickles in the current folder.
+        """
+        by_image = dict(entry for part in all_gather_object(self.results) for entry in part)
+        self.results.clear()
+        return from_first(lambda: self.compute_metrics([by_image[image] for image in sorted(by_image)]))
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """Evaluate all collected detections."""
+        """mAP of the detections of each image."""
         detections = [detection for image in results for detection in image]
         ap = evaluate_detections(self._annotations, detections, "val", None).numbers.ap
-        return {self._key: float("nan") if ap is None else ap}
+        return {METRIC: float("nan") if ap is None else ap}

@@ -21,9 +21,9 @@ from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
 from pipeline.training.autocast import AutocastOptimWrapper
 from pipeline.training.batch import scaling_of
-from pipeline.training.loop import EpochTrainLoop
+from pipeline.training.loaders import train_loader, val_loader
+from pipeline.training.loop import TrainLoop
 from pipeline.training.metric import ValidationMetric
-from pipeline.training.progress import ReplayingLoop
 
 
 class DeviceRunner(Runner):
@@ -111,9 +111,9 @@ def build_runner(
         find_unused_parameters=config.get("find_unused_parameters", False),
         model=distiller,
         work_dir=str(work_dir),
-        train_dataloader=_loader(config.train_dataloader, recipe, dataset, dataset_dir, "train", settings.workers),
-        val_dataloader=_loader(config.val_dataloader, recipe, dataset, dataset_dir, "val", 0),
-        train_cfg=_loop(config.train_cfg),
+        train_dataloader=train_loader(recipe, dataset, dataset_dir, settings),
+        val_dataloader=val_loader(recipe, dataset, dataset_dir, settings),
+        train_cfg={**config.train_cfg, "type": TrainLoop},
         val_cfg={"type": "ValLoop"},
         val_evaluator=Evaluator(ValidationMetric(val_annotations)),
         optim_wrapper=wrapper_config(recipe, device, precision),
@@ -132,11 +132,6 @@ def build_runner(
         default_scope="mmdet",
         experiment_name=recipe.name,
     )
-
-
-def _loop(train_cfg: dict[str, Any]) -> dict[str, Any]:
-    kind = EpochTrainLoop if "max_epochs" in train_cfg else ReplayingLoop
-    return {**train_cfg, "type": kind}
 
 
 def wrapper_config(recipe: Recipe, device: torch.device, precision: str) -> ConfigDict:
@@ -159,25 +154,3 @@ def scheduler_configs(recipe: Recipe) -> list[dict[str, Any]]:
             )
         schedulers.append({**scheduler, "convert_to_iter_based": True} if by_epoch else scheduler)
     return schedulers
-
-
-def _loader(
-    template: dict[str, Any], recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, split: str, workers: int
-) -> ConfigDict:
-    loader = ConfigDict(template, num_workers=workers, persistent_workers=workers > 0)
-    loader.dataset = dataset_config(template["dataset"], recipe, dataset, dataset_dir, split)
-    return loader
-
-
-def dataset_config(
-    template: dict[str, Any], recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, split: str
-) -> ConfigDict:
-    """The recipe's data set with the files and classes of the prepared one: what mmdet builds for a split."""
-    annotations, image_root = split_paths(dataset_dir, dataset.splits[split])
-    return ConfigDict(
-        template,
-        ann_file=str(annotations.resolve()),
-        data_root="",
-        data_prefix={"img": str(image_root.resolve())},
-        metainfo={"classes": tuple(recipe.classes)},
-    )

@@ -17,7 +17,7 @@ from mmengine.config import ConfigDict
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord, SeenImages
-from pipeline.training.runner import dataset_config
+from pipeline.training.loaders import dataset_config
 from pipeline.training.strips import refuse_strips
 
 logger = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.errors import TrainingError
 from pipeline.recipes import Recipe
+from pipeline.training.collectives import processes_here
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the kernel's, not a file of ours)
 _PREFETCHED = 2
@@ -23,7 +24,7 @@ def check_shared_memory(recipe: Recipe, workers: int, folder: Path = SHARED_MEMO
 
     Args:
         recipe: its batch size and its largest image decide.
-        workers: processes that load images; 0 need no shared memory.
+        workers: processes that load images for one that trains; 0 need no shared memory.
         folder: where the system keeps it; a system without such a folder is not checked.
 
     Raises:
@@ -34,8 +35,8 @@ def check_shared_memory(recipe: Recipe, workers: int, folder: Path = SHARED_MEMO
     state = os.statvfs(folder)
     free = state.f_bavail * state.f_frsize
     batch = recipe.config.train_dataloader.batch_size
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's: all on this machine share it
-    needed = processes * (_PREFETCHED * workers + 1) * batch * largest_image(recipe)
+    # All processes on this machine share it. While one validates, its batches of training wait.
+    needed = processes_here() * len(("train", "val")) * (_PREFETCHED * workers + 1) * batch * largest_image(recipe)
     if needed > free:
         raise TrainingError(
             f"{folder} has {free / 1e6:.0f} MB free, and train.workers: {workers} need about {needed / 1e6:.0f} MB "

@@ -239,14 +239,14 @@ class _FailAt:
         self.values[id(instance)] = value
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"workers": 1}], ids=str)
+@pytest.mark.parametrize("change", [{"seed": 1}, {"channels_last": False}], ids=str)
 def test_changed_parameters_start_clean(
     make_recipe: RecipeMaker,
     in_scratch: Path,
     squares: Squares,
     settings: TrainSettings,
     caplog: pytest.LogCaptureFixture,
-    change: dict[str, int],
+    change: dict[str, int | bool],
 ) -> None:
     caplog.set_level("INFO")
     first = job(make_recipe("model"), squares, settings)
@@ -268,9 +268,23 @@ def test_how_often_it_is_saved_and_logged_changes_nothing(
     train(first, in_scratch / "model.safetensors")
     monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
     train(
-        job(first.recipe, squares, settings.model_copy(update={"checkpoint_interval": 1, "log_interval": 3})),
+        job(
+            first.recipe,
+            squares,
+            settings.model_copy(update={"checkpoint_interval": 1, "log_interval": 3, "workers": 1}),
+        ),
         in_scratch / "model.safetensors",
     )
+
+
+def test_any_number_of_workers_gives_the_same_weights(
+    make_recipe: RecipeMaker, in_scratch: Path, squares: Squares, settings: TrainSettings
+) -> None:
+    for workers in (0, 2):
+        other = job(make_recipe(f"model{workers}"), squares, settings.model_copy(update={"workers": workers}))
+        train(other, in_scratch / f"{workers}.safetensors")
+    alone, two = (load_weights(in_scratch / f"{workers}.safetensors")[0] for workers in (0, 2))
+    assert all(torch.equal(value, two[name]) for name, value in alone.items())
 
 
 def test_a_loss_that_is_not_finite_names_terms_iteration_and_images(

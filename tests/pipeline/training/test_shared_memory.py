@@ -43,11 +43,11 @@ def test_dockers_64_mb_are_too_little_for_coco_and_enough_for_small_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, 64)
-    with pytest.raises(TrainingError, match=r"64 MB free, and train\.workers: 2 need about 128 MB .*--shm-size=2g"):
+    with pytest.raises(TrainingError, match=r"64 MB free, and train\.workers: 2 need about 256 MB .*--shm-size=2g"):
         check_shared_memory(recipe(COCO), 2, tmp_path)
     check_shared_memory(recipe([]), 2, tmp_path)
     check_shared_memory(recipe(COCO), 0, tmp_path)
-    check_shared_memory(recipe(COCO, batch=2), 2, tmp_path)
+    check_shared_memory(recipe(COCO, batch=1), 2, tmp_path)
     check_shared_memory(recipe(COCO), 2, tmp_path / "none")
     free(monkeypatch, 2000)
     check_shared_memory(recipe(COCO), 2, tmp_path)

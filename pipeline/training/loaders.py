@@ -1,0 +1,97 @@
+"""The data loaders of a training: a recipe's, with the files and classes of the prepared data set."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import ConfigDict
+from torch.utils.data import BatchSampler, Sampler
+
+from deploy.runtime.resources import usable_cores
+from pipeline.datasets.prepared import split_paths
+from pipeline.recipes import Recipe
+from pipeline.records import DatasetRecord
+from pipeline.settings import TrainSettings
+from pipeline.training.collectives import processes_here
+from pipeline.training.draws import NumberedBatches, SeededCocoDataset
+
+_MOST_WORKERS = 8
+"""Where nobody says how many: more than these wait for the disk or for the model, not for a core."""
+
+
+def train_loader(recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, settings: TrainSettings) -> ConfigDict:
+    """Batches of the train split, numbered; the same ones for any number of workers and after any resume."""
+    loader = _loader(recipe.config.train_dataloader, recipe, dataset, dataset_dir, "train", settings)
+    loader.persistent_workers = loader.num_workers > 0
+    loader.dataset |= {"type": SeededCocoDataset, "seed": settings.seed}
+    within = {"drop_last": loader.pop("drop_last", False), "within": loader.pop("batch_sampler", None)}
+    loader.batch_sampler = {"type": NumberedBatches, **within}
+    return loader
+
+
+def val_loader(recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, settings: TrainSettings) -> ConfigDict:
+    """Batches of the val split, in each of them images of one size.
+
+    As many images as in a batch of training have room. They are equal in size, because padding would change what a
+    network computes; mmdet's configurations validate one image at a time for that reason.
+    """
+    loader = _loader(recipe.config.val_dataloader, recipe, dataset, dataset_dir, "val", settings)
+    loader.batch_size = max(loader.get("batch_size", 1), recipe.config.train_dataloader.batch_size)
+    loader.pop("drop_last", None)
+    loader.batch_sampler = {"type": SameSizeBatches}
+    return loader
+
+
+def workers_of(settings: TrainSettings) -> int:
+    """Processes that load images for this one."""
+    if settings.workers is not None:
+        return settings.workers
+    return max(1, min(_MOST_WORKERS, usable_cores() // processes_here()))
+
+
+class SameSizeBatches(BatchSampler):
+    """Batches of images of one width and height, in the order in which they get full; then the rest of each size."""
+
+    def __init__(self, sampler: Sampler[int], batch_size: int) -> None:
+        super().__init__(sampler, batch_size, drop_last=False)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Batches of indices."""
+        waiting: dict[tuple[int, int], list[int]] = defaultdict(list)
+        sampler: Any = self.sampler
+        for index in sampler:
+            entry = sampler.dataset.get_data_info(index)
+            batch = waiting[entry["width"], entry["height"]]
+            batch.append(index)
+            if len(batch) == self.batch_size:
+                yield batch[:]
+                batch.clear()
+        yield from filter(None, waiting.values())
+
+
+def _loader(
+    template: dict[str, Any],
+    recipe: Recipe,
+    dataset: DatasetRecord,
+    dataset_dir: Path,
+    split: str,
+    settings: TrainSettings,
+) -> ConfigDict:
+    loader = ConfigDict(template, num_workers=workers_of(settings))
+    loader.dataset = dataset_config(template["dataset"], recipe, dataset, dataset_dir, split)
+    return loader
+
+
+def dataset_config(
+    template: dict[str, Any], recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, split: str
+) -> ConfigDict:
+    """The recipe's data set with the files and classes of the prepared one: what mmdet builds for a split."""
+    annotations, image_root = split_paths(dataset_dir, dataset.splits[split])
+    return ConfigDict(
+        template,
+        ann_file=str(annotations.resolve()),
+        data_root="",
+        data_prefix={"img": str(image_root.resolve())},
+        metainfo={"classes": tuple(recipe.classes)},
+    )
