@@ -6,8 +6,8 @@ from typing import Any, TypeGuard
 
 from deploy.runtime.regular_files import read_regular
 
-# Above every coordinate and id. Beyond this, an id loses digits in the float arrays of COCO evaluators.
-_LARGEST = 2.0**53
+LARGEST = 2.0**53
+"""Above every coordinate and id. Beyond this, an id loses digits in the float arrays of COCO evaluators."""
 
 
 class UnreadableText(Exception):
@@ -53,9 +53,9 @@ def parse_json(text: str) -> Any:
 
 def is_whole(value: object) -> TypeGuard[int]:
     """Whether this is a number as ids, widths and heights are."""
-    return type(value) is int and abs(value) < _LARGEST
+    return type(value) is int and abs(value) < LARGEST
 
 
 def is_finite(value: object) -> TypeGuard[int | float]:
     """Whether this is a number that evaluators compute with: neither NaN nor infinite, nor of hundreds of digits."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST

@@ -74,6 +74,10 @@ class Outcome:
     detections: tuple[dict[str, Any], ...] = ()
     peak_memory_bytes: int | None = None
 
+    def content(self) -> dict[str, Any]:
+        """For json. The detections go as they are: ``asdict`` would copy each of them first."""
+        return {**vars(self), "latency": [asdict(latency) for latency in self.latency]}
+
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> Self:
         """From what the worker wrote."""
@@ -168,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     content = json.loads(options.job.read_text(encoding="utf-8"))
     job = Job(**{**content, "plan": Plan(**content["plan"])})
-    options.outcome.write_text(json.dumps(asdict(run_job(job))), encoding="utf-8")
+    options.outcome.write_text(json.dumps(run_job(job).content()), encoding="utf-8")
 
 
 if __name__ == "__main__":

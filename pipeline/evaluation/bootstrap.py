@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation.coco_matching import ClassMatches
+from pipeline.evaluation.resampled_ap import resampled_class_ap
 from pipeline.records import Bootstrap, Difference, Interval
 from pipeline.settings import EvaluateSettings
 
-RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)
-_MOST_CELLS = 100_000
 _JACKKNIFE_GROUPS = 50
 _HIGHEST_AP = 100.0
 
@@ -77,7 +76,8 @@ def resampled_ap(matches: list[ClassMatches], draws: NDArray[np.int64]) -> NDArr
 
     Equal to running COCO's evaluation on literally duplicated images.
     """
-    by_class = np.stack([_class_ap(item, draws) for item in matches])
+    drawn = np.ascontiguousarray(draws.T, dtype=np.float32)
+    by_class = np.stack([resampled_class_ap(item, drawn) for item in matches])
     present = ~np.isnan(by_class)
     with np.errstate(invalid="ignore"):
         return 100 * np.where(present, by_class, 0).sum(axis=0) / present.sum(axis=0)
@@ -163,76 +163,3 @@ def _or_none(values: NDArray[np.float64]) -> list[float | None]:
 
 def _or_nan(values: list[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values])
-
-
-def _class_ap(matches: ClassMatches, draws: NDArray[np.int64]) -> NDArray[np.float64]:
-    """AP of one class (0 to 1) for every draw, averaged over IoU thresholds; ``nan`` where no box was drawn."""
-    detection, copy = _columns(matches, int(draws.max()))
-    matched, ignored = matches.matched[:, detection], matches.ignored[:, detection]
-    image = matches.image[detection]
-    ap = np.empty(len(draws))
-    rows = max(1, _MOST_CELLS // max(1, len(detection)))
-    for first in range(0, len(draws), rows):
-        part = draws[first : first + rows].T
-        boxes = matches.boxes @ part
-        weights = _weights(part[image], copy)
-        every = np.cumsum(weights, axis=0)
-        total = np.zeros(part.shape[1])
-        for found, left_out in zip(matched, ignored, strict=True):
-            kept = np.cumsum(weights * ~left_out[:, None], axis=0) if left_out.any() else every
-            total += _average_precision(weights, kept, np.flatnonzero(found & ~left_out), boxes)
-        ap[first : first + rows] = np.where(boxes > 0, total / len(matched), np.nan)
-    return ap
-
-
-def _average_precision(
-    weights: NDArray[np.int64], kept: NDArray[np.int64], hits: NDArray[np.int64], boxes: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Mean of the interpolated precision at COCO's 101 recall thresholds for ``R`` draws: ``[R]``.
-
-    Only true positives need to be looked at: they alone raise recall, and the interpolated precision (the largest to
-    the right) is always reached at one of them. A true positive answers for the thresholds that it is first to reach.
-
-    Args:
-        weights: ``[D, R]``, how often each detection is drawn.
-        kept: ``[D, R]``, running sum of the weights of the detections that count.
-        hits: positions of the true positives.
-        boxes: ``[R]``, boxes to be found.
-    """
-    if not hits.size:
-        return np.zeros(len(boxes))
-    true = np.cumsum(weights[hits], axis=0)
-    precision = true / (kept[hits] + np.spacing(1))
-    envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    recall = true / np.maximum(boxes, 1)
-    reached = np.searchsorted(RECALL_THRESHOLDS, recall, side="right")
-    newly = np.diff(reached, axis=0, prepend=0)
-    return np.asarray((envelope * newly).sum(axis=0) / len(RECALL_THRESHOLDS))
-
-
-def _columns(matches: ClassMatches, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The detections in the order of a literal duplication: ``(detection, copy)``, both ``[columns]``.
-
-    Copies of one detection may be counted as a block (``copy`` -1) wherever its score differs from its neighbours' of
-    the same image. Where several detections of one image share a score, COCO's stable sort keeps each duplicate of
-    the image together, so that they are laid out copy by copy, ``most`` times.
-    """
-    count = len(matches.score)
-    follows = np.zeros(count, dtype=bool)
-    follows[1:] = (matches.score[1:] == matches.score[:-1]) & (matches.image[1:] == matches.image[:-1])
-    starts = np.flatnonzero(~follows)
-    sizes = np.diff(starts, append=count)
-    if not follows.any():
-        return np.arange(count), np.full(count, -1)
-    detection, copy = [], []
-    for start, size in zip(starts, sizes, strict=True):
-        copies = most if size > 1 else 1
-        detection.append(np.tile(np.arange(start, start + size), copies))
-        copy.append(np.repeat(np.arange(copies), size) if size > 1 else np.array([-1]))
-    return np.concatenate(detection), np.concatenate(copy)
-
-
-def _weights(drawn: NDArray[np.int64], copy: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each column counts, ``[columns, R]``: a block as often as its image, copy ``c`` if it is drawn."""
-    blocks = copy[:, None] < 0
-    return np.where(blocks, drawn, drawn > copy[:, None])

@@ -1,14 +1,18 @@
 """Ground truth and detections read for evaluation, with everything checked that the evaluators take for granted."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from faster_coco_eval import COCO
 
 from deploy.runtime.errors import shown
 from deploy.runtime.split import Split, is_box
-from deploy.runtime.text_files import MissingText, UnreadableText, is_finite, is_whole, read_json
+from deploy.runtime.text_files import LARGEST, MissingText, UnreadableText, is_finite, is_whole, read_json
 from pipeline.errors import DatasetError, PipelineError
 
 _LISTED = 5
@@ -29,7 +33,7 @@ def read_ground_truth(path: Path) -> COCO:
     if not split.images or not split.categories:
         raise DatasetError(f"{path}: has no images or no categories, there is nothing to evaluate on")
     annotations = [_annotation(number, item) for number, item in enumerate(split.annotations, start=1)]
-    return _indexed(split.images, split.categories, annotations)
+    return indexed(split.images, split.categories, annotations)
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
@@ -56,23 +60,42 @@ def read_detections(results: Sequence[dict[str, Any]], ground_truth: COCO, sourc
         PipelineError: an item names an image or category that the ground truth does not have, lacks a key, or holds
             a number that is not finite or a negative size.
     """
-    problems = [(index, problem) for index, item in enumerate(results) if (problem := _problem(item, ground_truth))]
-    if problems:
-        listed = "\n".join(f"  result {index}: {problem}" for index, problem in problems[:_LISTED])
-        more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-        raise PipelineError(
-            f"{source}: {len(problems)} of {len(results)} results cannot be evaluated; "
-            f"they must come from the split that they are compared with:\n{listed}{more}"
-        )
-    detections = [_detection(number, item) for number, item in enumerate(results, start=1)]
-    return _indexed(ground_truth.dataset["images"], ground_truth.dataset["categories"], detections)
+    if not _all_fine(results, ground_truth):
+        problems = [(index, problem) for index, item in enumerate(results) if (problem := _problem(item, ground_truth))]
+        if problems:
+            raise PipelineError(_cannot_be_evaluated(source, problems, len(results)))
+    with _no_collection():
+        detections = [_detection(number, item) for number, item in enumerate(results, start=1)]
+        return indexed(ground_truth.dataset["images"], ground_truth.dataset["categories"], detections)
 
 
-def _indexed(images: list[dict[str, Any]], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> COCO:
+def _cannot_be_evaluated(source: str, problems: list[tuple[int, str]], count: int) -> str:
+    listed = "\n".join(f"  result {index}: {problem}" for index, problem in problems[:_LISTED])
+    more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+    return (
+        f"{source}: {len(problems)} of {count} results cannot be evaluated; "
+        f"they must come from the split that they are compared with:\n{listed}{more}"
+    )
+
+
+def indexed(images: list[dict[str, Any]], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> COCO:
+    """A COCO object of what its json would hold; nothing is checked."""
     coco = COCO()
     coco.dataset = {"images": images, "categories": categories, "annotations": annotations}
     coco.createIndex()
     return coco
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let Python look for no garbage inside: with each tenth of what is built it would go through all of it again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _annotation(number: int, item: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +121,23 @@ def _detection(number: int, item: dict[str, Any]) -> dict[str, Any]:
         "iscrowd": 0,
         "score": float(item["score"]),
     }
+
+
+def _all_fine(results: Sequence[dict[str, Any]], ground_truth: COCO) -> bool:
+    """Whether none has a :func:`_problem`, found for all at once; where this cannot tell, it says no."""
+    try:
+        images, categories, boxes, scores = zip(*([item[key] for key in _KEYS] for item in results), strict=True)
+        if {*map(type, images), *map(type, categories)} != {int} or {*map(type, boxes)} != {list}:
+            return False
+        values = [*chain.from_iterable(boxes), *scores]
+        if {*map(len, boxes)} != {4} or not {*map(type, values)} <= {int, float}:
+            return False
+        numbers = np.array(values, dtype=np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return False
+    sizes = numbers[: -len(scores)].reshape(-1, 4)[:, 2:]
+    known = {*images} <= ground_truth.imgs.keys() and {*categories} <= ground_truth.cats.keys()
+    return bool(known and (np.abs(numbers) < LARGEST).all() and (sizes >= 0).all())
 
 
 def _problem(item: dict[str, Any], ground_truth: COCO) -> str:

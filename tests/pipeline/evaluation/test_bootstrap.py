@@ -133,7 +133,7 @@ def test_chunks_of_draws_give_the_same_numbers(tmp_path: Path, monkeypatch: pyte
     matches = matches_of(tmp_path, *scene(1))
     draws = draw_images(6, 50, 0)
     whole = resampled_ap(matches, draws)
-    monkeypatch.setattr("pipeline.evaluation.bootstrap._MOST_CELLS", 1)
+    monkeypatch.setattr("pipeline.evaluation.resampled_ap._MOST_CELLS", 1)
     np.testing.assert_allclose(resampled_ap(matches, draws), whole, rtol=1e-13)
 
 

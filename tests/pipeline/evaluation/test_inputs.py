@@ -3,9 +3,18 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.inputs import read_detections, read_ground_truth, read_results
+from pipeline.evaluation.inputs import (
+    _all_fine,
+    _problem,
+    indexed,
+    read_detections,
+    read_ground_truth,
+    read_results,
+)
 
 
 @pytest.mark.parametrize("content", ["[", '{"a": 1}', "[1]", '"text"', "[" * 100_000])
@@ -49,3 +58,16 @@ def test_a_value_of_any_other_kind_is_named_with_its_source(tmp_path, key, value
 def test_a_box_of_anything_but_four_numbers_is_named(tmp_path, value):
     with pytest.raises(PipelineError, match=r"result 0: bbox .* is no \[x, y, width, height\]"):
         read_detections([{**RESULT, "bbox": [1, 2, 3, value]}], ground_truth(tmp_path))
+
+
+GOOD = {"image_id": 1, "category_id": 1, "bbox": [0.0, 1, 2.0, 3.0], "score": 0.5}
+WILD = st.sampled_from([1, 9, 0.5, -1.0, "1", None, True, [0, 0, 1, 1], [0, 0, -1, 1], [0, 0, 1], (0, 0, 1, 1)])
+NUMBERS = st.sampled_from([float("nan"), float("inf"), 2.0**53, 10**400])
+
+
+@given(key=st.sampled_from(sorted(GOOD)), value=WILD | NUMBERS, place=st.integers(0, 2))
+def test_what_is_fine_for_all_at_once_is_fine_one_by_one(key: str, value: object, place: int) -> None:
+    ground_truth = indexed([{"id": 1}], [{"id": 1, "name": "a"}], [])
+    results = [dict(GOOD) for _ in range(3)]
+    results[place][key] = value
+    assert _all_fine(results, ground_truth) == (not any(_problem(item, ground_truth) for item in results))
