@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import Any
 
 from deploy.engines.builder import BuildOptions, build_plan
-from deploy.engines.portable import read_portable
 from deploy.runtime.artefact import ArtefactSpec, read_spec
 from deploy.runtime.backends import BACKENDS
 from deploy.runtime.backends.cuda_device import find_device
@@ -87,6 +86,9 @@ def _build(
             f"{graph}: its size is dynamic, and engines are built for one height and width; run it with ONNX Runtime "
             "or OpenVINO, or set export.dynamic_size: false in params.yaml and export it again"
         )
+    # With torch, which a machine without a GPU need not wait for.
+    from deploy.engines.portable import read_portable
+
     portable = read_portable(graph, settings.nms_passes)
     options = BuildOptions(
         profiles=profiles_of(settings),

@@ -1,0 +1,33 @@
+"""What each stage loads before it knows what there is to do: those that compute without torch must not wait for it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "mmdet", "mmengine", "onnx", "onnxruntime", "openvino", "sklearn", "scipy", "matplotlib", "cv2")
+LOADS: dict[str, set[str]] = {
+    "device": set(),
+    "source_files": set(),
+    "data": {"cv2"},
+    "precision": {"cv2", "onnx", "onnxruntime", "scipy"},
+    "engine": {"onnx"},
+    "benchmark": {"cv2", "scipy"},
+    "compare": {"cv2"},
+    "report": {"cv2", "matplotlib", "scipy"},
+}
+WITH_TORCH = {"recipes", "teacher", "train", "distill", "evaluate", "export"}
+
+
+def test_every_stage_is_listed() -> None:
+    names = {path.stem for path in Path("stages").glob("[a-z]*.py")}
+    assert names == {*LOADS} | WITH_TORCH
+
+
+@pytest.mark.parametrize(("stage", "wanted"), LOADS.items(), ids=LOADS)
+def test_a_stage_loads_no_more_than_it_needs(stage: str, wanted: set[str]) -> None:
+    code = f"import json, sys, stages.{stage}; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {*json.loads(made.stdout)} <= wanted
