@@ -1,9 +1,10 @@
 """OpenVINO on the CPU, in the artefact's precision or an fp32 artefact in bf16."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -41,31 +42,56 @@ class InferenceRequests:
         self.idle.append(request)
 
 
+class CompiledModels:
+    """An artefact compiled for one image a call and, once a call has more, for any number of them.
+
+    A graph of known shapes runs faster: 1.08 to 1.25 times for one image, 1.05 to 1.15 for more, where compiling it for
+    each number would take a second or two, and memory. Which of the two an image goes through depends on the number
+    alone, so that equal calls give equal boxes.
+    """
+
+    def __init__(self, compile_for: Callable[[int | None], Any], is_batch_fixed: bool) -> None:
+        self._compile_for = compile_for
+        self._is_batch_fixed = is_batch_fixed
+        self._requests: dict[int | None, InferenceRequests] = {}
+        self._lock = Lock()
+
+    def requests_for(self, images: int) -> InferenceRequests:
+        """The requests of the model that runs so many images."""
+        batch = 1 if images == 1 and not self._is_batch_fixed else None
+        with self._lock:
+            if batch not in self._requests:
+                self._requests[batch] = InferenceRequests(self._compile_for(batch))
+            return self._requests[batch]
+
+
 class OpenVinoBackend:
-    """One compiled model and its inference requests."""
+    """Compiled models of one artefact and their inference requests."""
 
     device = "cpu"
 
-    def __init__(self, compiled: Any, name: str, version: str, precision: str, artefact: str) -> None:
+    def __init__(self, models: CompiledModels, name: str, version: str, precision: str, artefact: str) -> None:
         self.name = name
         self.version = version
         self.precision = precision
         self._artefact = artefact
-        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._requests: InferenceRequests | None = InferenceRequests(compiled)
+        self.threads = int(models.requests_for(1).compiled.get_property("INFERENCE_NUM_THREADS"))
+        self._models: CompiledModels | None = models
 
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """See :meth:`deploy.runtime.backends.Backend.run`."""
         # One reading: another thread may close the backend from here on.
-        if (requests := self._requests) is None:
+        if (models := self._models) is None:
             raise closed(self.name)
-        with running(self.name, self._artefact), requests.one() as request:
-            results = request.infer(named_inputs(images, sizes), share_inputs=True)
-            return RawDetections(*(results[output] for output in requests.outputs))
+        with running(self.name, self._artefact):
+            requests = models.requests_for(len(images))
+            with requests.one() as request:
+                results = request.infer(named_inputs(images, sizes), share_inputs=True)
+                return RawDetections(*(results[output] for output in requests.outputs))
 
     def close(self) -> None:
         """See :meth:`deploy.runtime.backends.Backend.close`: the last run that goes on takes the model with it."""
-        self._requests = None
+        self._models = None
 
 
 def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBackend:
@@ -75,9 +101,9 @@ def open_cpu(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBacken
     """
     openvino = _import("openvino")
     # Left alone, OpenVINO computes in bf16 where the CPU has it: another precision than the artefact's.
-    compiled = _compile(openvino, artefact, spec, threads, "f32")
+    models = _compile(openvino, artefact, spec, threads, "f32")
     precision = "fp32" if spec.precision == "fp16" else spec.precision
-    return OpenVinoBackend(compiled, "openvino", _version(openvino), precision, os.fspath(artefact))
+    return OpenVinoBackend(models, "openvino", _version(openvino), precision, os.fspath(artefact))
 
 
 def open_bf16(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBackend:
@@ -90,15 +116,16 @@ def open_bf16(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBacke
     capabilities = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     if "BF16" not in capabilities:
         raise BackendUnavailable(f"{_BF16}: this CPU does not compute in bf16 (it has {', '.join(capabilities)})")
-    compiled = _compile(openvino, artefact, spec, threads, "bf16")
+    models = _compile(openvino, artefact, spec, threads, "bf16")
     # The hint is a wish: what became of it stands in the compiled graph alone.
-    used = {str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in compiled.get_runtime_model().get_ops()}
+    graph = models.requests_for(1).compiled.get_runtime_model()
+    used = {str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in graph.get_ops()}
     if "bf16" not in used:
         raise BackendUnavailable(f"{_BF16}: asked for bf16, OpenVINO runs {artefact} in {', '.join(sorted(used))}")
-    return OpenVinoBackend(compiled, _BF16, _version(openvino), "bf16", os.fspath(artefact))
+    return OpenVinoBackend(models, _BF16, _version(openvino), "bf16", os.fspath(artefact))
 
 
-def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, precision: str) -> Any:
+def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, precision: str) -> CompiledModels:
     config = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
@@ -108,9 +135,27 @@ def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, pr
         core = openvino.Core()
         model = core.read_model(os.fspath(artefact))
         _check_names(artefact, spec, model)
-        return core.compile_model(model, _DEVICE, config)
+
+        def compile_for(batch: int | None) -> Any:
+            return core.compile_model(_of_batch(model, batch), _DEVICE, config)
+
+        is_batch_fixed = spec.dynamic_size or model.inputs[0].get_partial_shape()[0].is_static
+        models = CompiledModels(compile_for, is_batch_fixed)
+        models.requests_for(1)
+        return models
     except RuntimeError as error:
         raise ArtefactError(f"{artefact}: OpenVINO cannot run it: {error}; export it again") from error
+
+
+def _of_batch(model: Any, batch: int | None) -> Any:
+    """A copy of the model for so many images a call; the model itself where that is open."""
+    if batch is None:
+        return model
+    fixed = model.clone()
+    shape = model.inputs[0].get_partial_shape()
+    shape[0] = batch
+    fixed.reshape(shape)
+    return fixed
 
 
 def _import(name: str) -> Any:

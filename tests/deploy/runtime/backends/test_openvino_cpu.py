@@ -14,7 +14,7 @@ from tests.deploy import stock, threads
 
 
 def test_computes_in_fp32_also_where_the_cpu_has_bf16(artefact: Path, spec) -> None:
-    compiled = open_cpu(artefact, spec, 1)._requests.compiled
+    compiled = open_cpu(artefact, spec, 1)._models.requests_for(1).compiled
     assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
@@ -31,7 +31,7 @@ def test_it_is_tuned_for_latency_on_as_many_threads_as_asked_for(
         return compile_model(core, model, device, config)
 
     monkeypatch.setattr(openvino.Core, "compile_model", spy)
-    compiled = open_cpu(artefact, spec, 1)._requests.compiled
+    compiled = open_cpu(artefact, spec, 1)._models.requests_for(1).compiled
     assert asked["PERFORMANCE_HINT"] == "LATENCY"
     assert "LATENCY" in str(compiled.get_property("PERFORMANCE_HINT"))
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
@@ -106,7 +106,7 @@ def test_closing_it_while_threads_run_ends_them_with_a_sentence(exported_gfl: Pa
     threads.assert_closing_is_clear(backend, stock.noise_images(8).numpy()[:, None])
 
 
-def test_a_batch_of_another_size_takes_the_same_requests(exported_gfl: Path) -> None:
+def test_batches_of_any_size_from_several_threads(exported_gfl: Path) -> None:
     backend = open_backend("openvino", exported_gfl, stock.spec(10), 1)
     images = stock.noise_images(12).numpy()
     threads.assert_threads_change_nothing(backend, [images[:1], images[1:3], images[3:4], images[4:8], images[8:]])
@@ -118,7 +118,7 @@ def test_a_request_that_failed_is_not_used_again(artefact: Path, spec: ArtefactS
     wanted = backend.run(image)
     with pytest.raises(ArtefactError, match=r"tiny\.onnx: openvino failed while it ran: "):
         backend.run(image[:, :16])
-    assert not backend._requests.idle
+    assert not backend._models.requests_for(1).idle
     np.testing.assert_array_equal(backend.run(image).boxes, wanted.boxes)
 
 
@@ -127,6 +127,21 @@ def test_as_many_requests_are_made_as_run_at_once(exported_gfl: Path) -> None:
     images = stock.noise_images(6).numpy()[:, None]
     for image in images:
         backend.run(image)
-    assert len(backend._requests.idle) == 1
+    assert len(backend._models.requests_for(1).idle) == 1
     threads.assert_threads_change_nothing(backend, images)
-    assert 1 <= len(backend._requests.idle) <= threads.THREADS
+    assert 1 <= len(backend._models.requests_for(1).idle) <= threads.THREADS
+
+
+def test_one_image_goes_through_a_graph_of_known_shapes_and_more_through_one_of_any_number(exported_gfl: Path) -> None:
+    backend = open_backend("openvino", exported_gfl, stock.spec(10), 1)
+    images = stock.noise_images(3).numpy()
+    together = backend.run(images)
+    one, more = (backend._models.requests_for(count).compiled.inputs[0].get_partial_shape() for count in (1, 3))
+    assert one.is_static
+    assert more[0].is_dynamic
+    assert backend._models.requests_for(2) is backend._models.requests_for(3)
+    for place, image in enumerate(images[:, None]):
+        alone = backend.run(image)
+        assert alone.num_dets[0] == together.num_dets[place]
+        np.testing.assert_allclose(alone.scores[0], together.scores[place], atol=1e-5)
+        np.testing.assert_allclose(alone.boxes[0], together.boxes[place], atol=1e-3)
