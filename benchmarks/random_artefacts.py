@@ -38,12 +38,8 @@ class Artefacts:
     spec: ArtefactSpec
 
 
-def make_artefacts(recipe: Path, size: int, folder: Path) -> Artefacts:
-    """Build the model of ``recipe`` for ``size`` x ``size`` pixels and write it in every precision.
-
-    int8 is calibrated on 16 images of the prepared data set, every layer is quantised. The score threshold is low
-    enough for a detector that is sure of nothing: NMS has as many candidates as it takes.
-    """
+def export_random(recipe: Path, size: tuple[int, int], folder: Path) -> tuple[DeployableDetector, Path]:
+    """Build the model of ``recipe`` with random weights and export it for ``size`` (height and width)."""
     register_all_modules(init_default_scope=True)
     config = Config.fromfile(str(recipe))
     torch.manual_seed(0)
@@ -52,8 +48,8 @@ def make_artefacts(recipe: Path, size: int, folder: Path) -> Artefacts:
     spec = ArtefactSpec(
         model=recipe.stem,
         classes=classes,
-        input_height=size,
-        input_width=size,
+        input_height=size[0],
+        input_width=size[1],
         color_order="bgr",
         resize_rule="letterbox",
         pad_value=padding_colour(stock.data_preprocessor),
@@ -71,6 +67,17 @@ def make_artefacts(recipe: Path, size: int, folder: Path) -> Artefacts:
     detector = DeployableDetector(stock, spec)
     exported = folder / f"{recipe.stem}.onnx"
     export_onnx(detector, exported, _OPSET)
+    return detector, exported
+
+
+def make_artefacts(recipe: Path, size: int, folder: Path) -> Artefacts:
+    """Build the model of ``recipe`` for ``size`` x ``size`` pixels and write it in every precision.
+
+    int8 is calibrated on 16 images of the prepared data set, every layer is quantised. The score threshold is low
+    enough for a detector that is sure of nothing: NMS has as many candidates as it takes.
+    """
+    detector, exported = export_random(recipe, (size, size), folder)
+    spec = detector.spec
     model, _ = load_exported(exported)
     ranges = activation_ranges(model, spec, choose_images(DATASET, CalibrationSettings(images=16)).files, CALIBRATED)
     graphs = {"fp16": to_fp16(model)}

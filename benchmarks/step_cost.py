@@ -4,10 +4,8 @@ Images and boxes are random, weights too. ``plain`` is fp32 as a training withou
 images and weights in PyTorch's usual order, the teacher's batch norm not folded.
 """
 
-import ctypes
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import pipeline  # noqa: F401  (before mmdet is imported)
+from benchmarks.peak import reset_peak
 from deploy.timing.memory import peak_memory
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods
@@ -256,12 +255,3 @@ def timed(run: Callable[[], None], device: torch.device) -> tuple[float, int]:
         torch.cuda.synchronize(device)
         return time.perf_counter() - start, torch.cuda.max_memory_allocated(device) - before
     return time.perf_counter() - start, peak_memory() - before
-
-
-def reset_peak() -> int:
-    """Give free memory back to the system and let the peak start anew (Linux, proc(5) clear_refs); 0 elsewhere."""
-    if not sys.platform.startswith("linux"):
-        return 0
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak_memory()

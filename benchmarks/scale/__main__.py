@@ -1,0 +1,63 @@
+"""CPU seconds and peak memory of what grows with a data set, at two sizes, each in a process of its own.
+
+    python -m benchmarks.scale                       # every part
+    python -m benchmarks.scale bookkeeping resume    # some of them
+
+`bookkeeping`: the accuracy of a rung with its interval, from detections (100 an image, 80 classes); size is in images.
+`resume`: how long a training that stopped in the middle of an epoch takes to know its next batch; size is in images.
+`calibration`: ranges of the activations of a GFL-R50; size is the longer side of the canvas.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+
+from benchmarks.peak import reset_peak
+from deploy.timing.memory import peak_memory
+
+PARTS = {"bookkeeping": (1250, 5000), "resume": (29_572, 118_287), "calibration": (672, 1344)}
+"""The two sizes of each part. Its module has a ``prepare(size)``, which is not measured and gives what is."""
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scale", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"which parts: {', '.join(PARTS)} (all)")
+    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if unknown := [part for part in given.parts if part not in PARTS]:
+        parser.error(f"no such part: {unknown[0]}; there are {', '.join(PARTS)}")
+    if given.size:
+        print(json.dumps(cost(given.parts[0], given.size)))
+        return
+    print("| part | size | CPU s | memory added, MiB |\n|---|---|---|---|")
+    for part in given.parts or PARTS:
+        for size in PARTS[part]:
+            print("|", " | ".join([part, f"{size:,}", *cost_in_a_process(part, size)]), "|", flush=True)
+
+
+def cost(part: str, size: int) -> list[str]:
+    """CPU seconds, and by how much memory rose at its peak."""
+    run = importlib.import_module(f"benchmarks.scale.{part}").prepare(size)
+    before, start = reset_peak(), time.process_time()
+    run()
+    return [f"{time.process_time() - start:.1f}", f"{(peak_memory() - before) / 2**20:,.0f}"]
+
+
+def cost_in_a_process(part: str, size: int) -> list[str]:
+    """The same in a fresh process of one thread."""
+    command = [sys.executable, "-m", "benchmarks.scale", part, "--size", str(size)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    found: list[str] = json.loads(made.stdout.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    main()
