@@ -17,7 +17,7 @@ def test_boxes_and_detections_come_from_the_seed_and_lie_on_the_images() -> None
     assert len(boxes) == 292
     assert len(found) == 4000
     assert {item["image_id"] for item in found} == set(range(1, 41))
-    assert all(0 <= box["bbox"][0] and box["bbox"][0] + box["bbox"][2] <= 640 for box in boxes)
+    assert all(box["bbox"][0] >= 0 and box["bbox"][0] + box["bbox"][2] <= 640 for box in boxes)
 
 
 def test_a_part_is_measured() -> None:
