@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,6 +19,8 @@ from pipeline.report.names import run_title
 
 NOTICEABLE_GAIN = 0.5
 """Points of mAP."""
+MOST_POINTS = 300
+"""Of a curve: more than a screen can tell apart."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,18 @@ def _panel(
     for name, record in records.items():
         pairs = [(x, y) for x, y in read(record) if y is not None and math.isfinite(y)]
         if pairs:
-            x, y = zip(*pairs, strict=True)
+            x, y = zip(*averaged(pairs), strict=True)
             axes.plot(x, y, label=name, **styles[name].plot_options())
+
+
+def averaged(points: list[tuple[int, float]], most: int = MOST_POINTS) -> list[tuple[int, float]]:
+    """At most so many points of a curve, ``(x, y)`` by rising x: means of equal shares of them, which are smoother too.
+
+    A long training logs tens of thousands, drawn in every look for each term and model: 18 MB of a report.
+    """
+    size = -(-len(points) // most)
+    shares = [points[first : first + size] for first in range(0, len(points), size)] if size > 1 else []
+    return [(share[-1][0], fmean(value for _, value in share)) for share in shares] or points
 
 
 def _validation(record: TrainingRecord) -> Iterator[tuple[int, float | None]]:

@@ -8,6 +8,7 @@ from pipeline.records import Interval
 from pipeline.report.chart_style import DARK, LIGHT, Look, lines, to_png, to_svg
 from pipeline.report.charts import (
     TradeOffPoint,
+    averaged,
     front,
     loss_terms,
     precision_recall_chart,
@@ -106,6 +107,19 @@ def test_training_curves_share_their_axes(results):
     assert line.get_ydata().tolist() == [point.ap for point in student.validation]
     kept = panels["val split"].lines[-1]
     assert (kept.get_xdata().tolist(), kept.get_ydata().tolist()) == ([1100], [student.best_val_ap])
+
+
+@pytest.mark.parametrize("count", [0, 1, 299, 300, 301, 600, 18_000])
+def test_a_long_curve_is_drawn_from_means_of_equal_shares(count):
+    points = [(10 * place, float(place % 7)) for place in range(count)]
+    drawn = averaged(points)
+    assert len(drawn) <= 300
+    if count <= 300:
+        assert drawn == points
+    else:
+        share = -(-count // 300)
+        assert drawn[0] == (10 * (share - 1), sum(y for _, y in points[:share]) / share)
+        assert drawn[-1][0] == points[-1][0]
 
 
 def test_missing_and_non_finite_values_leave_gaps(results):
