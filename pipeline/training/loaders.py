@@ -37,6 +37,8 @@ def val_loader(recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, settin
     network computes; mmdet's configurations validate one image at a time for that reason.
     """
     loader = _loader(recipe.config.val_dataloader, recipe, dataset, dataset_dir, "val", settings)
+    # They would hold their memory from one validation to the next.
+    loader.persistent_workers = False
     loader.batch_size = max(loader.get("batch_size", 1), recipe.config.train_dataloader.batch_size)
     loader.pop("drop_last", None)
     loader.batch_sampler = {"type": SameSizeBatches}

@@ -46,6 +46,8 @@ def test_both_loaders_are_what_mmengine_builds(
     make_recipe: RecipeMaker, squares: Squares, settings: TrainSettings
 ) -> None:
     recipe = make_recipe("model", **{"val_dataloader.batch_size": 1})
+    for loader in (recipe.config.train_dataloader, recipe.config.val_dataloader):
+        loader.persistent_workers = True  # as mmdet's, which have workers of their own
     train, val = (
         Runner.build_dataloader(make(recipe, *squares, settings), seed=0) for make in (train_loader, val_loader)
     )
