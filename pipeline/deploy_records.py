@@ -131,10 +131,16 @@ class BackendRun(Record):
 
 
 class BenchmarkRecord(Record):
-    """The ladder of one model: every artefact under every backend that takes it, the most exact precision first."""
+    """The ladder of one model: every artefact under every backend that takes it, the most exact precision first.
+
+    ``torch_ap`` is PyTorch's mAP on the ``images`` that the artefacts were measured on, evenly spaced over the split
+    where they are not all of it, and ``torch_interval`` that of it.
+    """
 
     model: str
+    images: int
     torch_ap: float | None
+    torch_interval: Interval | None
     artefacts: list[ArtefactFile]
     runs: list[BackendRun]
 

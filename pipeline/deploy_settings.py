@@ -93,14 +93,16 @@ class BenchmarkSettings(Settings):
     """Which artefacts run under which backends and how long (:class:`deploy.timing.latency.Plan`).
 
     ``threads`` 0 means every core that the process may use, in a container those of its CPU time; with fewer, ``pin``
-    keeps the worker on as many cores. Batch sizes are measured from the smallest up, until the median call takes longer
-    than ``max_call_ms`` or memory is short. Boxes are compared with PyTorch's detections scored ``compare_score`` or
-    more.
+    keeps the worker on as many cores. mAP is measured on ``accuracy_images``, evenly spaced over the split (null: all),
+    and so is PyTorch's, which it is compared with. Batch sizes are measured from the smallest up, until the median call
+    takes longer than ``max_call_ms`` or memory is short. Boxes are compared with PyTorch's detections scored
+    ``compare_score`` or more.
     """
 
     precisions: Annotated[list[ArtefactPrecision], Field(min_length=1)] = ["fp32", "fp16", "int8", "int8_symmetric"]
     backends: Annotated[list[str], Field(min_length=1)]
     compare_score: Fraction = 0.3
+    accuracy_images: PositiveInt | None = None
     batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1, 2, 4, 8, 16, 32]
     max_call_ms: Annotated[float, Field(gt=0)] | None = 1000
     threads: Annotated[int, Field(ge=0)] = 0

@@ -13,6 +13,7 @@ from deploy.ladder.differences import box_differences, worst_class
 from deploy.runtime.artefact import read_spec
 from deploy.runtime.backends import check_name
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
+from deploy.runtime.split import Split
 from deploy.timing.isolated import run_isolated
 from deploy.timing.latency import Plan
 from deploy.timing.worker import Job, Outcome
@@ -35,6 +36,16 @@ class Reference:
     record: EvaluationRecord
     detections: Sequence[dict[str, Any]]
 
+    def on(self, content: Split) -> "Reference":
+        """The same on some of the split's images: what a rung that was run on them alone is compared with."""
+        whole = self.record.accuracy
+        if len(content.images) == whole.images:
+            return self
+        images = {image["id"] for image in content.images}
+        detections = [item for item in self.detections if item["image_id"] in images]
+        accuracy = evaluate_detections(content, detections, whole.split, _same_resamples(whole.bootstrap))
+        return Reference(self.record.model_copy(update={"accuracy": accuracy}), detections)
+
 
 def read_reference(record: Path, detections: Path) -> Reference:
     """Read what the evaluation of the PyTorch model left; raises :class:`PipelineError` naming a missing file."""
@@ -47,6 +58,7 @@ def benchmark(
     """Run every artefact of ``settings`` under every backend of ``settings`` that takes its precision.
 
     A backend that cannot run on this machine is recorded as ``not run`` with the reason, once; nothing takes its place.
+    With ``accuracy_images`` the artefacts and PyTorch are compared on as many images, evenly spaced over the split.
 
     Args:
         artefacts: files by precision.
@@ -60,6 +72,8 @@ def benchmark(
     _check(settings, artefacts)
     split = torch.record.accuracy.split
     annotations, image_root = find_split(dataset_dir, split)
+    content = Split.read(annotations).spaced(settings.accuracy_images)
+    reference = torch.on(content)
     runs: list[BackendRun] = []
     for precision, backend in rungs(settings):
         if any(run.backend == backend and run.status == "not run" for run in runs):
@@ -74,11 +88,15 @@ def benchmark(
             plan=plan_of(settings),
             threads=settings.threads,
             pin=settings.pin,
+            accuracy_images=settings.accuracy_images,
         )
-        runs.append(measure_rung(precision, backend, run_isolated(job), annotations, torch, settings.compare_score))
+        runs.append(measure_rung(precision, backend, run_isolated(job), content, reference, settings.compare_score))
+    bootstrap = reference.record.accuracy.bootstrap
     return BenchmarkRecord(
         model=model,
-        torch_ap=torch.record.accuracy.numbers.ap,
+        images=len(content.images),
+        torch_ap=reference.record.accuracy.numbers.ap,
+        torch_interval=bootstrap.interval if bootstrap else None,
         artefacts=[_describe(precision, artefacts[precision]) for precision in settings.precisions],
         runs=runs,
     )
@@ -102,14 +120,14 @@ def rungs(settings: BenchmarkSettings) -> Iterator[tuple[str, str]]:
 
 
 def measure_rung(
-    precision: str, backend: str, outcome: Outcome, annotations: Path, torch: Reference, compare_score: float
+    precision: str, backend: str, outcome: Outcome, content: Split, torch: Reference, compare_score: float
 ) -> BackendRun:
-    """One rung: what the worker measured, and how far it is from PyTorch (positive: below it)."""
+    """One rung: what the worker measured on ``content``, and how far it is from PyTorch there (positive: below it)."""
     reference = torch.record.accuracy
     accuracy, interval = None, None
     if not outcome.reason:
         accuracy = evaluate_detections(
-            annotations, outcome.detections, reference.split, _same_resamples(reference.bootstrap)
+            content, outcome.detections, reference.split, _same_resamples(reference.bootstrap)
         )
         interval = _drop_interval(reference.bootstrap, accuracy.bootstrap)
     ap, torch_ap = accuracy.numbers.ap if accuracy else None, reference.numbers.ap

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
@@ -15,6 +14,7 @@ from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
 from deploy.runtime.printable import in_one_line
 from deploy.runtime.split import Split
+from deploy.runtime.split_detections import detect_split
 from pipeline.checkpoints import load_detector
 from pipeline.complexity import measure_complexity
 from pipeline.compute import choose_device, use_own_cores
@@ -78,22 +78,13 @@ def evaluate_model(
 
 
 def detect(detector: Detector, annotations: Path, image_root: Path) -> list[dict[str, Any]]:
-    """COCO results of every image of an annotation file, in its order, with a progress bar."""
+    """COCO results of every image of an annotation file, in its order, with a progress bar; fp32 without TF32."""
     split = Split.read(annotations)
     ids = category_ids(detector.spec.classes, split.categories, detector.spec.model)
-    images = split.images
-    results: list[dict[str, Any]] = []
-    # TF32 would make fp32 on GPUs another precision than fp32 on CPUs.
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     title = in_one_line(f"evaluate {detector.spec.model}")
-    with exact, tqdm(total=len(images), desc=title, unit="image", mininterval=0.5) as bar:
-        for first in range(0, len(images), detector.batch_size):
-            batch = images[first : first + detector.batch_size]
-            found = detector([image_root / image["file_name"] for image in batch])
-            for image, detections in zip(batch, found, strict=True):
-                results += detections.to_coco(image["id"], ids)
-            bar.update(len(batch))
-    return results
+    # TF32 would make fp32 on GPUs another precision than fp32 on CPUs.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        return detect_split(detector, split, image_root, ids, title, detector.batch_size)
 
 
 def check_gates(record: EvaluationRecord, gates: Gates) -> None:

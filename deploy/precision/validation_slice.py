@@ -1,7 +1,6 @@
 """The AP of an artefact's graph on a slice of a split: what decides between graphs before anything is tested."""
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -36,23 +35,16 @@ class ValidationSlice:
             ImageError: an image cannot be read.
         """
         annotations, image_root = find_split(dataset_dir, split)
-        whole = Split.read(annotations)
-        entries = whole.images
-        if not entries:
+        content = Split.read(annotations).spaced(count)
+        if not content.images:
             raise DatasetError(f"{annotations}: no images to measure int8 on")
-        count = min(count, len(entries))
-        chosen = [entries[position * len(entries) // count] for position in range(count)]
-        ids = {entry["id"] for entry in chosen}
-        boxes = [item for item in whole.annotations if item["image_id"] in ids]
-        images = tuple(read_image(image_root / entry["file_name"]) for entry in chosen)
-        return cls(split, images, replace(whole, images=chosen, annotations=boxes))
+        return cls(split, tuple(read_image(image_root / name) for name in content.files), content)
 
     def ap(self, model: onnx.ModelProto, spec: ArtefactSpec) -> float | None:
         """COCO AP of an artefact's graph under ONNX Runtime, in points; ``None`` where there is no box to find."""
         with scratch_folder("validation") as scratch:
-            artefact, annotations = scratch / "model.onnx", scratch / "slice.json"
+            artefact = scratch / "model.onnx"
             onnx.save(model, artefact)
-            annotations.write_text(json.dumps(asdict(self.content)), encoding="utf-8")
             ids = category_ids(spec.classes, self.content.categories, spec.model)
             with Detector(spec, open_cpu(artefact, spec, resolve_threads(0))) as detector:
                 results = [
@@ -60,4 +52,4 @@ class ValidationSlice:
                     for entry, image in zip(self.content.images, self.images, strict=True)
                     for item in detector(image).to_coco(entry["id"], ids)
                 ]
-            return evaluate_detections(annotations, results, self.split).numbers.ap
+            return evaluate_detections(self.content, results, self.split).numbers.ap

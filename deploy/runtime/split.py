@@ -5,7 +5,7 @@ file is held to be one that the stage wrote, or it is refused.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -68,6 +68,14 @@ class Split:
         if problem := next(_problems(content), ""):
             raise _foreign(path, problem)
         return cls(content["images"], content["categories"], content["annotations"])
+
+    def spaced(self, count: int | None) -> Self:
+        """``count`` of the images, evenly spaced over the split, and their boxes; all where it has no more, or None."""
+        if count is None or count >= len(self.images):
+            return self
+        images = [self.images[place * len(self.images) // count] for place in range(count)]
+        kept = {image["id"] for image in images}
+        return replace(self, images=images, annotations=[box for box in self.annotations if box["image_id"] in kept])
 
     @property
     def files(self) -> list[str]:

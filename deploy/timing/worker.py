@@ -24,6 +24,7 @@ from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import read_image
 from deploy.runtime.measurements import Latency
 from deploy.runtime.split import Split
+from deploy.runtime.split_detections import detect_split
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.gpu_monitor import GpuMonitor
 from deploy.timing.latency import LATENCY_IMAGES, Plan
@@ -35,7 +36,8 @@ from deploy.timing.sweep import End, Sweep, sweep
 class Job:
     """What one worker measures; ``image_root`` is the folder of the ``file_name`` entries in the COCO json.
 
-    ``pin`` keeps the worker on as many cores as it has ``threads``.
+    ``accuracy_images`` of the split are run for their detections, evenly spaced (None: all); latency is measured on its
+    first ones. ``pin`` keeps the worker on as many cores as it has ``threads``.
     """
 
     artefact: str
@@ -47,6 +49,7 @@ class Job:
     plan: Plan
     threads: int
     pin: bool
+    accuracy_images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Outcome:
 
 
 def run_job(job: Job) -> Outcome:
-    """Open the artefact, measure its latency, and run it on every image of the split.
+    """Open the artefact, measure its latency, and run it on the images of the split.
 
     Raises:
         ArtefactError: the artefact cannot be read, or its classes are not those of the data set.
@@ -112,7 +115,8 @@ def _measured(detector: Detector, job: Job) -> Outcome:
     monitor, gpu_unseen = _monitor(backend)
     swept = _sweep(detector, job, split.images, monitor)
     peak = peak_memory()
-    detections = _detect(detector, job, split.images, ids)
+    measured_on, image_root = split.spaced(job.accuracy_images), Path(job.image_root)
+    detections = detect_split(detector, measured_on, image_root, ids, f"{job.backend} detections")
     return Outcome(
         version=backend.version,
         device=backend.device,
@@ -151,16 +155,6 @@ def _sweep(detector: Detector, job: Job, entries: list[dict[str, Any]], monitor:
             yield bar.update
 
     return sweep(detector, images, job.batch_sizes, job.plan, job.max_call_ms, decoding, progress, monitor)
-
-
-def _detect(detector: Detector, job: Job, entries: list[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = []
-    with tqdm(total=len(entries), desc=f"{job.backend} detections", unit="image", mininterval=0.5, leave=False) as bar:
-        for entry in entries:
-            found = detector(Path(job.image_root) / entry["file_name"])
-            results += found.to_coco(entry["id"], ids)
-            bar.update()
-    return results
 
 
 @command(ArtefactError, ImageError)

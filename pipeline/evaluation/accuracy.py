@@ -13,9 +13,10 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from deploy.runtime.split import Split
 from pipeline.evaluation.bootstrap import bootstrap_ap
 from pipeline.evaluation.coco_matching import match_detections
-from pipeline.evaluation.inputs import read_detections, read_ground_truth
+from pipeline.evaluation.inputs import ground_truth_of, read_detections, read_ground_truth
 from pipeline.records import AccuracyRecord, ClassNumbers, CocoNumbers, PrecisionRecallCurve
 from pipeline.settings import EvaluateSettings
 
@@ -25,7 +26,7 @@ _CURVE_IOUS = (0.5, 0.75)
 
 
 def evaluate_detections(
-    annotations: Path,
+    annotations: Path | Split,
     results: Sequence[dict[str, Any]],
     split: str,
     bootstrap: EvaluateSettings | None = None,
@@ -34,7 +35,7 @@ def evaluate_detections(
     """Compare detections with the ground truth of one split.
 
     Args:
-        annotations: COCO json of the split.
+        annotations: COCO json of the split, or its content.
         results: COCO-format results ``{image_id, category_id, bbox: [x, y, width, height], score}`` in pixels of the
             original images; may be empty.
         split: name of the split, kept in the record.
@@ -49,7 +50,7 @@ def evaluate_detections(
         ArtefactError, DatasetError: as :func:`read_ground_truth`.
         PipelineError: results name unknown images or categories or are malformed.
     """
-    ground_truth = read_ground_truth(annotations)
+    ground_truth = ground_truth_of(annotations) if isinstance(annotations, Split) else read_ground_truth(annotations)
     detections = read_detections(results, ground_truth, source)
     evaluator = _evaluate(ground_truth, detections)
     precision = np.asarray(evaluator.eval["precision"])[:, :, :, _ALL_AREAS, _MOST_DETECTIONS]

@@ -22,9 +22,6 @@ _KEYS = ("image_id", "category_id", "bbox", "score")
 def read_ground_truth(path: Path) -> COCO:
     """Read the boxes of a split for evaluation.
 
-    Annotations are numbered anew from 1: COCO's matching stores the id of the matched box and takes 0 for "unmatched",
-    so that a box with id 0 could never be found (cocodataset/cocoapi issue 664, faster_coco_eval issue 77).
-
     Raises:
         ArtefactError: the file is missing or none that the data stage wrote.
         DatasetError: it has no images or no categories.
@@ -32,6 +29,15 @@ def read_ground_truth(path: Path) -> COCO:
     split = Split.read(path)
     if not split.images or not split.categories:
         raise DatasetError(f"{path}: has no images or no categories, there is nothing to evaluate on")
+    return ground_truth_of(split)
+
+
+def ground_truth_of(split: Split) -> COCO:
+    """The boxes of a split that has images and categories.
+
+    Annotations are numbered anew from 1: COCO's matching stores the id of the matched box and takes 0 for "unmatched",
+    so that a box with id 0 could never be found (cocodataset/cocoapi issue 664, faster_coco_eval issue 77).
+    """
     annotations = [_annotation(number, item) for number, item in enumerate(split.annotations, start=1)]
     return indexed(split.images, split.categories, annotations)
 

@@ -1,6 +1,7 @@
 """The artefacts: what each one scores and costs under which backend, and how it was made and checked."""
 
-from pipeline.deploy_records import BackendRun, EngineRecord, PrecisionArtefact
+from pipeline.deploy_records import BackendRun, BenchmarkRecord, EngineRecord, PrecisionArtefact
+from pipeline.records import Interval
 from pipeline.report import formats
 from pipeline.report.accuracy_tables import COCO
 from pipeline.report.collect import Results
@@ -16,6 +17,7 @@ def ladder_table(results: Results) -> Table:
         text("Model"),
         text("Rung"),
         number("mAP"),
+        *([number("its interval")] if results.are_artefacts_on_part else []),
         number("drop"),
         number(f"{confidence} interval"),
         number("p50, ms"),
@@ -27,19 +29,41 @@ def ladder_table(results: Results) -> Table:
     rows = []
     for model in results.models:
         if model.benchmark:
-            missing = [formats.MISSING] * 7
-            rows.append(row(model.name, "PyTorch fp32", formats.points(model.benchmark.torch_ap), *missing))
+            rows.append(_torch_row(model.benchmark, len(columns), results.are_artefacts_on_part))
             rows += [_ladder_row(name, run, results) for name, run in results.rungs if name == model.name]
     return Table(columns, tuple(rows))
+
+
+def part_note(results: Results) -> str:
+    """Which images the numbers of the artefacts are of, where that is a part of the split; else nothing."""
+    if not results.are_artefacts_on_part:
+        return ""
+    images = f"{formats.count(results.artefact_images)} of the {formats.count(results.split.images)}"
+    return (
+        f"Artefacts were run on {images} images of the split, evenly spaced, and PyTorch’s mAP beside them is that of "
+        "the same images: it differs from the one of the whole split above, and their intervals are wider."
+    )
+
+
+def _torch_row(benchmark: BenchmarkRecord, columns: int, part: bool) -> Row:
+    cells = [benchmark.model, "PyTorch fp32", formats.points(benchmark.torch_ap)]
+    cells += [_ap_interval(benchmark.torch_interval)] if part else []
+    return row(*cells, *[formats.MISSING] * (columns - len(cells)))
+
+
+def _ap_interval(interval: Interval | None) -> str:
+    return formats.span(interval.low, interval.high) if interval else formats.MISSING
 
 
 def _ladder_row(model: str, run: BackendRun, results: Results) -> Row:
     interval, worst, boxes = run.map_drop_interval, run.worst_class, run.boxes
     latency = run.latency_at(reference_batch(results))
+    bootstrap = run.accuracy.bootstrap if run.accuracy else None
     return row(
         model,
         run_title(run),
         formats.points(run.accuracy.numbers.ap if run.accuracy else None),
+        *([_ap_interval(bootstrap.interval if bootstrap else None)] if results.are_artefacts_on_part else []),
         formats.hundredths(run.map_drop),
         formats.span(interval.low, interval.high, formats.hundredths) if interval else formats.MISSING,
         formats.milliseconds(latency.p50 if latency else None),

@@ -47,6 +47,11 @@ def trade_off_points(results: Results) -> list[TradeOffPoint]:
     return points
 
 
+def _measured_on(results: Results) -> str:
+    split = f"{results.teacher.evaluation.accuracy.split} split"
+    return f"{split}, {formats.count(results.artefact_images)} images" if results.are_artefacts_on_part else split
+
+
 def front(points: list[TradeOffPoint]) -> list[TradeOffPoint]:
     """The points worth their time: from the fastest of a model up, those that gain more than half a point of mAP.
 
@@ -76,7 +81,7 @@ def trade_off_chart(results: Results, look: Look) -> Figure:
         else:
             axes.text(0.5, 0.5, "no artefact was measured", ha="center", transform=axes.transAxes)
         axes.set_xlabel(f"p50 latency of the artefact, ms (batch {reference_batch(results)}, logarithmic)")
-        axes.set_ylabel(f"mAP of the artefact, points ({results.teacher.evaluation.accuracy.split} split)")
+        axes.set_ylabel(f"mAP of the artefact, points ({_measured_on(results)})")
         axes.margins(x=0.18, y=0.14)
         legend_below(figure, [axes], 3 if look.narrow else 6)
         place_labels(figure, axes, [((point.latency, point.ap), point.backend) for point in best], look.theme.text)

@@ -88,6 +88,16 @@ class Results:
         """The split that the models were evaluated on."""
         return self.dataset.splits[self.teacher.evaluation.accuracy.split]
 
+    @property
+    def artefact_images(self) -> int:
+        """How many of the split's images the artefacts were run on for their mAP."""
+        return next((model.benchmark.images for model in self.models if model.benchmark), self.split.images)
+
+    @property
+    def are_artefacts_on_part(self) -> bool:
+        """Whether their mAP is that of a part of the split's images."""
+        return self.artefact_images < self.split.images
+
 
 def collect(params: Params, root: Path = Path()) -> Results:
     """Read every record of the run described by ``params`` under the project's ``root``.

@@ -83,7 +83,7 @@ def test_nested_records_survive_the_file(tmp_path: Path) -> None:
         peak_memory_bytes=1 << 33,
     )
     file = ArtefactFile(precision="fp32", file="a.onnx", sha256="0" * 64, file_size=1)
-    record = BenchmarkRecord(model="twin", torch_ap=None, artefacts=[file], runs=[run])
+    record = BenchmarkRecord(model="twin", images=4, torch_ap=None, torch_interval=None, artefacts=[file], runs=[run])
     record.write(tmp_path / "new" / "benchmark.json")
     assert BenchmarkRecord.read(tmp_path / "new" / "benchmark.json") == record
 

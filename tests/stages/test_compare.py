@@ -20,7 +20,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for model in ("twin", "teacher"):
         path = write_network_artefact(Path(f"artefacts/{model}.onnx"))
         file = ArtefactFile(precision="fp32", file=path.as_posix(), sha256="0" * 64, file_size=1)
-        record = BenchmarkRecord(model=model, torch_ap=None, artefacts=[file], runs=[timed_run("onnxruntime", 1.0)])
+        record = BenchmarkRecord(
+            model=model,
+            images=4,
+            torch_ap=None,
+            torch_interval=None,
+            artefacts=[file],
+            runs=[timed_run("onnxruntime", 1.0)],
+        )
         record.write(Path(f"reports/benchmark/{model}.json"))
     params = {
         "data": {"name": "digits"},

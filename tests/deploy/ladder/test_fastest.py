@@ -14,7 +14,7 @@ QUICK = CompareSettings(rounds=3, calls=1)
 
 
 def record(model: str, *runs: BackendRun) -> BenchmarkRecord:
-    return BenchmarkRecord(model=model, torch_ap=None, artefacts=[], runs=list(runs))
+    return BenchmarkRecord(model=model, images=4, torch_ap=None, torch_interval=None, artefacts=[], runs=list(runs))
 
 
 @pytest.fixture

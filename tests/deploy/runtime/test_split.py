@@ -16,6 +16,19 @@ def test_the_lists_come_in_the_order_of_the_file(dataset_dir: Path) -> None:
     assert split.files == [image["file_name"] for image in content["images"]]
 
 
+def test_some_images_are_evenly_spaced_and_come_with_their_boxes() -> None:
+    images = [{"id": 10 + number, "file_name": f"{number}.png"} for number in range(7)]
+    boxes = [{"image_id": 10 + number % 7, "category_id": 1, "bbox": [number, 0, 1, 1]} for number in range(14)]
+    split = Split(images, [{"id": 1, "name": "a"}], boxes)
+    some = split.spaced(3)
+    assert some.files == ["0.png", "2.png", "4.png"]
+    assert [box["bbox"][0] for box in some.annotations] == [0, 2, 4, 7, 9, 11]
+    assert some.categories == split.categories
+    for count in (None, 7, 100):
+        assert split.spaced(count) is split
+    assert Split([], [], []).spaced(3).files == []
+
+
 @pytest.mark.parametrize("content", [None, "", "[]", "{", '{"images": []}', "7", "[" * 100_000])
 def test_what_is_no_split_is_named(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "test.json"

@@ -297,7 +297,9 @@ def _export(model: Model) -> ExportRecord:
 def _benchmark(model: Model, accuracy: AccuracyRecord) -> BenchmarkRecord:
     return BenchmarkRecord(
         model=model.name,
+        images=accuracy.images,
         torch_ap=accuracy.numbers.ap,
+        torch_interval=accuracy.bootstrap.interval if accuracy.bootstrap else None,
         artefacts=[
             ArtefactFile(
                 precision=precision,

@@ -8,6 +8,7 @@ from pipeline.report.artefacts import (
     export_table,
     ladder_table,
     not_run_table,
+    part_note,
     precision_table,
     rung_table,
     unbuilt_table,
@@ -38,6 +39,25 @@ def test_the_ladder_starts_at_pytorch_and_shows_every_rung_that_ran(results):
     expected = ["0.00", "−0.01 to 0.02", "4.34", "7: 0.01", "100.00 %", "0.99", "0.012"]
     assert cells(table, "crosskd", "OpenVINO fp32")[3:] == expected
     assert cells(table, "crosskd", "ONNX Runtime int8")[3:8] == ["0.42", "–", "5.58", "7: 1.90", "97.80 %"]
+
+
+def test_numbers_of_a_part_of_the_split_say_so_and_have_their_intervals(results):
+    assert part_note(results) == ""
+    models = tuple(
+        replace(model, benchmark=model.benchmark.model_copy(update={"images": 5, "torch_ap": 12.34}))
+        if model.benchmark
+        else model
+        for model in results.models
+    )
+    part = replace(results, models=models)
+    total = results.split.images
+    assert f"on 5 of the {total} images of the split, evenly spaced" in part_note(part)
+    table = ladder_table(part)
+    assert [column.title for column in table.columns][2:5] == ["mAP", "its interval", "drop"]
+    interval = model_of(results, "crosskd").evaluation.accuracy.bootstrap.interval
+    shown = f"{interval.low:.1f} to {interval.high:.1f}"
+    assert cells(table, "crosskd", "PyTorch fp32")[2:] == ["12.3", shown, *["–"] * 7]
+    assert cells(table, "crosskd", "OpenVINO fp32")[3:5] == [shown, "0.00"]
 
 
 def test_the_12_numbers_of_every_rung(results):

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 from matplotlib.collections import LineCollection
@@ -54,7 +55,10 @@ def test_the_trade_off_chart_shows_the_points_their_labels_and_units(results):
     assert sorted(offsets) == sorted((point.latency, point.ap) for point in trade_off_points(results))
     assert [text.get_text() for text in axes.texts] == ["OpenVINO fp32"] * 3
     assert "ms" in axes.get_xlabel()
-    assert "points" in axes.get_ylabel()
+    assert axes.get_ylabel() == "mAP of the artefact, points (test split)"
+    benchmark = results.teacher.benchmark.model_copy(update={"images": 5})
+    part = replace(results, models=(replace(results.teacher, benchmark=benchmark), *results.models[1:]))
+    assert trade_off_chart(part, WIDE).axes[0].get_ylabel() == "mAP of the artefact, points (test split, 5 images)"
     assert "crosskd under OpenVINO fp32" in trade_off_alt(results)
 
 
