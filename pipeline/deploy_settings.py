@@ -113,3 +113,4 @@ class BenchmarkSettings(Settings):
     iterations: PositiveInt = 200
     seconds: Annotated[float, Field(gt=0)] = 2
     noise_limit: Annotated[float, Field(gt=0)] = 0.2
+    plan: Literal["calls", "mlperf"] = "calls"

@@ -28,9 +28,11 @@ class GpuUse:
 class Latency:
     """Latency of one call with ``batch_size`` decoded images, in milliseconds.
 
-    ``p50`` to ``mean`` are of the whole call. The phases are means, so that they add up to ``mean``; ``decoding``, of
-    the image files of a batch, comes on top of it. ``spread`` is the distance of the quartiles over the median;
-    ``noisy``: it was larger than ``benchmark.noise_limit``. Throughput is ``batch_size`` over the mean.
+    ``p50`` to ``mean`` are of the whole call. A bound is what the percentile does not exceed with a confidence of 99 %,
+    None where the calls are too few to say (:mod:`deploy.timing.early_stopping`). The phases are means, so that they
+    add up to ``mean``; ``decoding``, of the image files of a batch, comes on top of it. ``spread`` is the distance of
+    the quartiles over the median; ``noisy``: it was larger than ``benchmark.noise_limit``. Throughput is ``batch_size``
+    over the mean.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -42,6 +44,8 @@ class Latency:
     p90: float
     p95: float
     p99: float
+    p90_bound: float | None
+    p99_bound: float | None
     mean: float
     spread: float
     noisy: bool

@@ -26,6 +26,11 @@ def latency_table(results: Results) -> Table:
     from_device: dict[Column, Callable[[Measured], str]] = {
         number("from device"): lambda item: milliseconds(item.latency.device_to_host)
     }
+    bounds: dict[Column, Callable[[Measured], str]] = {
+        number("p90 at most"): lambda item: milliseconds(item.latency.p90_bound),
+        number("p99 at most"): lambda item: milliseconds(item.latency.p99_bound),
+    }
+    bounded = any(item.latency.p90_bound is not None for item in items)
     return listing(
         items,
         {
@@ -36,6 +41,7 @@ def latency_table(results: Results) -> Table:
             number("p90"): lambda item: milliseconds(item.latency.p90),
             number("p95"): lambda item: milliseconds(item.latency.p95),
             number("p99"): lambda item: milliseconds(item.latency.p99),
+            **(bounds if bounded else {}),
             number("spread"): lambda item: formats.percent(item.latency.spread) + " noisy" * item.latency.noisy,
             number("pre"): lambda item: milliseconds(item.latency.preprocessing),
             **(to_device if copies else {}),

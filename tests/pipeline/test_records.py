@@ -46,6 +46,8 @@ def test_nested_records_survive_the_file(tmp_path: Path) -> None:
         p90=4.0,
         p95=4.5,
         p99=9.25,
+        p90_bound=4.1,
+        p99_bound=None,
         mean=3.75,
         spread=0.1,
         noisy=False,

@@ -1,5 +1,6 @@
+import tracemalloc
 from collections.abc import Callable
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from statistics import fmean
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 import deploy
 from deploy.runtime.backends import DeviceTimes
 from deploy.runtime.detector import PhaseTimes
-from deploy.timing.latency import Plan, measure, summarise, warm_up
+from deploy.timing import latency
+from deploy.timing.latency import Plan, Samples, measure, summarise, warm_up
 
 PHASES = ("preprocessing", "host_to_device", "inference", "device_to_host", "postprocessing")
 milliseconds = st.floats(1e-3, 1e4)
@@ -20,7 +22,7 @@ PLAN = Plan(warmup=2, warmup_limit=4, stable_within=0.05, iterations=3, seconds=
 
 @given(samples=st.lists(phases, min_size=1, max_size=60))
 def test_summary_equals_numpy(samples: list[PhaseTimes]) -> None:
-    summary = summarise(samples, batch_size=4, warmup_calls=6, noise_limit=0.2, decoding=1.5)
+    summary = summarise(Samples(samples), batch_size=4, warmup_calls=6, noise_limit=0.2, decoding=1.5)
     totals = [sum(getattr(sample, phase) for phase in PHASES) for sample in samples]
     for name, level in (("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99)):
         assert getattr(summary, name) == pytest.approx(np.percentile(totals, level))
@@ -35,11 +37,12 @@ def test_summary_equals_numpy(samples: list[PhaseTimes]) -> None:
 
 def test_known_numbers() -> None:
     samples = [PhaseTimes(1.0, float(i), 0.5) for i in range(1, 102)]
-    summary = summarise(samples, batch_size=1, warmup_calls=0, noise_limit=1)
+    summary = summarise(Samples(samples), batch_size=1, warmup_calls=0, noise_limit=1)
     assert (summary.p50, summary.p90, summary.p95, summary.p99) == (52.5, 92.5, 97.5, 101.5)
     assert (summary.preprocessing, summary.inference, summary.postprocessing) == (1.0, 51.0, 0.5)
     assert summary.spread == pytest.approx(50 / 52.5)
     assert not summary.noisy
+    assert (summary.p90_bound, summary.p99_bound) == (100.5, None), "the 3rd highest of 101; p99 needs 662"
 
 
 def test_seconds_of_a_clock_become_milliseconds() -> None:
@@ -58,7 +61,7 @@ def test_copies_are_told_apart_from_inference_and_all_phases_add_up() -> None:
 
 def test_nothing_measured_is_an_error() -> None:
     with pytest.raises(ValueError, match="no measured calls"):
-        summarise([], batch_size=1, warmup_calls=0, noise_limit=0.2)
+        summarise(Samples(), batch_size=1, warmup_calls=0, noise_limit=0.2)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,33 @@ def test_measure_warms_up_and_goes_round_the_images() -> None:
 def test_time_ends_a_measurement_but_not_before_ten_calls() -> None:
     plan = Plan(warmup=1, warmup_limit=2, stable_within=0, iterations=100, seconds=1e-9, noise_limit=1)
     assert measure(Recording(lambda: 1.0), pictures(1), 1, plan).calls == 10  # type: ignore[arg-type]
+
+
+def test_mlperf_measures_single_images_for_600_seconds_and_64_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = count(step=20.0)
+    monkeypatch.setattr(latency, "perf_counter", lambda: next(clock))
+    plan = Plan(warmup=1, warmup_limit=2, stable_within=0, iterations=5, seconds=1, noise_limit=1, plan="mlperf")
+
+    def calls(batch_size: int) -> int:
+        return measure(Recording(lambda: 1.0), pictures(1), batch_size, plan).calls  # type: ignore[arg-type]
+
+    assert calls(1) == 64, "1,280 s of 20 s each: fewer say nothing"
+    clock = count(step=1.0)
+    assert calls(1) == 599, "and 600 s have passed"
+    assert calls(2) == 5
+
+
+def test_a_long_measurement_takes_little_memory() -> None:
+    one = PhaseTimes(1.0, 2.0, 3.0)
+    tracemalloc.start()
+    samples = Samples()
+    for _ in range(50_000):
+        samples.add(one)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(samples) == 50_000
+    assert size < 50_000 * 50
+    assert set(samples.totals) == {6.0}
 
 
 def test_a_real_detector_is_measured(artefact, red_box) -> None:

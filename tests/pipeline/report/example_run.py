@@ -440,6 +440,8 @@ def _latency(batch_size: int, milliseconds: float) -> Latency:
         p90=1.12 * milliseconds,
         p95=1.2 * milliseconds,
         p99=1.41 * milliseconds,
+        p90_bound=None,
+        p99_bound=None,
         mean=1.04 * milliseconds,
         spread=0.05,
         noisy=False,

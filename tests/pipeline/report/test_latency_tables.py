@@ -54,6 +54,13 @@ def test_copies_are_shown_where_there_are_any(results):
     assert cells(table, "twin", "ONNX Runtime fp32", "1")[9] == "0.00"
 
 
+def test_what_percentiles_are_worth_is_shown_where_calls_are_enough(results):
+    table = latency_table(with_latency(results, "crosskd", p90_bound=7.125))
+    assert [column.title for column in table.columns][6:10] == ["p99", "p90 at most", "p99 at most", "spread"]
+    assert cells(table, "crosskd", "ONNX Runtime fp32", "1")[7:9] == ["7.12", "–"]
+    assert cells(table, "twin", "ONNX Runtime fp32", "1")[7:9] == ["–", "–"]
+
+
 def test_noise_is_counted_and_marked(results):
     assert noise_sentence(results).startswith("No measurement is noisy")
     noisy = with_latency(results, "crosskd", spread=0.31, noisy=True)
