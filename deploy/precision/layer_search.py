@@ -5,22 +5,16 @@ the layers are ranked by how far the head's outputs move. Then the worst 1, 2, 4
 within the limit; if it never is, the best of the tried sets is taken.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime
-from numpy.typing import NDArray
 
-from deploy.precision.graph_editing import copy_of, replace_content
-from deploy.precision.network import network_outputs
+from deploy.precision.layer_ranking import rank_layers
 from deploy.precision.quantisation import Quantiser
 from deploy.precision.validation_slice import ValidationSlice
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.preprocess import graph_inputs
-from deploy.runtime.resources import usable_cores
 from pipeline.deploy_records import KeptLayer, LayerSearch
 from pipeline.deploy_settings import SearchSettings
 
@@ -81,45 +75,3 @@ def _sets_to_keep(
         yield ranked[:count]
         count *= 2
     yield ranked[:most]
-
-
-def rank_layers(quantiser: Quantiser, inputs: Mapping[str, NDArray[Any]]) -> tuple[KeptLayer, ...]:
-    """Layers by falling error: relative squared distance of the head's outputs when only that layer is quantised.
-
-    Args:
-        inputs: of the artefact's graph, by name.
-    """
-    names = network_outputs(quantiser.model)
-    reference = _run(quantiser.model, names, inputs)
-    errors = [
-        KeptLayer(layer=layer, error=_distance(reference, _run(quantiser.alone(layer), names, inputs)))
-        for layer in quantiser.layers
-    ]
-    return tuple(sorted(errors, key=lambda item: -item.error))
-
-
-def _run(model: onnx.ModelProto, names: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
-    graph = copy_of(model)
-    ends = [_end_of_pair(graph, name) for name in names]
-    infos = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ends]
-    replace_content(graph.graph.output, infos)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return list(session.run(ends, dict(inputs)))
-
-
-def _end_of_pair(model: onnx.ModelProto, name: str) -> str:
-    """What the readers of a tensor get: the other end of its QuantizeLinear/DequantizeLinear pair, if it has one."""
-    for operator in ("QuantizeLinear", "DequantizeLinear"):
-        ends = [node.output[0] for node in model.graph.node if node.op_type == operator and node.input[0] == name]
-        name = ends[0] if ends else name
-    return name
-
-
-def _distance(reference: Sequence[NDArray[np.float32]], outputs: Sequence[NDArray[np.float32]]) -> float:
-    """Mean over the outputs of the squared distance divided by the squared length of the reference."""
-    tiny = np.finfo(np.float32).tiny
-    shares = [np.sum((a - b) ** 2) / max(np.sum(a**2), tiny) for a, b in zip(reference, outputs, strict=True)]
-    return float(np.mean(shares))

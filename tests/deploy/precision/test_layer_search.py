@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from deploy.precision.calibration import activation_ranges, choose_images
-from deploy.precision.layer_search import rank_layers, search_layers
+from deploy.precision.layer_ranking import rank_layers
+from deploy.precision.layer_search import search_layers
 from deploy.precision.network import load_exported
 from deploy.precision.quantisation import CALIBRATED, FORMS, Quantiser
 from deploy.precision.validation_slice import ValidationSlice
