@@ -34,6 +34,13 @@ class Theme:
     baseline: str
     students: tuple[str, ...]
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The colours by the names that a page's style sheet knows them by."""
+        single = {name: getattr(self, name) for name in ("text", "muted", "grid", "background", "teacher", "baseline")}
+        numbered = {f"student-{number}": color for number, color in enumerate(self.students, start=1)}
+        return {f"chart-{name}": color for name, color in (single | numbered).items()}
+
 
 LIGHT = Theme("light", "#1c2127", "#5a6470", "#dfe3e8", "#ffffff", "#3d4650", "#E69F00", _LIGHT)
 DARK = Theme("dark", "#e6e9ed", "#a2acb8", "#333b45", "#171b20", "#c3cad3", "#F2B233", _DARK)
@@ -106,6 +113,7 @@ def styled(look: Look) -> Iterator[None]:
             "ytick.labelcolor": theme.muted,
             "lines.linewidth": 1.7,
             "legend.frameon": False,
+            "svg.fonttype": "none",
             "svg.hashsalt": "report",
         }
     ):
@@ -132,12 +140,17 @@ def legend_below(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(columns, len(handles)))
 
 
-def to_svg(figure: Figure, look: Look) -> bytes:
-    """The figure as SVG on a transparent page; equal figures give equal bytes."""
+def page_colors() -> dict[str, str]:
+    """What a page writes in place of each colour of the light theme, by its ``#rrggbb``: a variable of its own."""
+    return {color.lower(): f"var(--{name})" for name, color in LIGHT.variables.items()}
+
+
+def to_svg(figure: Figure, look: Look) -> str:
+    """The figure as SVG on a transparent page, its text as text; equal figures give equal files."""
     stream = io.BytesIO()
     with styled(look):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    return stream.getvalue()
+    return stream.getvalue().decode()
 
 
 def to_png(figure: Figure, look: Look) -> bytes:

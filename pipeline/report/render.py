@@ -21,10 +21,12 @@ from pipeline.report import (
     methodology,
     overview,
 )
-from pipeline.report.chart_style import DARK, LIGHT, Look, to_png, to_svg
+from pipeline.report.chart_style import DARK, LIGHT, Look, page_colors, to_png, to_svg
 from pipeline.report.collect import Results, collect
 from pipeline.report.gallery import GalleryRow, gallery
-from pipeline.report.outcome_drawing import COLORS, sheet, to_jpeg
+from pipeline.report.inline_svg import inline_svg
+from pipeline.report.marks import LABEL_HEIGHT, MARGIN, TEXT
+from pipeline.report.outcome_drawing import COLORS, INK, draw, sheet, to_jpeg
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
@@ -40,12 +42,10 @@ _CHARTS: dict[str, DrawChart] = {
 
 @dataclass(frozen=True)
 class ChartImages:
-    """One chart as data URIs, for wide and narrow screens, light and dark."""
+    """One chart as SVG for the inside of a page, for wide and for narrow screens."""
 
     wide: str
-    wide_dark: str
     narrow: str
-    narrow_dark: str
 
 
 def write_report(params: Params, root: Path = Path()) -> None:
@@ -104,6 +104,8 @@ def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, 
         "has_intervals": any(point.interval for point in charts.trade_off_points(results)),
         "gallery": rows,
         "colors": COLORS,
+        "label": {"ink": INK, "height": LABEL_HEIGHT, "margin": MARGIN, "text": TEXT},
+        "themes": {"light": LIGHT.variables, "dark": DARK.variables},
     }
 
 
@@ -124,18 +126,16 @@ def render_html(context: dict[str, Any], images: dict[str, ChartImages]) -> str:
 
 
 def chart_images(results: Results) -> dict[str, ChartImages]:
-    """Every chart, drawn for every kind of screen."""
-    looks = {
-        "wide": Look(LIGHT),
-        "wide_dark": Look(DARK),
-        "narrow": Look(LIGHT, narrow=True),
-        "narrow_dark": Look(DARK, narrow=True),
-    }
+    """Every chart, drawn for every kind of screen, in colours that are variables of the page."""
+    looks = {"wide": Look(LIGHT), "narrow": Look(LIGHT, narrow=True)}
     return {
         name: ChartImages(
-            **{kind: data_uri("image/svg+xml", to_svg(draw(results, look), look)) for kind, look in looks.items()}
+            **{
+                kind: inline_svg(to_svg(draw_chart(results, look), look), f"{name}-{kind}-", page_colors())
+                for kind, look in looks.items()
+            }
         )
-        for name, draw in _CHARTS.items()
+        for name, draw_chart in _CHARTS.items()
     }
 
 
@@ -146,11 +146,11 @@ def data_uri(media_type: str, content: bytes) -> str:
 
 def _write_figures(results: Results, rows: tuple[GalleryRow, ...], folder: Path) -> None:
     look = Look(LIGHT)
-    for name, draw in _CHARTS.items():
-        (folder / f"{name}.png").write_bytes(to_png(draw(results, look), look))
+    for name, draw_chart in _CHARTS.items():
+        (folder / f"{name}.png").write_bytes(to_png(draw_chart(results, look), look))
     titles = [cell.column for cell in rows[0].cells]
-    page = sheet([[cell.picture for cell in row.cells] for row in rows], titles)
-    (folder / "gallery.jpg").write_bytes(to_jpeg(page))
+    page = sheet([[draw(row.photo, cell.marks, len(titles)) for cell in row.cells] for row in rows], titles)
+    (folder / "gallery.jpg").write_bytes(to_jpeg(page, with_lines=True))
 
 
 def _environment() -> Environment:

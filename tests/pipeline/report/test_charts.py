@@ -142,9 +142,9 @@ def test_missing_and_non_finite_values_leave_gaps(results):
 def test_charts_are_equal_byte_for_byte_and_refer_to_nothing_outside(results, draw):
     svg = to_svg(draw(results, PHONE), PHONE)
     assert svg == to_svg(draw(results, PHONE), PHONE)
-    links = re.findall(rb'(?:href|src)="([^"]*)"', svg)
-    assert all(link.startswith(b"#") for link in links)
-    assert b"<script" not in svg
+    links = re.findall(r'(?:href|src)="([^"]*)"', svg)
+    assert all(link.startswith("#") for link in links)
+    assert "<script" not in svg
 
 
 def test_png(results):
@@ -160,7 +160,7 @@ def test_a_narrow_chart_is_narrower_and_not_wider_than_two_panels_a_row(results)
 def test_names_from_data_are_no_formulas(results):
     run = model_of(results, "twin").benchmark.runs[0].model_copy(update={"backend": "$x^{", "precision": ""})
     figure = trade_off_chart(with_runs(results, "twin", [run]), WIDE)
-    assert b"<svg" in to_svg(figure, WIDE)
+    assert ">$x^{" in to_svg(figure, WIDE)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
