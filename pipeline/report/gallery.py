@@ -8,7 +8,7 @@ from PIL import Image
 
 from deploy.runtime.images import read_image
 from pipeline.datasets.prepared import split_paths
-from pipeline.evaluation.inputs import read_ground_truth, read_results
+from pipeline.evaluation.inputs import no_collection, read_ground_truth, read_results
 from pipeline.layout import DATASET, report_file
 from pipeline.report.collect import Results
 from pipeline.report.marks import Mark, marks
@@ -47,10 +47,11 @@ def gallery(results: Results, root: Path = Path()) -> tuple[GalleryRow, ...]:
     ground_truth = read_ground_truth(annotations)
     settings = results.params.report
     files = {model.name: root / report_file("detections", model.name) for model in results.models}
-    outcomes = {
-        name: judge(ground_truth, read_results(path), settings.score_threshold, str(path))
-        for name, path in files.items()
-    }
+    with no_collection():
+        outcomes = {
+            name: judge(ground_truth, read_results(path), settings.score_threshold, str(path))
+            for name, path in files.items()
+        }
     with_names = len(results.dataset.classes) > 1
     rows = []
     for image in choose_images(ground_truth, list(outcomes.values()), settings.images):

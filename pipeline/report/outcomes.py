@@ -1,16 +1,14 @@
 """What each detection of an image is worth: right, wrong, or a box that was missed."""
 
-import contextlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from faster_coco_eval import COCO
-from pycocotools.cocoeval import COCOeval
 
-from pipeline.evaluation.inputs import read_detections
+from pipeline.evaluation.inputs import check_results
+from pipeline.report.outcome_matching import annotated, detected, match
 
 MATCH_IOU = 0.5
 
@@ -63,38 +61,29 @@ def judge(
     Raises:
         PipelineError: results name unknown images or categories or are malformed.
     """
-    shown = read_detections(results, ground_truth, source)
-    shown = read_detections([item for item in shown.anns.values() if item["score"] >= score_threshold], ground_truth)
-    boxes: dict[int, list[DrawnBox]] = {image: [] for image in ground_truth.imgs}
-    for item in _matched(ground_truth, shown):
-        boxes[item["image_id"]] += _drawn(item, ground_truth, shown)
-    return {image: Outcome(tuple(found)) for image, found in boxes.items()}
-
-
-def _matched(ground_truth: COCO, detections: COCO) -> list[dict[str, Any]]:
-    evaluator = COCOeval(ground_truth, detections, "bbox")
-    evaluator.params.iouThrs = np.array([MATCH_IOU])
-    evaluator.params.areaRng, evaluator.params.areaRngLbl = evaluator.params.areaRng[:1], ["all"]
-    evaluator.params.maxDets = evaluator.params.maxDets[-1:]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.evaluate()
-    return [item for item in evaluator.evalImgs if item is not None]
-
-
-def _drawn(item: Mapping[str, Any], ground_truth: COCO, detections: COCO) -> list[DrawnBox]:
-    name = ground_truth.cats[item["category_id"]]["name"]
-    missed = [
-        DrawnBox(_corners(ground_truth.anns[box]), name, "missed")
-        for box, match, ignored in zip(item["gtIds"], item["gtMatches"][0], item["gtIgnore"], strict=True)
-        if not match and not ignored
-    ]
+    check_results(results, ground_truth, source)
+    shown = [item for item in results if item["score"] >= score_threshold]
+    annotations = list(ground_truth.anns.values())
+    truths, detections = annotated(annotations), detected(shown)
+    matching = match(truths, detections, MATCH_IOU)
+    missed = np.flatnonzero(~matching.found & ~truths.ignored)
     # The best score comes last, so that its label is drawn on top.
-    found = [
-        DrawnBox(_corners(detections.anns[box]), name, "right" if match else "wrong", detections.anns[box]["score"])
-        for box, match, ignored in zip(item["dtIds"], item["dtMatches"][0], item["dtIgnore"][0], strict=True)
-        if not ignored
-    ]
-    return [*missed, *reversed(found)]
+    kept = np.flatnonzero(~matching.left_out)[::-1]
+    names = {category: entry["name"] for category, entry in ground_truth.cats.items()}
+    drawn = [_drawn(annotations[place], names, "missed") for place in truths.place[missed].tolist()]
+    kinds: list[Kind] = ["right" if hit else "wrong" for hit in matching.hit[kept].tolist()]
+    entries = [shown[place] for place in detections.place[kept].tolist()]
+    drawn += [_drawn(entry, names, kind) for entry, kind in zip(entries, kinds, strict=True)]
+    image = np.concatenate([truths.image[missed], detections.image[kept]])
+    category = np.concatenate([truths.category[missed], detections.category[kept]])
+    boxes: dict[int, list[DrawnBox]] = {number: [] for number in ground_truth.imgs}
+    for place in np.lexsort((category, image)).tolist():
+        boxes[image[place]].append(drawn[place])
+    return {number: Outcome(tuple(found)) for number, found in boxes.items()}
+
+
+def _drawn(entry: Mapping[str, Any], names: Mapping[int, str], kind: Kind) -> DrawnBox:
+    return DrawnBox(_corners(entry), names[entry["category_id"]], kind, entry.get("score"))
 
 
 def truth_boxes(ground_truth: COCO, image: int) -> tuple[DrawnBox, ...]:

@@ -38,6 +38,7 @@ _CHARTS: dict[str, DrawChart] = {
     "precision_recall": charts.precision_recall_chart,
     "training": charts.training_chart,
 }
+_WIDE, _NARROW = Look(LIGHT), Look(LIGHT, narrow=True)
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,11 @@ def write_report(params: Params, root: Path = Path()) -> None:
     rows = gallery(results, root)
     context = report_context(results, rows)
     folder = root / REPORTS
+    wide, narrow = (drawn_charts(results, look) for look in (_WIDE, _NARROW))
     with fresh_directory(folder / "figures") as figures:
-        _write_figures(results, rows, figures)
+        _write_figures(wide, rows, figures)
     write_atomic(folder / "report.md", render_markdown(context))
-    write_atomic(folder / "report.html", render_html(context, chart_images(results)))
+    write_atomic(folder / "report.html", render_html(context, chart_images(wide, narrow)))
 
 
 def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, Any]:
@@ -125,17 +127,19 @@ def render_html(context: dict[str, Any], images: dict[str, ChartImages]) -> str:
     return _environment().get_template("report.html.j2").render(context, charts=images)
 
 
-def chart_images(results: Results) -> dict[str, ChartImages]:
-    """Every chart, drawn for every kind of screen, in colours that are variables of the page."""
-    looks = {"wide": Look(LIGHT), "narrow": Look(LIGHT, narrow=True)}
+def drawn_charts(results: Results, look: Look) -> dict[str, Figure]:
+    """Every chart for one kind of screen."""
+    return {name: draw_chart(results, look) for name, draw_chart in _CHARTS.items()}
+
+
+def chart_images(wide: dict[str, Figure], narrow: dict[str, Figure]) -> dict[str, ChartImages]:
+    """The charts for the inside of a page, in colours that are variables of the page."""
     return {
         name: ChartImages(
-            **{
-                kind: inline_svg(to_svg(draw_chart(results, look), look), f"{name}-{kind}-", page_colors())
-                for kind, look in looks.items()
-            }
+            inline_svg(to_svg(wide[name], _WIDE), f"{name}-wide-", page_colors()),
+            inline_svg(to_svg(narrow[name], _NARROW), f"{name}-narrow-", page_colors()),
         )
-        for name, draw_chart in _CHARTS.items()
+        for name in wide
     }
 
 
@@ -144,10 +148,9 @@ def data_uri(media_type: str, content: bytes) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _write_figures(results: Results, rows: tuple[GalleryRow, ...], folder: Path) -> None:
-    look = Look(LIGHT)
-    for name, draw_chart in _CHARTS.items():
-        (folder / f"{name}.png").write_bytes(to_png(draw_chart(results, look), look))
+def _write_figures(drawn: dict[str, Figure], rows: tuple[GalleryRow, ...], folder: Path) -> None:
+    for name, figure in drawn.items():
+        (folder / f"{name}.png").write_bytes(to_png(figure, _WIDE))
     titles = [cell.column for cell in rows[0].cells]
     page = sheet([[draw(row.photo, cell.marks, len(titles)) for cell in row.cells] for row in rows], titles)
     (folder / "gallery.jpg").write_bytes(to_jpeg(page, with_lines=True))
