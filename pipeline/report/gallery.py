@@ -54,7 +54,7 @@ def gallery(results: Results, root: Path = Path()) -> tuple[GalleryRow, ...]:
         }
     with_names = len(results.dataset.classes) > 1
     rows = []
-    for image in choose_images(ground_truth, list(outcomes.values()), settings.images):
+    for image in choose_images(ground_truth, [found.f1 for found in outcomes.values()], settings.images):
         file = ground_truth.imgs[image]["file_name"]
         pixels = read_image(folder / file)
         size = (pixels.shape[1], pixels.shape[0])
