@@ -19,6 +19,8 @@ from pipeline.report.collect import Results
 _LIGHT = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _DARK = ("#5AB4F0", "#2CC79A", "#E59CC4", "#FF8B45", "#9CD8FF")
 _STUDENT_MARKS = ("o", "D", "^", "v", "P", "X")
+_STUDENT_DASHES: tuple[tuple[float, ...], ...] = ((9, 1.5), (2.5, 1.2), (1.2, 1.0), (6, 1.5, 1.2, 1.5))
+_MARKS = 7
 
 
 @dataclass(frozen=True)
@@ -67,19 +69,31 @@ class Line:
     dashes: tuple[float, tuple[float, ...]]
     marker: str
 
+    turn: tuple[int, int]
+    """The model's number from 0, and how many there are."""
+
     def plot_options(self) -> dict[str, Any]:
         return {"color": self.color, "linestyle": self.dashes}
+
+    def curve_options(self, points: int) -> dict[str, Any]:
+        """For a curve of so many points: with about seven marks, at others than the other models' marks."""
+        number, count = self.turn
+        step = max(1, round(points / _MARKS))
+        marks = {"marker": self.marker, "markersize": 4.2, "markevery": (min(number * step // count, points - 1), step)}
+        return self.plot_options() | marks
 
 
 def lines(results: Results, theme: Theme) -> dict[str, Line]:
     """One colour, dash pattern and marker a model; colours repeat only with another dash pattern."""
-    styles = {results.teacher.name: Line(theme.teacher, (0, (5, 2)), "s")}
+    count = len(results.models)
+    styles = {results.teacher.name: Line(theme.teacher, (0, (5, 2)), "s", (0, count))}
     if results.baseline:
-        styles[results.baseline.name] = Line(theme.baseline, (0, ()), "h")
+        styles[results.baseline.name] = Line(theme.baseline, (0, ()), "h", (1, count))
     for index, student in enumerate(results.students):
-        turn, position = divmod(index, len(theme.students))
-        dashes: tuple[float, ...] = ((), (3, 1.5), (1, 1.5), (4, 1.5, 1, 1.5))[turn % 4]
-        styles[student.name] = Line(theme.students[position], (0, dashes), _STUDENT_MARKS[index % len(_STUDENT_MARKS)])
+        round_, position = divmod(index, len(theme.students))
+        dashes = _STUDENT_DASHES[(position + round_) % len(_STUDENT_DASHES)]
+        mark = _STUDENT_MARKS[index % len(_STUDENT_MARKS)]
+        styles[student.name] = Line(theme.students[position], (0, dashes), mark, (len(styles), count))
     return styles
 
 
@@ -111,7 +125,8 @@ def styled(look: Look) -> Iterator[None]:
             "ytick.color": theme.muted,
             "xtick.labelcolor": theme.muted,
             "ytick.labelcolor": theme.muted,
-            "lines.linewidth": 1.7,
+            "lines.linewidth": 1.5,
+            "legend.handlelength": 3.2,
             "legend.frameon": False,
             "svg.fonttype": "none",
             "svg.hashsalt": "report",

@@ -136,10 +136,10 @@ def chart_images(wide: dict[str, Figure], narrow: dict[str, Figure]) -> dict[str
     """The charts for the inside of a page, in colours that are variables of the page."""
     return {
         name: ChartImages(
-            inline_svg(to_svg(wide[name], _WIDE), f"{name}-wide-", page_colors()),
-            inline_svg(to_svg(narrow[name], _NARROW), f"{name}-narrow-", page_colors()),
+            inline_svg(to_svg(wide[name], _WIDE), f"w{number}-", page_colors()),
+            inline_svg(to_svg(narrow[name], _NARROW), f"n{number}-", page_colors()),
         )
-        for name in wide
+        for number, name in enumerate(wide)
     }
 
 
