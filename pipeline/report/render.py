@@ -123,7 +123,7 @@ def render_markdown(context: dict[str, Any]) -> str:
 
 
 def render_html(context: dict[str, Any], images: dict[str, ChartImages]) -> str:
-    """The report as one HTML page: pictures are data URIs, nothing is loaded from elsewhere, no scripts."""
+    """The report as one HTML page: charts are SVG in it, photos data URIs, nothing is loaded, no scripts."""
     return _environment().get_template("report.html.j2").render(context, charts=images)
 
 
