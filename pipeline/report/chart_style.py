@@ -19,6 +19,8 @@ from pipeline.report.collect import Results
 _LIGHT = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _DARK = ("#5AB4F0", "#2CC79A", "#E59CC4", "#FF8B45", "#9CD8FF")
 _STUDENT_MARKS = ("o", "D", "^", "v", "P", "X")
+_STUDENT_DASHES: tuple[tuple[float, ...], ...] = ((9, 1.5), (2.5, 1.2), (1.2, 1.0), (6, 1.5, 1.2, 1.5))
+_MARKS = 7
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class Theme:
     teacher: str
     baseline: str
     students: tuple[str, ...]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The colours by the names that a page's style sheet knows them by."""
+        single = {name: getattr(self, name) for name in ("text", "muted", "grid", "background", "teacher", "baseline")}
+        numbered = {f"student-{number}": color for number, color in enumerate(self.students, start=1)}
+        return {f"chart-{name}": color for name, color in (single | numbered).items()}
 
 
 LIGHT = Theme("light", "#1c2127", "#5a6470", "#dfe3e8", "#ffffff", "#3d4650", "#E69F00", _LIGHT)
@@ -60,19 +69,31 @@ class Line:
     dashes: tuple[float, tuple[float, ...]]
     marker: str
 
+    turn: tuple[int, int]
+    """The model's number from 0, and how many there are."""
+
     def plot_options(self) -> dict[str, Any]:
         return {"color": self.color, "linestyle": self.dashes}
+
+    def curve_options(self, points: int) -> dict[str, Any]:
+        """For a curve of so many points: with about seven marks, at others than the other models' marks."""
+        number, count = self.turn
+        step = max(1, round(points / _MARKS))
+        marks = {"marker": self.marker, "markersize": 4.2, "markevery": (min(number * step // count, points - 1), step)}
+        return self.plot_options() | marks
 
 
 def lines(results: Results, theme: Theme) -> dict[str, Line]:
     """One colour, dash pattern and marker a model; colours repeat only with another dash pattern."""
-    styles = {results.teacher.name: Line(theme.teacher, (0, (5, 2)), "s")}
+    count = len(results.models)
+    styles = {results.teacher.name: Line(theme.teacher, (0, (5, 2)), "s", (0, count))}
     if results.baseline:
-        styles[results.baseline.name] = Line(theme.baseline, (0, ()), "h")
+        styles[results.baseline.name] = Line(theme.baseline, (0, ()), "h", (1, count))
     for index, student in enumerate(results.students):
-        turn, position = divmod(index, len(theme.students))
-        dashes: tuple[float, ...] = ((), (3, 1.5), (1, 1.5), (4, 1.5, 1, 1.5))[turn % 4]
-        styles[student.name] = Line(theme.students[position], (0, dashes), _STUDENT_MARKS[index % len(_STUDENT_MARKS)])
+        round_, position = divmod(index, len(theme.students))
+        dashes = _STUDENT_DASHES[(position + round_) % len(_STUDENT_DASHES)]
+        mark = _STUDENT_MARKS[index % len(_STUDENT_MARKS)]
+        styles[student.name] = Line(theme.students[position], (0, dashes), mark, (len(styles), count))
     return styles
 
 
@@ -104,8 +125,10 @@ def styled(look: Look) -> Iterator[None]:
             "ytick.color": theme.muted,
             "xtick.labelcolor": theme.muted,
             "ytick.labelcolor": theme.muted,
-            "lines.linewidth": 1.7,
+            "lines.linewidth": 1.5,
+            "legend.handlelength": 3.2,
             "legend.frameon": False,
+            "svg.fonttype": "none",
             "svg.hashsalt": "report",
         }
     ):
@@ -132,12 +155,17 @@ def legend_below(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(columns, len(handles)))
 
 
-def to_svg(figure: Figure, look: Look) -> bytes:
-    """The figure as SVG on a transparent page; equal figures give equal bytes."""
+def page_colors() -> dict[str, str]:
+    """What a page writes in place of each colour of the light theme, by its ``#rrggbb``: a variable of its own."""
+    return {color.lower(): f"var(--{name})" for name, color in LIGHT.variables.items()}
+
+
+def to_svg(figure: Figure, look: Look) -> str:
+    """The figure as SVG on a transparent page, its text as text; equal figures give equal files."""
     stream = io.BytesIO()
     with styled(look):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    return stream.getvalue()
+    return stream.getvalue().decode()
 
 
 def to_png(figure: Figure, look: Look) -> bytes:

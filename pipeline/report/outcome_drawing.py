@@ -1,20 +1,20 @@
-"""Boxes with class names and scores drawn onto an image."""
+"""Boxes with class names and scores drawn onto an image, for where a page cannot draw them itself."""
 
 import io
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from deploy.runtime.images import Image as Pixels
-from pipeline.report.outcomes import DrawnBox, Kind
+from pipeline.report.lettering import font
+from pipeline.report.marks import LABEL_HEIGHT, MARGIN, TEXT, Label, Mark, shown_width
+from pipeline.report.outcomes import Kind
 
-CELL = 480
-_MOST_ENLARGED = 3.0
-_SMALLEST_TEXT, _LARGEST_TEXT = 15, 21
+CELL = 360
+"""Pixels that a picture of the sheet is wide."""
+PHOTO = 640
+"""Pixels of the longer side of a photo in the page, at most."""
 
 # Okabe and Ito's colours; "missed" is dashed as well, so that no meaning hangs on colour alone.
 COLORS: dict[Kind, str] = {
@@ -24,40 +24,40 @@ COLORS: dict[Kind, str] = {
     "wrong": "#E8601C",
     "missed": "#F0E442",
 }
-_INK = "#10151b"
+INK = "#10151b"
 
 
-def draw(
-    pixels: Pixels, boxes: Sequence[DrawnBox], *, with_names: bool = True, text_for: Sequence[DrawnBox] | None = None
-) -> Image.Image:
-    """Draw boxes onto an image whose longer side becomes 480 px, or three times its own where that is less.
-
-    Args:
-        pixels: uint8 ``[H, W, 3]``, BGR.
-        boxes: in pixels of ``pixels``; later ones are drawn on top.
-        with_names: write class names; scores are written always.
-        text_for: boxes that the size of the text is chosen for, so that drawings of one image are lettered alike;
-            ``boxes`` themselves where none are given.
-    """
+def photo(pixels: Pixels) -> Image.Image:
+    """The picture of uint8 ``[H, W, 3]``, BGR, with a longer side of 640 px at most; a smaller one as it is."""
     height, width = pixels.shape[:2]
-    scale = min(CELL / max(height, width), _MOST_ENLARGED)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    picture = Image.fromarray(np.ascontiguousarray(pixels[:, :, ::-1])).resize(size, Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(picture)
-    font = _font(_text_size(text_for or boxes, scale))
-    scaled = [(box, tuple(value * scale for value in box.corners)) for box in boxes]
-    for box, corners in scaled:
-        _frame(pen, corners, COLORS[box.kind], dashed=box.kind == "missed")
-    for box, corners in scaled:
-        if text := _label(box, with_names):
-            _tag(pen, corners, text, COLORS[box.kind], font, size)
-    return picture
+    picture = Image.fromarray(np.ascontiguousarray(pixels[:, :, ::-1]))
+    scale = PHOTO / max(height, width)
+    return picture if scale >= 1 else picture.resize(_scaled(picture.size, scale), Image.Resampling.LANCZOS)
 
 
-def to_jpeg(picture: Image.Image) -> bytes:
-    """JPEG with full colour resolution, so that thin coloured lines stay sharp."""
+def draw(picture: Image.Image, marks: Sequence[Mark], columns: int) -> Image.Image:
+    """Draw marks onto a copy of the picture that is 360 px wide, or less where it would be more than 720 px high.
+
+    Labels are so large that they can be read where ``columns`` of these stand side by side in a page; those that are
+    crowded out are not drawn.
+    """
+    scale = min(CELL / picture.width, 2 * CELL / picture.height)
+    drawn = picture.convert("RGB").resize(_scaled(picture.size, scale), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(drawn)
+    for mark in marks:
+        _frame(pen, mark, drawn.size, max(2, round(1.5 * CELL / shown_width(columns))))
+    for mark in marks:
+        if mark.label and not mark.label.is_crowded:
+            _tag(pen, mark.label, COLORS[mark.kind], drawn.size, drawn.width / shown_width(columns))
+    return drawn
+
+
+def to_jpeg(picture: Image.Image, *, with_lines: bool = False) -> bytes:
+    """JPEG; with full colour resolution where it has thin coloured lines, which stay sharp then."""
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=86, subsampling=0, optimize=True)
+    picture.save(
+        stream, "JPEG", quality=82, subsampling="4:4:4" if with_lines else "4:2:0", optimize=True, progressive=True
+    )
     return stream.getvalue()
 
 
@@ -70,7 +70,7 @@ def sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str]) -> Image
     pen = ImageDraw.Draw(page)
     lefts = [sum(columns[:index]) + gap * index for index in range(len(columns))]
     for left, title in zip(lefts, titles, strict=True):
-        pen.text((left + 2, head / 2), title, fill=_INK, font=_font(20), anchor="lm")
+        pen.text((left + 2, head / 2), title, fill=INK, font=font(22), anchor="lm")
     top = head
     for pictures, height in zip(rows, heights, strict=True):
         for left, picture in zip(lefts, pictures, strict=True):
@@ -79,60 +79,34 @@ def sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str]) -> Image
     return page
 
 
-def _text_size(boxes: Sequence[DrawnBox], scale: float) -> int:
-    """Text grows with the boxes, so that small objects are not buried under their labels."""
-    sides = [min(x2 - x1, y2 - y1) * scale for x1, y1, x2, y2 in (box.corners for box in boxes)]
-    median = float(np.median(sides)) if sides else _LARGEST_TEXT
-    return round(min(max(0.3 * median, _SMALLEST_TEXT), _LARGEST_TEXT))
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _label(box: DrawnBox, with_names: bool) -> str:
-    name = "crowd" if box.kind == "crowd" else box.name if with_names else ""
-    # Control characters have no picture, and the font engine refuses them.
-    words = "".join(letter if letter.isprintable() else " " for letter in name).split()
-    return " ".join([*words, *([] if box.score is None else [f"{box.score:.2f}"])])
-
-
-def _frame(pen: ImageDraw.ImageDraw, corners: Sequence[float], color: str, dashed: bool) -> None:
-    x1, y1, x2, y2 = _ordered(corners)
-    pen.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=_INK, width=1)
-    if not dashed:
-        pen.rectangle((x1, y1, x2, y2), outline=color, width=3)
+def _frame(pen: ImageDraw.ImageDraw, mark: Mark, size: tuple[int, int], thickness: int) -> None:
+    x1, y1 = mark.x * size[0], mark.y * size[1]
+    # A drawing routine refuses less than a pixel.
+    x2, y2 = x1 + max(1.0, mark.width * size[0]), y1 + max(1.0, mark.height * size[1])
+    color = COLORS[mark.kind]
+    pen.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=INK, width=1)
+    if mark.kind != "missed":
+        pen.rectangle((x1, y1, x2, y2), outline=color, width=thickness)
         return
-    dash, period = 9, 15
-    for y in (y1, y2 - 2):
+    dash, period = 3 * thickness, 5 * thickness
+    for y in (y1, y2 - thickness + 1):
         for x in np.arange(x1, x2, period):
-            pen.line((x, y, min(x + dash, x2), y), fill=color, width=3)
-    for x in (x1, x2 - 2):
+            pen.line((x, y, min(x + dash, x2), y), fill=color, width=thickness)
+    for x in (x1, x2 - thickness + 1):
         for y in np.arange(y1, y2, period):
-            pen.line((x, y, x, min(y + dash, y2)), fill=color, width=3)
+            pen.line((x, y, x, min(y + dash, y2)), fill=color, width=thickness)
 
 
-def _tag(
-    pen: ImageDraw.ImageDraw,
-    corners: Sequence[float],
-    text: str,
-    color: str,
-    font: ImageFont.FreeTypeFont,
-    size: tuple[int, int],
-) -> None:
-    """A filled label above the box, or inside its upper edge where there is no room above."""
-    x1, y1, _, _ = _ordered(corners)
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    width, height = right - left + 6, bottom - top + 5
-    x = min(max(0.0, x1 - 1), max(0.0, size[0] - width))
-    y = y1 - height if y1 >= height else max(0.0, y1)
+def _tag(pen: ImageDraw.ImageDraw, label: Label, color: str, size: tuple[int, int], scale: float) -> None:
+    """A filled label, whose letters are made so large that they fill it."""
+    x, y = label.x * size[0] + label.left * scale, label.y * size[1] + label.top * scale
+    width, height = label.width * scale, LABEL_HEIGHT * scale
     pen.rectangle((x, y, x + width, y + height), fill=color)
-    pen.text((x + 3 - left, y + 2 - top), text, fill=_INK, font=font)
-
-
-def _ordered(corners: Sequence[float]) -> tuple[float, float, float, float]:
-    """Corners with at least one pixel between them; a drawing routine refuses less."""
-    x1, y1, x2, y2 = corners
-    return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib carries: the same letters on every machine."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"), size)
+    room = (label.width - 2 * MARGIN) * scale
+    letters = font(max(1, round(TEXT * scale)))
+    letters = font(max(1, int(letters.size * min(1.0, room / letters.getlength(label.text)))))
+    pen.text((x + width / 2, y + height / 2), label.text, fill=INK, font=letters, anchor="mm")

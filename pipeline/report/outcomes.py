@@ -1,20 +1,20 @@
 """What each detection of an image is worth: right, wrong, or a box that was missed."""
 
-import contextlib
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from faster_coco_eval import COCO
-from pycocotools.cocoeval import COCOeval
 
-from pipeline.evaluation.inputs import read_detections
+from pipeline.evaluation.inputs import check_results
+from pipeline.report.outcome_matching import annotated, detected, match
 
 MATCH_IOU = 0.5
 
 Kind = Literal["truth", "crowd", "right", "wrong", "missed"]
+_KINDS: tuple[Kind, ...] = ("right", "wrong", "missed")
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,57 @@ class Outcome:
         return 2 * right / (2 * right + errors) if right or errors else 1.0
 
 
+class Outcomes(Mapping[int, Outcome]):
+    """The outcome of every image by its id, made when it is asked for: thousands are ranked and a few are drawn."""
+
+    def __init__(self, ground_truth: COCO, shown: list[dict[str, Any]]) -> None:
+        annotations = list(ground_truth.anns.values())
+        truths, detections = annotated(annotations), detected(shown)
+        matching = match(truths, detections, MATCH_IOU)
+        missed = np.flatnonzero(~matching.found & ~truths.ignored)
+        # The best score comes last, so that its label is drawn on top.
+        kept = np.flatnonzero(~matching.left_out)[::-1]
+        image = np.concatenate([truths.image[missed], detections.image[kept]])
+        category = np.concatenate([truths.category[missed], detections.category[kept]])
+        order = np.lexsort((category, image))
+        kinds = np.concatenate([np.full(len(missed), 2), np.where(matching.hit[kept], 0, 1)])
+        self._image, self._kind = image[order], kinds[order]
+        self._place = np.concatenate([truths.place[missed], detections.place[kept]])[order]
+        self._entries = {"right": shown, "wrong": shown, "missed": annotations}
+        self._names = {number: category["name"] for number, category in ground_truth.cats.items()}
+        self._images = list(ground_truth.imgs)
+
+    def __getitem__(self, image: int) -> Outcome:
+        if image not in self.f1:
+            raise KeyError(image)
+        start, end = np.searchsorted(self._image, [image, image + 1])
+        found = zip(self._kind[start:end].tolist(), self._place[start:end].tolist(), strict=True)
+        return Outcome(tuple(self._drawn(_KINDS[kind], place) for kind, place in found))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @cached_property
+    def f1(self) -> dict[int, float]:
+        """:attr:`Outcome.f1` of every image."""
+        images, place = np.unique(np.concatenate([self._images, self._image]), return_inverse=True)
+        place = place[len(self._images) :]
+        right = 2 * np.bincount(place[self._kind == 0], minlength=len(images))
+        errors = np.bincount(place[self._kind != 0], minlength=len(images))
+        values = np.where(right + errors, right / np.maximum(right + errors, 1), 1.0)
+        return dict(zip(images.tolist(), values.tolist(), strict=True))
+
+    def _drawn(self, kind: Kind, place: int) -> DrawnBox:
+        entry = self._entries[kind][place]
+        return DrawnBox(_corners(entry), self._names[entry["category_id"]], kind, entry.get("score"))
+
+
 def judge(
     ground_truth: COCO, results: Sequence[dict[str, Any]], score_threshold: float, source: str = "detections"
-) -> dict[int, Outcome]:
+) -> Outcomes:
     """Match detections with boxes of their class at IoU 0.5 by COCO's own rule, best score first.
 
     A detection on a crowd box is neither right nor wrong and is left out.
@@ -63,38 +111,8 @@ def judge(
     Raises:
         PipelineError: results name unknown images or categories or are malformed.
     """
-    shown = read_detections(results, ground_truth, source)
-    shown = read_detections([item for item in shown.anns.values() if item["score"] >= score_threshold], ground_truth)
-    boxes: dict[int, list[DrawnBox]] = {image: [] for image in ground_truth.imgs}
-    for item in _matched(ground_truth, shown):
-        boxes[item["image_id"]] += _drawn(item, ground_truth, shown)
-    return {image: Outcome(tuple(found)) for image, found in boxes.items()}
-
-
-def _matched(ground_truth: COCO, detections: COCO) -> list[dict[str, Any]]:
-    evaluator = COCOeval(ground_truth, detections, "bbox")
-    evaluator.params.iouThrs = np.array([MATCH_IOU])
-    evaluator.params.areaRng, evaluator.params.areaRngLbl = evaluator.params.areaRng[:1], ["all"]
-    evaluator.params.maxDets = evaluator.params.maxDets[-1:]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.evaluate()
-    return [item for item in evaluator.evalImgs if item is not None]
-
-
-def _drawn(item: Mapping[str, Any], ground_truth: COCO, detections: COCO) -> list[DrawnBox]:
-    name = ground_truth.cats[item["category_id"]]["name"]
-    missed = [
-        DrawnBox(_corners(ground_truth.anns[box]), name, "missed")
-        for box, match, ignored in zip(item["gtIds"], item["gtMatches"][0], item["gtIgnore"], strict=True)
-        if not match and not ignored
-    ]
-    # The best score comes last, so that its label is drawn on top.
-    found = [
-        DrawnBox(_corners(detections.anns[box]), name, "right" if match else "wrong", detections.anns[box]["score"])
-        for box, match, ignored in zip(item["dtIds"], item["dtMatches"][0], item["dtIgnore"][0], strict=True)
-        if not ignored
-    ]
-    return [*missed, *reversed(found)]
+    check_results(results, ground_truth, source)
+    return Outcomes(ground_truth, [item for item in results if item["score"] >= score_threshold])
 
 
 def truth_boxes(ground_truth: COCO, image: int) -> tuple[DrawnBox, ...]:
@@ -109,14 +127,15 @@ def truth_boxes(ground_truth: COCO, image: int) -> tuple[DrawnBox, ...]:
     )
 
 
-def choose_images(ground_truth: COCO, outcomes: Sequence[Mapping[int, Outcome]], count: int) -> list[int]:
+def choose_images(ground_truth: COCO, scores: Sequence[Mapping[int, float]], count: int) -> list[int]:
     """Choose images from easy to hard without looking at them: the middles of ``count`` equal parts of the ranking.
 
-    Images with boxes are ranked by their F1, averaged over the models; equal ones by their id.
+    Images with boxes are ranked by their F1, averaged over the models; equal ones by their id. ``scores`` are the F1
+    of every image, by its id, of each model.
     """
     candidates = [image for image in sorted(ground_truth.imgs) if ground_truth.imgToAnns[image]]
     candidates = candidates or sorted(ground_truth.imgs)
-    ranked = sorted(candidates, key=lambda image: -float(np.mean([outcome[image].f1 for outcome in outcomes])))
+    ranked = sorted(candidates, key=lambda image: -float(np.mean([score[image] for score in scores])))
     count = min(count, len(ranked))
     return [ranked[(2 * part + 1) * len(ranked) // (2 * count)] for part in range(count)]
 

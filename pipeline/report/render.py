@@ -21,10 +21,12 @@ from pipeline.report import (
     methodology,
     overview,
 )
-from pipeline.report.chart_style import DARK, LIGHT, Look, to_png, to_svg
+from pipeline.report.chart_style import DARK, LIGHT, Look, page_colors, to_png, to_svg
 from pipeline.report.collect import Results, collect
 from pipeline.report.gallery import GalleryRow, gallery
-from pipeline.report.outcome_drawing import COLORS, sheet, to_jpeg
+from pipeline.report.inline_svg import inline_svg
+from pipeline.report.marks import LABEL_HEIGHT, MARGIN, TEXT
+from pipeline.report.outcome_drawing import COLORS, INK, draw, sheet, to_jpeg
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
@@ -36,16 +38,15 @@ _CHARTS: dict[str, DrawChart] = {
     "precision_recall": charts.precision_recall_chart,
     "training": charts.training_chart,
 }
+_WIDE, _NARROW = Look(LIGHT), Look(LIGHT, narrow=True)
 
 
 @dataclass(frozen=True)
 class ChartImages:
-    """One chart as data URIs, for wide and narrow screens, light and dark."""
+    """One chart as SVG for the inside of a page, for wide and for narrow screens."""
 
     wide: str
-    wide_dark: str
     narrow: str
-    narrow_dark: str
 
 
 def write_report(params: Params, root: Path = Path()) -> None:
@@ -61,10 +62,11 @@ def write_report(params: Params, root: Path = Path()) -> None:
     rows = gallery(results, root)
     context = report_context(results, rows)
     folder = root / REPORTS
+    wide, narrow = (drawn_charts(results, look) for look in (_WIDE, _NARROW))
     with fresh_directory(folder / "figures") as figures:
-        _write_figures(results, rows, figures)
+        _write_figures(wide, rows, figures)
     write_atomic(folder / "report.md", render_markdown(context))
-    write_atomic(folder / "report.html", render_html(context, chart_images(results)))
+    write_atomic(folder / "report.html", render_html(context, chart_images(wide, narrow)))
 
 
 def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, Any]:
@@ -105,6 +107,8 @@ def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, 
         "has_intervals": any(point.interval for point in charts.trade_off_points(results)),
         "gallery": rows,
         "colors": COLORS,
+        "label": {"ink": INK, "height": LABEL_HEIGHT, "margin": MARGIN, "text": TEXT},
+        "themes": {"light": LIGHT.variables, "dark": DARK.variables},
     }
 
 
@@ -120,23 +124,23 @@ def render_markdown(context: dict[str, Any]) -> str:
 
 
 def render_html(context: dict[str, Any], images: dict[str, ChartImages]) -> str:
-    """The report as one HTML page: pictures are data URIs, nothing is loaded from elsewhere, no scripts."""
+    """The report as one HTML page: charts are SVG in it, photos data URIs, nothing is loaded, no scripts."""
     return _environment().get_template("report.html.j2").render(context, charts=images)
 
 
-def chart_images(results: Results) -> dict[str, ChartImages]:
-    """Every chart, drawn for every kind of screen."""
-    looks = {
-        "wide": Look(LIGHT),
-        "wide_dark": Look(DARK),
-        "narrow": Look(LIGHT, narrow=True),
-        "narrow_dark": Look(DARK, narrow=True),
-    }
+def drawn_charts(results: Results, look: Look) -> dict[str, Figure]:
+    """Every chart for one kind of screen."""
+    return {name: draw_chart(results, look) for name, draw_chart in _CHARTS.items()}
+
+
+def chart_images(wide: dict[str, Figure], narrow: dict[str, Figure]) -> dict[str, ChartImages]:
+    """The charts for the inside of a page, in colours that are variables of the page."""
     return {
         name: ChartImages(
-            **{kind: data_uri("image/svg+xml", to_svg(draw(results, look), look)) for kind, look in looks.items()}
+            inline_svg(to_svg(wide[name], _WIDE), f"w{number}-", page_colors()),
+            inline_svg(to_svg(narrow[name], _NARROW), f"n{number}-", page_colors()),
         )
-        for name, draw in _CHARTS.items()
+        for number, name in enumerate(wide)
     }
 
 
@@ -145,13 +149,12 @@ def data_uri(media_type: str, content: bytes) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _write_figures(results: Results, rows: tuple[GalleryRow, ...], folder: Path) -> None:
-    look = Look(LIGHT)
-    for name, draw in _CHARTS.items():
-        (folder / f"{name}.png").write_bytes(to_png(draw(results, look), look))
+def _write_figures(drawn: dict[str, Figure], rows: tuple[GalleryRow, ...], folder: Path) -> None:
+    for name, figure in drawn.items():
+        (folder / f"{name}.png").write_bytes(to_png(figure, _WIDE))
     titles = [cell.column for cell in rows[0].cells]
-    page = sheet([[cell.picture for cell in row.cells] for row in rows], titles)
-    (folder / "gallery.jpg").write_bytes(to_jpeg(page))
+    page = sheet([[draw(row.photo, cell.marks, len(titles)) for cell in row.cells] for row in rows], titles)
+    (folder / "gallery.jpg").write_bytes(to_jpeg(page, with_lines=True))
 
 
 def _environment() -> Environment:

@@ -25,6 +25,24 @@ def test_damaged_results_are_named(tmp_path, content):
         read_results(path)
 
 
+@pytest.mark.parametrize("content", ['[{"a": "\\ud800"}]', '[{"a": ' + "[" * 500 + "]" * 500 + "}]", "[]", " [{}]\n"])
+def test_results_are_what_python_reads(tmp_path, content):
+    path = tmp_path / "crosskd.json"
+    path.write_text(content, encoding="utf-8")
+    assert read_results(path) == json.loads(content)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.none() | st.floats(allow_nan=False) | st.integers())))
+def test_numbers_are_those_that_python_reads(tmp_path_factory, items):
+    path = tmp_path_factory.mktemp("results") / "a.json"
+    path.write_text(json.dumps(items), encoding="utf-8")
+    found = read_results(path)
+    assert found == items
+    assert [type(value) for item in found for value in item.values()] == [
+        type(value) for item in items for value in item.values()
+    ]
+
+
 def test_missing_results_are_named(tmp_path):
     with pytest.raises(PipelineError, match=r"none.json: no such detections"):
         read_results(tmp_path / "none.json")

@@ -89,28 +89,43 @@ def test_images_are_the_middles_of_equal_parts_from_easy_to_hard(tmp_path):
     right = {1: 0, 2: 5, 3: 1, 4: 4, 5: 2, 6: 3}  # image 7 has no boxes
     outcomes = {image: _outcome(count, 5 - count) for image, count in right.items()} | {7: _outcome(0, 0)}
     # Easy to hard: 2 4 | 6 5 | 3 1, the later one of each pair is its middle.
-    assert choose_images(truth, [outcomes], 3) == [4, 5, 1]
-    assert choose_images(truth, [outcomes], 6) == [2, 4, 6, 5, 3, 1]
-    assert choose_images(truth, [outcomes], 100) == [2, 4, 6, 5, 3, 1]
+    scores = {image: outcome.f1 for image, outcome in outcomes.items()}
+    assert choose_images(truth, [scores], 3) == [4, 5, 1]
+    assert choose_images(truth, [scores], 6) == [2, 4, 6, 5, 3, 1]
+    assert choose_images(truth, [scores], 100) == [2, 4, 6, 5, 3, 1]
 
 
 def test_the_ranking_is_the_mean_over_the_models(tmp_path):
     truth = _truth(tmp_path, [(1, 1, [0, 0, 9, 9]), (2, 1, [0, 0, 9, 9])])
-    good, bad, fair = _outcome(4, 0), _outcome(0, 4), _outcome(3, 1)
+    good, bad, fair = _outcome(4, 0).f1, _outcome(0, 4).f1, _outcome(3, 1).f1
     assert choose_images(truth, [{1: good, 2: fair}, {1: bad, 2: fair}], 2) == [2, 1]
 
 
 def test_images_without_boxes_are_shown_where_there_are_no_others(tmp_path):
     truth = _truth(tmp_path, [])
     outcomes = judge(truth, [_found(1, 1, [0, 0, 5, 5], 0.9)], 0.3)
-    assert choose_images(truth, [outcomes], 2) == [2, 1]
+    assert choose_images(truth, [outcomes.f1], 2) == [2, 1]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 2), st.booleans()), max_size=12),
+    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 2), st.integers(0, 90)), max_size=12),
+)
+def test_the_f1_of_all_images_are_those_of_each(tmp_path_factory, boxes, found):
+    boxes = [(image, category, [9 * place, 0, 9, 9], crowd) for place, (image, category, crowd) in enumerate(boxes)]
+    truth = _truth(tmp_path_factory.mktemp("truth"), boxes, images=4)
+    outcomes = judge(truth, [_found(image, category, [x, 0, 9, 9], 0.5) for image, category, x in found], 0.3)
+    assert outcomes.f1 == {image: outcome.f1 for image, outcome in outcomes.items()}
+    assert list(outcomes) == [1, 2, 3, 4]
+    assert len(outcomes) == 4
+    assert 5 not in outcomes
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 50))
 def test_any_choice_is_distinct_sorted_by_difficulty_and_repeatable(tmp_path_factory, right, count):
     truth = _truth(tmp_path_factory.mktemp("truth"), [(i + 1, 1, [0, 0, 9, 9]) for i in range(len(right))], len(right))
-    outcomes = {index + 1: _outcome(value, 5 - value) for index, value in enumerate(right)}
+    outcomes = {index + 1: _outcome(value, 5 - value).f1 for index, value in enumerate(right)}
     chosen = choose_images(truth, [outcomes], count)
     assert len(chosen) == len(set(chosen)) == min(count, len(right))
-    assert [outcomes[image].f1 for image in chosen] == sorted((outcomes[i].f1 for i in chosen), reverse=True)
+    assert [outcomes[image] for image in chosen] == sorted((outcomes[i] for i in chosen), reverse=True)
     assert chosen == choose_images(truth, [outcomes], count)

@@ -16,7 +16,9 @@ from tests.pipeline.report.example_run import CROSSKD, TEACHER_MODEL, TWIN, exam
 VOID = {"meta", "img", "source", "br", "hr", "link", "input"}
 
 # Charts have tests of their own, and drawing them is what takes the time.
-NO_CHARTS = dict.fromkeys(("trade_off", "batch", "precision_recall", "training"), ChartImages("#", "#", "#", "#"))
+NO_CHARTS = dict.fromkeys(
+    ("trade_off", "batch", "precision_recall", "training"), ChartImages("<svg></svg>", "<svg></svg>")
+)
 
 
 class Page(HTMLParser):
@@ -76,7 +78,7 @@ def test_the_page_needs_nothing_else(page, hostile):
 
 
 def test_links_inside_the_page_lead_somewhere(page):
-    targets = {link[1:] for link in page.values("href")}
+    targets = {found["href"][1:] for tag, found in page.elements if tag == "a"}
     assert targets == {"side-by-side", "trade-off", "images", "artefacts", "accuracy", "training", "method"}
     assert targets <= set(page.values("id"))
 
@@ -89,9 +91,10 @@ def test_structure(page):
     ]  # fmt: skip
     assert [tag for tag, _ in page.elements].count("table") == 17
     assert "composed data" in page.words["span"]
-    assert all(found.get("alt") for tag, found in page.elements if tag == "img")
+    described = [found for _, found in page.elements if found.get("role") == "img"]
+    assert len(described) == 4 * 2 + 3 * 4  # charts × (wide, narrow), images × (ground truth, teacher, twin, crosskd)
+    assert all(found["aria-label"] for found in described)
     names = [name for name, _ in page.elements]
-    assert names.count("picture") == 4
     assert {"html", "head", "body", "header", "main", "nav"} <= set(names)
     assert ("html", {"lang": "en"}) in page.elements
 
@@ -105,15 +108,47 @@ def test_a_class_called_script_is_shown_and_not_run(page, hostile):
     assert "<script" not in (hostile / "report.md").read_text(encoding="utf-8")
 
 
-def test_pictures_can_be_decoded(page):
-    jpegs = [link for link in page.values("src") if link.startswith("data:image/jpeg")]
-    assert len(jpegs) == 3 * 4  # images × (ground truth, teacher, twin, crosskd)
-    for link in jpegs:
-        image = Image.open(io.BytesIO(base64.b64decode(link.split(",", 1)[1])))
-        assert image.size == (480, 480)
-    charts = [link for link in page.values("srcset", "src") if link.startswith("data:image/svg+xml")]
-    assert len(charts) == len(set(charts)) == 4 * 4  # charts × (wide, narrow) × (light, dark)
-    assert all(b"<svg" in base64.b64decode(link.split(",", 1)[1]) for link in charts)
+def test_every_photo_is_in_the_page_once_and_shown_in_every_column(page):
+    photos = [link for link in page.values("href") if link.startswith("data:")]
+    assert len(photos) == len(set(photos)) == 3
+    for link in photos:
+        image = Image.open(io.BytesIO(base64.b64decode(link.removeprefix("data:image/jpeg;base64,"))))
+        assert image.size == (256, 256)
+    shown = [link for link in page.values("href") if link.startswith("#photo-")]
+    assert shown == [f"#photo-{number}" for number in (1, 2, 3) for _ in range(4)]
+    assert [found["id"] for tag, found in page.elements if tag == "symbol"] == ["photo-1", "photo-2", "photo-3"]
+
+
+def test_boxes_and_labels_are_what_the_gallery_says(page, results, run):
+    """The page of the plain run: of every box two outlines, its words, and a label in the width that is its own."""
+    rows = gallery(results, run)
+    page = Page(render_html(report_context(results, rows), NO_CHARTS))
+    marks = [mark for row in rows for cell in row.cells for mark in cell.marks]
+    labels = [mark.label for mark in marks if mark.label]
+    assert page.words["title"][1:] == [mark.title for mark in marks]
+    assert page.words["text"] == [label.text for label in labels]
+    assert [tag for tag, _ in page.elements].count("rect") == 2 * len(marks) + len(labels)
+    widths = [float(found["textlength"]) for tag, found in page.elements if tag == "text"]
+    assert widths == pytest.approx([label.width - 6 for label in labels], abs=0.06)
+
+
+def test_identifiers_in_the_page_are_its_own_and_references_lead_somewhere(page):
+    names = page.values("id")
+    assert len(names) == len(set(names))
+    assert {link[1:] for link in page.values("href") if link.startswith("#")} <= set(names)
+    clips = [value.removeprefix("url(#").removesuffix(")") for value in page.values("clip-path")]
+    assert clips
+    assert set(clips) <= set(names)
+
+
+def test_charts_take_their_colours_from_the_page(page):
+    """Which sets each for light and for dark screens."""
+    styles = "".join(page.words["style"])
+    used = {name for value in page.values("style") for name in re.findall(r"var\((--chart-[a-z0-9-]+)\)", value)}
+    assert {"--chart-text", "--chart-grid", "--chart-teacher", "--chart-baseline", "--chart-student-1"} <= used
+    for name in used:
+        assert len(re.findall(rf"{name}: #[0-9A-Fa-f]{{6}};", styles)) == 2
+    assert not [value for value in page.values("style") if re.search(r"#[0-9a-f]{6}", value)]
 
 
 def test_the_markdown_refers_to_its_figures(hostile):
