@@ -3,9 +3,12 @@
     python -m benchmarks.scale                       # every part
     python -m benchmarks.scale bookkeeping resume    # some of them
 
+`sources`: what a run in which nothing changed looks at of a folder of the user's own; size is in images.
+`annotations`: `coco_dir` from train's json (4.1 KB an image) to what the data stage writes; size is in images.
 `bookkeeping`: the accuracy of a rung with its interval, from detections (100 an image, 80 classes); size is in images.
 `resume`: how long a training that stopped in the middle of an epoch takes to know its next batch; size is in images.
 `calibration`: ranges of the activations of a GFL-R50; size is the longer side of the canvas.
+`ranking`: layers of a GFL-R50 by what int8 does to them, on two images; size is the longer side of the canvas.
 `report`: five models on nine rungs with 9,000 lines of each training's log, from records to HTML; size is in images.
 """
 
@@ -20,7 +23,15 @@ import time
 from benchmarks.peak import reset_peak
 from deploy.timing.memory import peak_memory
 
-PARTS = {"bookkeeping": (1250, 5000), "resume": (29_572, 118_287), "calibration": (672, 1344), "report": (500, 5000)}
+PARTS = {
+    "sources": (29_572, 118_287),
+    "annotations": (29_572, 118_287),
+    "bookkeeping": (1250, 5000),
+    "resume": (29_572, 118_287),
+    "calibration": (672, 1344),
+    "ranking": (160, 320),
+    "report": (500, 5000),
+}
 """The two sizes of each part. Its module has a ``prepare(size)``, which is not measured and gives what is.
 
 What that returns is the note of the line, where it is text.

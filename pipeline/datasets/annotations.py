@@ -5,11 +5,13 @@ no box whose area is not above 0 and from none with ``ignore``, pycocotools coun
 """
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from deploy.runtime.errors import shown
 from deploy.runtime.text_files import is_finite, is_whole
+from pipeline.datasets.box_entries import BoxEntries, Entry
 from pipeline.datasets.findings import Findings
 
 # Overflow over the border that annotation tools produce by rounding; larger is an error.
@@ -21,8 +23,6 @@ _UNUSABLE = {"Cc": "a control character", "Cs": "half a surrogate pair"}
 _KEYS = ("images", "annotations", "categories")
 _NAMED = 5
 
-Entry = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Annotations:
@@ -30,7 +30,7 @@ class Annotations:
 
     categories: list[tuple[int, str]]
     images: dict[int, Entry]
-    objects: list[Entry]
+    objects: BoxEntries
 
 
 def read_annotations(content: object, findings: Findings) -> Annotations | None:
@@ -41,7 +41,7 @@ def read_annotations(content: object, findings: Findings) -> Annotations | None:
     An area that no box can have becomes width x height, an object with ``ignore`` a crowd box; one warning counts each.
     """
     lists: dict[str, Any] = {key: _field(content, key) for key in _KEYS}
-    if bad := [key for key, value in lists.items() if not isinstance(value, list)]:
+    if bad := [key for key, value in lists.items() if not isinstance(value, list | BoxEntries)]:
         findings.error("whole file", f"no COCO json: it needs the lists {list(_KEYS)}; missing or no list: {bad}")
         return None
     categories = _categories(lists["categories"], findings)
@@ -106,33 +106,34 @@ def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
     return images
 
 
-def _objects(entries: list[object], images: set[int], categories: set[int], findings: Findings) -> list[Entry]:
+def _objects(entries: Sequence[object], images: set[int], categories: set[int], findings: Findings) -> BoxEntries:
     seen: set[int] = set()
-    objects = []
+    objects = BoxEntries()
     without_area, ignored = _Counted(), _Counted()
     for position, entry in enumerate(entries):
-        number = _field(entry, "id")
-        item = f"annotation {shown(number)}" if _is_id(number) else f"annotations[{position}]"
-        problems = _id_problems(number, seen) + _link_problems(entry, images, categories) + _value_problems(entry)
-        for problem in problems:
-            findings.error(item, problem)
+        fields: Entry = entry if isinstance(entry, dict) else {}
+        number: Any = fields.get("id")
+        problems = _id_problems(number, seen) + _link_problems(fields, images, categories) + _value_problems(fields)
         if problems:
+            item = f"annotation {shown(number)}" if _is_id(number) else f"annotations[{position}]"
+            for problem in problems:
+                findings.error(item, problem)
             continue
         seen.add(number)
-        box = [_field(entry, "bbox")[index] for index in range(4)]
-        area, crowd = _field(entry, "area"), int(_field(entry, "iscrowd") or 0)
-        if area is not None and not _is_area(area):
+        box, area = fields["bbox"], fields.get("area")
+        crowd, ignore = int(fields.get("iscrowd") or 0), fields.get("ignore")
+        if not (possible := _is_area(area)) and area is not None:
             without_area.add(number, area)
-        if _field(entry, "ignore") and not crowd:
-            ignored.add(number, _field(entry, "ignore"))
+        if ignore and not crowd:
+            ignored.add(number, ignore)
         objects.append(
             {
                 "id": number,
-                "image_id": _field(entry, "image_id"),
-                "category_id": _field(entry, "category_id"),
+                "image_id": fields["image_id"],
+                "category_id": fields["category_id"],
                 "bbox": box,
-                "area": area if _is_area(area) else box[2] * box[3],
-                "iscrowd": int(crowd or bool(_field(entry, "ignore"))),
+                "area": area if possible else box[2] * box[3],
+                "iscrowd": int(crowd or bool(ignore)),
             }
         )
     _warn_of_repairs(without_area, ignored, len(objects), findings)
@@ -176,9 +177,9 @@ def _id_problems(number: object, seen: set[int]) -> list[str]:
     return ["this id is used twice"] if number in seen else []
 
 
-def _link_problems(entry: object, images: set[int], categories: set[int]) -> list[str]:
+def _link_problems(fields: Entry, images: set[int], categories: set[int]) -> list[str]:
     problems = []
-    image, category = _field(entry, "image_id"), _field(entry, "category_id")
+    image, category = fields.get("image_id"), fields.get("category_id")
     if not _is_id(image) or image not in images:
         problems.append(f"image_id {shown(image)} is no usable image of this file")
     if not _is_id(category) or category not in categories:
@@ -186,18 +187,19 @@ def _link_problems(entry: object, images: set[int], categories: set[int]) -> lis
     return problems
 
 
-def _value_problems(entry: object) -> list[str]:
+def _value_problems(fields: Entry) -> list[str]:
     problems = []
-    box, area = _field(entry, "bbox"), _field(entry, "area")
-    if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
+    box, area = fields.get("bbox"), fields.get("area")
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
         problems.append(f"bbox must be four finite numbers [x, y, width, height], got {shown(box)}")
     elif box[2] <= 0 or box[3] <= 0:
         problems.append(f"bbox {box} has no area: width and height must be greater than 0")
     if area is not None and (not isinstance(area, int | float) or isinstance(area, bool)):
         problems.append(f"area must be a number, got {shown(area)}; leave it out for width x height")
-    flags = {key: _field(entry, key) for key in ("iscrowd", "ignore")}
     return problems + [
-        f"{key} must be 0 or 1, got {shown(flag)}" for key, flag in flags.items() if flag not in (None, 0, 1)
+        f"{key} must be 0 or 1, got {shown(flag)}"
+        for key in ("iscrowd", "ignore")
+        if (flag := fields.get(key)) not in (None, 0, 1)
     ]
 
 

@@ -4,9 +4,11 @@ import math
 from pathlib import Path
 
 from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
+from pipeline.datasets.annotation_files import read_annotation_file
+from pipeline.datasets.box_entries import BoxEntries
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.findings import Findings
-from pipeline.datasets.json_files import RepeatedKeyError, read_json
+from pipeline.datasets.json_files import RepeatedKeyError
 from pipeline.records import Finding
 
 
@@ -39,9 +41,9 @@ def _listed(settings: CocoDirSettings) -> dict[str, CocoSplitSettings]:
 def _without_empty_boxes(content: object, file: str) -> tuple[object, list[Finding]]:
     """Leave out boxes of no width or height, each with a finding; whatever else is wrong is validation's to say."""
     entries = content.get("annotations") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or not isinstance(entries, list):
+    if not isinstance(content, dict) or not isinstance(entries, list | BoxEntries):
         return content, []
-    notes, kept = Findings(file), []
+    notes, kept = Findings(file), BoxEntries()
     for position, entry in enumerate(entries):
         if _is_empty(entry):
             item = f"annotation {entry['id']}" if "id" in entry else f"annotations[{position}]"
@@ -62,7 +64,7 @@ def _is_empty(entry: object) -> bool:
 
 def _read(path: Path) -> tuple[object, str]:
     try:
-        return read_json(path), ""
+        return read_annotation_file(path), ""
     except FileNotFoundError:
         return None, "no such file"
     except OSError as error:

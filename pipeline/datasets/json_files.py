@@ -33,12 +33,13 @@ def read_json(path: Path) -> Any:
     """
     content = read_regular(path)
     try:
-        return json.loads(content, object_pairs_hook=_without_repetition)
+        return json.loads(content, object_pairs_hook=without_repetition)
     except RepeatedKeyError:
         raise RepeatedKeyError(_told(content.decode(json.detect_encoding(content), "surrogatepass"))) from None
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values, as ``object_pairs_hook``; raises a bare :class:`RepeatedKeyError`."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise RepeatedKeyError

@@ -1,9 +1,6 @@
 """Data sets: each is one function that delivers COCO json and images; all are validated and written the same way."""
 
-import hashlib
-import json
 import os
-from collections import Counter
 from pathlib import Path
 
 from pipeline.dataset_settings import DataSettings
@@ -11,10 +8,11 @@ from pipeline.datasets import coco_dir, digits, trees
 from pipeline.datasets.coco import MakeSource
 from pipeline.datasets.findings import Findings, raise_errors
 from pipeline.datasets.prepared import RECORD_FILE
-from pipeline.datasets.validation import CheckedSplit, validate
+from pipeline.datasets.split_files import write_split
+from pipeline.datasets.validation import validate
 from pipeline.layout import CACHE, DATASET
-from pipeline.records import DatasetRecord, SplitRecord
-from pipeline.storage import fresh_directory, write_atomic
+from pipeline.records import DatasetRecord
+from pipeline.storage import fresh_directory
 
 SOURCES: dict[str, MakeSource] = {"digits": digits.make, "trees": trees.make, "coco_dir": coco_dir.make}
 
@@ -48,7 +46,7 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
             title=source.title,
             composed=source.composed,
             classes=[category["name"] for category in checked["train"].content["categories"]],
-            splits={name: _write_split(name, split, roots[name], scratch) for name, split in checked.items()},
+            splits={name: write_split(name, split, roots[name], scratch) for name, split in checked.items()},
             credits=source.credits,
             findings=findings,
         )
@@ -63,28 +61,3 @@ def _recorded_root(image_root: Path, scratch: Path, out_dir: Path) -> str:
     if image_root.is_absolute():
         return str(image_root)
     return Path(os.path.relpath(image_root, out_dir)).as_posix()
-
-
-def _write_split(name: str, split: CheckedSplit, image_root: str, folder: Path) -> SplitRecord:
-    """Write ``<name>.json``; the record's hash covers the json and the content of every image in its order.
-
-    ``boxes`` and ``boxes_per_class`` leave out the crowd boxes, which are counted by themselves.
-    """
-    text = json.dumps(split.content)
-    write_atomic(folder / f"{name}.json", text)
-    digest = hashlib.sha256(text.encode())
-    for image_hash in split.hashes:
-        digest.update(image_hash.encode())
-    annotations, categories = split.content["annotations"], split.content["categories"]
-    boxes = Counter(entry["category_id"] for entry in annotations if not entry["iscrowd"])
-    with_boxes = {entry["image_id"] for entry in annotations}
-    return SplitRecord(
-        annotations=f"{name}.json",
-        image_root=image_root,
-        sha256=digest.hexdigest(),
-        images=len(split.content["images"]),
-        boxes=boxes.total(),
-        crowd_boxes=len(annotations) - boxes.total(),
-        images_without_boxes=sum(entry["id"] not in with_boxes for entry in split.content["images"]),
-        boxes_per_class={category["name"]: boxes[category["id"]] for category in categories},
-    )

@@ -9,7 +9,8 @@ way up after its training as in it.
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.datasets.annotations import Annotations, Entry
+from pipeline.datasets.annotations import Annotations
+from pipeline.datasets.box_entries import Entry
 from pipeline.datasets.findings import Findings
 from pipeline.datasets.image_files import ImageFile
 from pipeline.datasets.orientation import UPRIGHT, swaps_sides, turn_box
@@ -86,10 +87,11 @@ def turn_boxes(annotations: Annotations, files: Mapping[int, ImageFile], setting
     turned = {number: file for number, file in files.items() if file.orientation != UPRIGHT}
     if setting != "ignore" or not turned:
         return
-    for entry in annotations.objects:
+    for place, entry in enumerate(annotations.objects):
         if file := turned.get(entry["image_id"]):
             box = turn_box(tuple(entry["bbox"]), file.orientation, file.width, file.height)
-            entry["bbox"] = [max(value, 0) for value in box]  # rounding may leave -1e-15
+            inside = [max(value, 0) for value in box]  # rounding may leave -1e-15
+            annotations.objects[place] = {**entry, "bbox": inside}
     for number, file in turned.items():
         annotations.images[number].update(width=file.width, height=file.height)
 

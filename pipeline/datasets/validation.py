@@ -8,21 +8,31 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from deploy.runtime.text_files import is_whole
-from pipeline.datasets.annotations import Annotations, Entry, clip_box, read_annotations
-from pipeline.datasets.coco import Coco, SourceSplit
+from pipeline.datasets.annotations import Annotations, clip_box, read_annotations
+from pipeline.datasets.box_entries import BoxEntries, Entry
+from pipeline.datasets.coco import SourceSplit
 from pipeline.datasets.findings import Findings
 from pipeline.datasets.image_files import ImageFile, inspect
 from pipeline.datasets.turned_images import TurnedImages, turn_boxes
 from pipeline.records import Finding
 
 
+class SplitContent(TypedDict):
+    """COCO's three lists."""
+
+    images: list[Entry]
+    annotations: BoxEntries
+    categories: list[Entry]
+
+
 @dataclass(frozen=True)
 class CheckedSplit:
     """A valid split: ``content`` with category ids 1..K in the order of the classes, and each image's SHA-256."""
 
-    content: Coco
+    content: SplitContent
     hashes: list[str]
 
 
@@ -57,7 +67,7 @@ def _check_split(
     notes: Findings,
 ) -> CheckedSplit:
     files = _check_images(name, split.image_root, annotations, seen, notes)
-    boxed_images = {entry["image_id"] for entry in annotations.objects}
+    boxed_images = set(annotations.objects.numbers("image_id"))
     for number, file in files.items():
         entry = annotations.images[number]
         size = turned.size_in_json(entry, file, split.orientation, number in boxed_images, notes)
@@ -67,13 +77,14 @@ def _check_split(
     turn_boxes(annotations, files, split.orientation)
     _number_from_one(annotations.objects, notes)
     order = {number: index + 1 for index, (number, _) in enumerate(annotations.categories)}
-    boxed = {entry["category_id"] for entry in annotations.objects}
+    boxed = set(annotations.objects.numbers("category_id"))
     for number, label in annotations.categories:
         if number not in boxed:
             notes.warning(f"category {number}", f"{label!r} has no box in this split")
-    content: Coco = {
+    annotations.objects.renumber_categories(order)
+    content: SplitContent = {
         "images": list(annotations.images.values()),
-        "annotations": [{**entry, "category_id": order[entry["category_id"]]} for entry in annotations.objects],
+        "annotations": annotations.objects,
         "categories": [{"id": order[number], "name": label} for number, label in annotations.categories],
     }
     return CheckedSplit(content, [file.sha256 for file in files.values()])
@@ -111,44 +122,48 @@ def _check_size(entry: Entry, size: tuple[int, int], notes: Findings) -> None:
 
 
 def _check_boxes(annotations: Annotations, notes: Findings) -> None:
-    for entry in annotations.objects:
+    for place, entry in enumerate(annotations.objects):
         image = annotations.images[entry["image_id"]]
         if not is_whole(image["width"]) or not is_whole(image["height"]):
             continue  # the image has an error of its own
-        box, size = entry["bbox"], f"{image['width']}x{image['height']}"
-        item = f"annotation {entry['id']}"
+        box = entry["bbox"]
         clipped = clip_box(tuple(box), image["width"], image["height"])
+        if clipped == tuple(box) and min(clipped[2:]) >= 1:
+            continue
+        size, item = f"{image['width']}x{image['height']}", f"annotation {entry['id']}"
         if clipped is None or min(clipped[2:]) <= 0:
             notes.error(item, f"bbox {box} reaches outside image {image['id']} ({size} pixels)")
             continue
         if clipped != tuple(box):
             notes.warning(item, f"bbox {box} reaches over the border of image {image['id']} ({size}); clipped to it")
-            entry["bbox"] = list(clipped)
+            annotations.objects[place] = {**entry, "bbox": list(clipped)}
         if min(clipped[2:]) < 1:
             notes.warning(item, f"bbox {box} is under 1 px wide or high; training leaves such boxes out (mmdet)")
 
 
-def _number_from_one(objects: list[Entry], notes: Findings) -> None:
+def _number_from_one(objects: BoxEntries, notes: Findings) -> None:
     """Give annotation 0 a free number: COCO evaluators read a match with id 0 as no match (pycocotools' dtMatches)."""
-    free = max((entry["id"] for entry in objects), default=0) + 1
-    for entry in objects:
-        if entry["id"] == 0:
+    free = max(objects.numbers("id"), default=0) + 1
+    for place, number in enumerate(objects.numbers("id")):
+        if number == 0:
             notes.warning("annotation 0", f"id 0 means 'no match' to COCO evaluators; renumbered to {free}")
-            entry["id"] = free
+            objects[place] = {**objects[place], "id": free}
 
 
 class _SeenImages:
     """Finds images that are in the data set already, by their path and by their content."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, str, Path]] = {}
+        self._known: dict[str, tuple[str, str, str]] = {}
+        self._real_folders: dict[str, str] = {}
 
     def add(self, split: str, item: str, path: Path, file: ImageFile | str, notes: Findings) -> None:
         """Note one image; the same one in two splits is an error, twice in one split a warning."""
-        keys = [os.path.realpath(path)] + ([file.sha256] if isinstance(file, ImageFile) else [])
+        keys = [self._real(str(path))] + ([file.sha256] if isinstance(file, ImageFile) else [])
         known = next((self._known[key] for key in keys if key in self._known), None)
+        this = (split, item, str(path))
         for key in keys:
-            self._known.setdefault(key, (split, item, path))
+            self._known.setdefault(key, this)
         if known is None:
             return
         other_split, other_item, other_path = known
@@ -156,6 +171,14 @@ class _SeenImages:
             notes.warning(item, f"{path} has the same content as {other_item}, {other_path}")
         else:
             notes.error(item, f"{path} is also in {other_split} ({other_item}, {other_path}); keep splits disjoint")
+
+    def _real(self, path: str) -> str:
+        """As ``os.path.realpath``, which asks the system for every folder on the way to every image."""
+        folder, name = os.path.split(path)
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        real = os.path.join(self._real_folders[folder], name)  # noqa: PTH118 (a str need not become a Path)
+        return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114
 
 
 def _category_findings(

@@ -244,3 +244,13 @@ def test_a_split_that_is_no_coco_json_does_not_hide_the_findings_of_others(coco_
     (folder.folder("val") / "11.png").unlink()
     errors = errors_of(check(folder)[1])
     assert [error[:2] for error in errors] == [("train.json", "whole file"), ("val.json", "image 11")]
+
+
+def test_an_image_that_is_a_link_to_another_splits_is_the_same_image(coco_folder):
+    folder = coco_folder().write()
+    link = folder.folder("val") / "11.png"
+    link.unlink()
+    link.symlink_to(folder.folder("train") / "1.png")
+    (folder.folder("train") / "1.png").write_bytes(b"no image")  # so that its content says nothing
+    errors = [error[:2] for error in errors_of(check(folder)[1]) if "is also in train (image 1" in error[2]]
+    assert errors == [("val.json", "image 11")]
