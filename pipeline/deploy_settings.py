@@ -103,7 +103,7 @@ class BenchmarkSettings(Settings):
     backends: Annotated[list[str], Field(min_length=1)]
     compare_score: Fraction = 0.3
     accuracy_images: PositiveInt | None = None
-    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1, 2, 4, 8, 16, 32]
+    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1, 8, 32]
     max_call_ms: Annotated[float, Field(gt=0)] | None = 1000
     threads: Annotated[int, Field(ge=0)] = 0
     pin: bool = True

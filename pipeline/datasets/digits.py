@@ -6,6 +6,7 @@ splits share neither a digit nor a pixel of a photo. Every picture has a random 
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from deploy.runtime.resources import usable_cores
 from pipeline.dataset_settings import DataSettings, DigitsSettings
 from pipeline.datasets import photos
 from pipeline.datasets.coco import Box, CocoWriter, Source, SourceSplit
@@ -133,12 +135,22 @@ def _write_split(
     regions = _fitting_regions(split, settings.image_size, backgrounds)
     writer = CocoWriter(CLASSES)
     folder.mkdir(parents=True)
-    for index in tqdm(range(getattr(settings, split)), desc=f"composing {split}", unit="picture", disable=None):
+    count = getattr(settings, split)
+
+    def write(index: int) -> list[Box]:
         picture, boxes = compose(settings, split, index, digits, members, regions)
-        name = f"{index:05d}.png"
-        photos.write_png(folder / name, picture)
-        writer.add(name, settings.image_size, settings.image_size, boxes)
+        photos.write_png(folder / _name(index), picture)
+        return boxes
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        written = tqdm(pool.map(write, range(count)), f"composing {split}", count, unit="picture", disable=None)
+        for index, boxes in enumerate(written):
+            writer.add(_name(index), settings.image_size, settings.image_size, boxes)
     return writer.content
+
+
+def _name(index: int) -> str:
+    return f"{index:05d}.png"
 
 
 def _fitting_regions(split: Split, size: int, backgrounds: dict[str, Image]) -> list[tuple[Region, Image]]:

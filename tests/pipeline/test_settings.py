@@ -44,7 +44,7 @@ def test_the_projects_own_file_is_valid() -> None:
 def test_defaults_fill_what_is_not_given() -> None:
     params = parse_params(smallest())
     assert params.data.trees.tile_size == 256
-    assert params.benchmark.batch_sizes == [1, 2, 4, 8, 16, 32]
+    assert params.benchmark.batch_sizes == [1, 8, 32]
     assert params.gates.teacher_min_ap is None
 
 
