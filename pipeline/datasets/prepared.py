@@ -7,6 +7,8 @@ from pipeline.errors import DatasetError
 from pipeline.records import DatasetRecord, SplitRecord
 
 RECORD_FILE = "dataset.json"
+FINDINGS_FILE = "findings.txt"
+"""All findings of a prepared data set, one a line; there is none where nothing was found."""
 
 
 def read_dataset(dataset_dir: Path) -> DatasetRecord:
