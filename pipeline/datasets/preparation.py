@@ -21,9 +21,9 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
     """Make, validate and write the chosen data set; ``out_dir`` is replaced as a whole or stays as it was.
 
     ``out_dir`` then holds ``dataset.json`` (the returned record), ``findings.txt`` with all that was found,
-    ``<split>.json`` (COCO, category ids 1..K) and, for the embedded sets, ``images/<split>/*.png``.
-    Images of a folder of the user's are not copied. Where a data set has no test split, val serves as test, with a
-    warning in the record.
+    ``<split>.json`` (COCO, category ids 1..K), ``<split>.txt`` (the file names of its images) and, for the embedded
+    sets, ``images/<split>/*.png``. Images of a folder of the user's are not copied. Where a data set has no test split,
+    val serves as test, with a warning in the record.
 
     Raises:
         DatasetError: the data set is unusable; every finding is listed in ``<out_dir>_findings.txt`` beside it.
