@@ -63,13 +63,17 @@ class DeviceRecord(Record):
     libraries: dict[str, str]
 
 
-class Finding(Record):
-    """One problem that validation found in a data set."""
+Severity = Literal["error", "warning"]
 
-    severity: Literal["error", "warning"]
+
+class FindingGroup(Record):
+    """What validation found of one kind about one file: how many, and the first few as ``<item>: <message>``."""
+
+    severity: Severity
     file: str
-    item: str
-    message: str
+    kind: str
+    count: int
+    examples: list[str]
 
 
 class SplitRecord(Record):
@@ -106,7 +110,7 @@ class DatasetRecord(Record):
     classes: list[str]
     splits: dict[str, SplitRecord]
     credits: list[str]
-    findings: list[Finding]
+    findings: list[FindingGroup]
 
 
 class CocoNumbers(Record):

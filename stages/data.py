@@ -5,7 +5,10 @@ import logging
 from collections.abc import Sequence
 
 from pipeline.cli import stage_main
+from pipeline.datasets.findings import in_one_line
 from pipeline.datasets.preparation import prepare
+from pipeline.datasets.prepared import FINDINGS_FILE
+from pipeline.layout import DATASET
 from pipeline.one_at_a_time import one_at_a_time
 from pipeline.settings import load_params
 
@@ -21,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.data", description=__doc__)
     parser.parse_args(argv)
     record = prepare(load_params().only(*PARAMS).data)
-    for finding in record.findings:
-        logger.warning("warning: %s: %s: %s", finding.file, finding.item, finding.message)
+    for group in record.findings:
+        logger.warning("%s", in_one_line(group, DATASET / FINDINGS_FILE))
     logger.info("%s, classes: %s", record.title, ", ".join(record.classes))
     logger.info("%-8s%8s%8s%8s", "split", "images", "boxes", "crowd")
     for name, split in record.splits.items():

@@ -17,8 +17,7 @@ from deploy.runtime.images import read_image
 from deploy.runtime.preprocess import graph_inputs
 from deploy.runtime.resources import usable_cores
 from deploy.runtime.scratch import scratch_folder
-from deploy.runtime.split import Split
-from pipeline.datasets.prepared import find_split
+from pipeline.datasets.prepared import find_split, names_file, read_names
 from pipeline.deploy_records import CalibrationRecord
 from pipeline.deploy_settings import CalibrationSettings
 from pipeline.errors import DatasetError
@@ -44,13 +43,13 @@ def choose_images(dataset_dir: Path, settings: CalibrationSettings) -> Calibrati
     in the order of the drawing.
 
     Raises:
-        DatasetError: the data set has no such split, the split is empty, or an image file is missing.
-        ArtefactError: the split's json is missing or damaged.
+        DatasetError: the data set has no such split, its list of names is missing, damaged or empty, or an image file
+            is missing.
     """
     annotations, image_root = find_split(dataset_dir, settings.split)
-    names = Split.read(annotations).files
+    names = read_names(annotations)
     if not names:
-        raise DatasetError(f"{annotations}: no images to calibrate with")
+        raise DatasetError(f"{names_file(annotations)}: no images to calibrate with")
     order = np.random.default_rng(settings.seed).permutation(len(names))[: settings.images]
     chosen = [names[position] for position in order]
     digest = hashlib.sha256()

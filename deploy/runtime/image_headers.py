@@ -63,11 +63,10 @@ def _png(content: bytes) -> ImageHeader:
 
 
 def _jpeg(content: bytes) -> ImageHeader:
-    # Within the pixels' own data this marker cannot stand.
-    scans = content.count(b"\xff\xda")
     found = [
-        # A progressive one keeps its coefficients, 2 bytes each, until it is whole.
-        ImageHeader("JPEG", width, height, max(6, 3 + 2 * samples), scans)
+        # A progressive one keeps its coefficients, 2 bytes each, until it is whole. Within the pixels' own data the
+        # marker of a scan cannot stand.
+        ImageHeader("JPEG", width, height, max(6, 3 + 2 * samples), content.count(b"\xff\xda"))
         if marker in _PROGRESSIVE
         else ImageHeader("JPEG", width, height)
         for marker, height, width, samples in _frames(content)

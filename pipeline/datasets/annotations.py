@@ -22,6 +22,11 @@ _LARGEST_AREA = 1e5**2
 _UNUSABLE = {"Cc": "a control character", "Cs": "half a surrogate pair"}
 _KEYS = ("images", "annotations", "categories")
 _NAMED = 5
+_NO_ID = "needs a whole number (0 to 2^53) as id, got {}"
+_USED_TWICE = "this id is used twice: {!r} and {!r}"
+
+_Problem = tuple[Any, ...]
+"""A text and its values, as :class:`Findings` takes them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ def read_annotations(content: object, findings: Findings) -> Annotations | None:
     """
     lists: dict[str, Any] = {key: _field(content, key) for key in _KEYS}
     if bad := [key for key, value in lists.items() if not isinstance(value, list | BoxEntries)]:
-        findings.error("whole file", f"no COCO json: it needs the lists {list(_KEYS)}; missing or no list: {bad}")
+        text = "no COCO json: it needs the lists {}; missing or no list: {}"
+        findings.error("whole file", text, list(_KEYS), bad)
         return None
     categories = _categories(lists["categories"], findings)
     images = _images(lists["images"], findings)
@@ -70,11 +76,11 @@ def _categories(entries: list[object], findings: Findings) -> list[tuple[int, st
         item = f"category {shown(number)}" if _is_id(number) else f"categories[{position}]"
         if not _is_id(number) or not _is_text(name):
             why = _unusable_character(name)
-            findings.error(item, f"needs a whole number as id and a text as name, got {shown(entry)}{why}")
+            findings.error(item, "needs a whole number as id and a text as name, got {}{}", shown(entry), why)
         elif number in names:
-            findings.error(item, f"this id is used twice: {names[number]!r} and {name!r}")
+            findings.error(item, _USED_TWICE, names[number], name)
         elif name in names.values():
-            findings.error(item, f"the name {name!r} is used by two categories; rename or merge them")
+            findings.error(item, "the name {!r} is used by two categories; rename or merge them", name)
         else:
             names[number] = name
     if not names:
@@ -89,14 +95,14 @@ def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
         number, name = _field(entry, "id"), _field(entry, "file_name")
         item = f"image {shown(number)}" if _is_id(number) else f"images[{position}]"
         if not _is_id(number):
-            findings.error(item, f"needs a whole number (0 to 2^53) as id, got {shown(number)}")
+            findings.error(item, _NO_ID, shown(number))
         elif not _is_inside(name):
             why = _unusable_character(name)
-            findings.error(item, f"file_name must be a path inside the image folder, got {shown(name)}{why}")
+            findings.error(item, "file_name must be a path inside the image folder, got {}{}", shown(name), why)
         elif number in images:
-            findings.error(item, f"this id is used twice: {images[number]['file_name']!r} and {name!r}")
+            findings.error(item, _USED_TWICE, images[number]["file_name"], name)
         elif name in files:
-            findings.error(item, f"{name!r} is listed already, as image {files[name]}; merge the two entries")
+            findings.error(item, "{!r} is listed already, as image {}; merge the two entries", name, files[name])
         else:
             files[name] = number
             size = {key: _field(entry, key) for key in ("width", "height")}
@@ -117,7 +123,7 @@ def _objects(entries: Sequence[object], images: set[int], categories: set[int], 
         if problems:
             item = f"annotation {shown(number)}" if _is_id(number) else f"annotations[{position}]"
             for problem in problems:
-                findings.error(item, problem)
+                findings.error(item, *problem)
             continue
         seen.add(number)
         box, area = fields["bbox"], fields.get("area")
@@ -160,44 +166,46 @@ def _warn_of_repairs(without_area: _Counted, ignored: _Counted, objects: int, fi
     if without_area.count:
         findings.warning(
             "annotations",
-            f"{without_area.count} of {objects} have an `area` that no box can have, the width x height of bbox is "
-            f"written instead; training (mmdet) would see none of them: annotation {without_area}",
+            "{} of {} have an `area` that no box can have, the width x height of bbox is "
+            "written instead; training (mmdet) would see none of them: annotation {}",
+            *(without_area.count, objects, without_area),
         )
     if ignored.count:
         findings.warning(
             "annotations",
-            f"{ignored.count} of {objects} have `ignore` and become crowd boxes (iscrowd 1): nothing is learnt from "
-            f"them and detections on them are neither right nor wrong: annotation {ignored}",
+            "{} of {} have `ignore` and become crowd boxes (iscrowd 1): nothing is learnt from "
+            "them and detections on them are neither right nor wrong: annotation {}",
+            *(ignored.count, objects, ignored),
         )
 
 
-def _id_problems(number: object, seen: set[int]) -> list[str]:
+def _id_problems(number: object, seen: set[int]) -> list[_Problem]:
     if not _is_id(number):
-        return [f"needs a whole number (0 to 2^53) as id, got {shown(number)}"]
-    return ["this id is used twice"] if number in seen else []
+        return [(_NO_ID, shown(number))]
+    return [("this id is used twice",)] if number in seen else []
 
 
-def _link_problems(fields: Entry, images: set[int], categories: set[int]) -> list[str]:
-    problems = []
+def _link_problems(fields: Entry, images: set[int], categories: set[int]) -> list[_Problem]:
+    problems: list[_Problem] = []
     image, category = fields.get("image_id"), fields.get("category_id")
     if not _is_id(image) or image not in images:
-        problems.append(f"image_id {shown(image)} is no usable image of this file")
+        problems.append(("image_id {} is no usable image of this file", shown(image)))
     if not _is_id(category) or category not in categories:
-        problems.append(f"category_id {shown(category)} is no usable category of this file")
+        problems.append(("category_id {} is no usable category of this file", shown(category)))
     return problems
 
 
-def _value_problems(fields: Entry) -> list[str]:
-    problems = []
+def _value_problems(fields: Entry) -> list[_Problem]:
+    problems: list[_Problem] = []
     box, area = fields.get("bbox"), fields.get("area")
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
-        problems.append(f"bbox must be four finite numbers [x, y, width, height], got {shown(box)}")
+        problems.append(("bbox must be four finite numbers [x, y, width, height], got {}", shown(box)))
     elif box[2] <= 0 or box[3] <= 0:
-        problems.append(f"bbox {box} has no area: width and height must be greater than 0")
+        problems.append(("bbox {} has no area: width and height must be greater than 0", box))
     if area is not None and (not isinstance(area, int | float) or isinstance(area, bool)):
-        problems.append(f"area must be a number, got {shown(area)}; leave it out for width x height")
+        problems.append(("area must be a number, got {}; leave it out for width x height", shown(area)))
     return problems + [
-        f"{key} must be 0 or 1, got {shown(flag)}"
+        (f"{key} must be 0 or 1, got {{}}", shown(flag))
         for key in ("iscrowd", "ignore")
         if (flag := fields.get(key)) not in (None, 0, 1)
     ]

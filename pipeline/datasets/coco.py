@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.dataset_settings import DataSettings
-from pipeline.records import Finding
+from pipeline.datasets.findings import Finding
 from pipeline.setting_types import BoxOrientation
 
 Coco = dict[str, list[dict[str, Any]]]

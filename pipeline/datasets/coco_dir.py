@@ -7,9 +7,8 @@ from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSe
 from pipeline.datasets.annotation_files import read_annotation_file
 from pipeline.datasets.box_entries import BoxEntries
 from pipeline.datasets.coco import Source, SourceSplit
-from pipeline.datasets.findings import Findings
+from pipeline.datasets.findings import Finding, Findings
 from pipeline.datasets.json_files import RepeatedKeyError
-from pipeline.records import Finding
 
 
 def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
@@ -22,7 +21,7 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
         content, problem = _read(path)
         if problem:
             notes = Findings(str(path))
-            notes.error("whole file", f"{problem}; check data.coco_dir.{name} in params.yaml")
+            notes.error("whole file", "{}; check data.coco_dir.{} in params.yaml", problem, name)
             findings += notes.found
         else:
             if custom.boxes_without_area == "drop":
@@ -47,7 +46,7 @@ def _without_empty_boxes(content: object, file: str) -> tuple[object, list[Findi
     for position, entry in enumerate(entries):
         if _is_empty(entry):
             item = f"annotation {entry['id']}" if "id" in entry else f"annotations[{position}]"
-            notes.warning(item, f"bbox {entry['bbox']} has no area; left out (data.coco_dir.boxes_without_area: drop)")
+            notes.warning(item, "bbox {} has no area; left out (data.coco_dir.boxes_without_area: drop)", entry["bbox"])
         else:
             kept.append(entry)
     return {**content, "annotations": kept}, notes.found

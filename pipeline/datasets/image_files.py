@@ -1,8 +1,11 @@
-"""Checks of image files: each is read whole, hashed and decoded once.
+"""Checks of image files: each is read whole, hashed and decoded once, a JPEG to a grey eighth of its size.
 
 One reader decides what can be read, how large it is and how it is turned: that of training, evaluation and deployment
 (:mod:`deploy.runtime.images`). Pillow looks at headers alone: it decodes other files than OpenCV does, stops at other
 sizes and takes an orientation from XMP.
+
+At an eighth the decoder goes through all of a JPEG's data and fails where it fails at full size and in colour; what it
+leaves out is the arithmetic that makes pixels of it, half of the time.
 """
 
 import contextlib
@@ -22,7 +25,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tqdm import tqdm
 
 from deploy.runtime.errors import ImageError
-from deploy.runtime.images import MOST_FILE_BYTES, decode_image
+from deploy.runtime.image_headers import ImageHeader, read_header
+from deploy.runtime.images import MOST_FILE_BYTES, check_size, decode_image
 from deploy.runtime.printable import in_one_line
 from deploy.runtime.regular_files import read_regular
 from deploy.runtime.resources import usable_cores
@@ -33,11 +37,13 @@ FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "PPM"})
 # Larger images (100 MB decoded) are decoded one at a time: a thread each would take many times the memory of training.
 _LARGE = 2**25
 _one_large = threading.Lock()
+# Images a thread takes at once: each hand-over has its price, and a split of millions of images no room for millions.
+_MOST_AT_ONCE = 64
 # Pillow decodes nothing here, and our own limit is applied before memory is taken.
 Image.MAX_IMAGE_PIXELS = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """A readable image.
 
@@ -53,10 +59,18 @@ class ImageFile:
 
 def inspect(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
     """Return what each file is, or the reason why it cannot be used; ``label`` names the progress bar."""
-    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-        return list(
-            tqdm(pool.map(inspect_one, paths), desc=in_one_line(label), total=len(paths), unit="image", disable=None)
-        )
+    threads = min(8, usable_cores())
+    at_once = max(1, min(_MOST_AT_ONCE, len(paths) // (4 * threads)))
+    shares = [paths[start : start + at_once] for start in range(0, len(paths), at_once)]
+    found: list[ImageFile | str] = []
+    with (
+        ThreadPoolExecutor(threads) as pool,
+        tqdm(desc=in_one_line(label), total=len(paths), unit="image", disable=None) as progress,
+    ):
+        for some in pool.map(lambda share: [inspect_one(path) for path in share], shares):
+            found += some
+            progress.update(len(some))
+    return found
 
 
 def inspect_one(path: Path) -> ImageFile | str:
@@ -67,12 +81,16 @@ def inspect_one(path: Path) -> ImageFile | str:
         return f"no such file: {path}"
     except OSError as error:
         return f"cannot be read: {path}: {error.strerror}"
-    header = _header(content)
+    said = read_header(content)
+    header = _header(content, said)
     if header.kind not in (None, *FORMATS):
         return f"{path} is {header.kind}, which is not taken for training; convert it to PNG or JPEG"
+    source = f"{path} is no readable image"
     try:
+        if said and (size := _size_of_jpeg(content, header, said, source)):
+            return ImageFile(hashlib.sha256(content).hexdigest(), *size, UPRIGHT)
         with contextlib.nullcontext() if header.pixels <= _LARGE else _one_large:
-            image = decode_image(content, f"{path} is no readable image")
+            image = decode_image(content, source)
             orientation = _orientation(content, image, header)
     except ImageError as error:
         return str(error)
@@ -87,18 +105,46 @@ class _Header:
     """What a file says of itself, as far as Pillow knows its kind: ``tag`` is EXIF's orientation, None is not known."""
 
     kind: str | None = None
-    pixels: float = math.inf
+    size: tuple[int, int] | None = None
     tag: int | None = None
 
+    @property
+    def pixels(self) -> float:
+        return math.prod(self.size) if self.size else math.inf
 
-def _header(content: bytes) -> _Header:
+
+def _header(content: bytes, said: ImageHeader | None) -> _Header:
+    if said and said.kind == "JPEG" and b"Exif" not in content:
+        return _Header(said.kind, (said.width, said.height), UPRIGHT)  # as Pillow would say, in a tenth of the time
     try:
         with Image.open(io.BytesIO(content)) as image:
             # EXIF of a PNG may stand behind the pixels, which Pillow would decode to get there.
             hidden = image.format == "PNG" and b"eXIf" in content and "exif" not in image.info
-            return _Header(image.format, image.width * image.height, None if hidden else _tag(image))
+            return _Header(image.format, image.size, None if hidden else _tag(image))
     except Exception:  # Pillow's readers raise whatever a damaged file makes them stumble over.
         return _Header()
+
+
+def _size_of_jpeg(content: bytes, header: _Header, said: ImageHeader, source: str) -> tuple[int, int] | None:
+    """Width and height in pixels of a JPEG that is sound and upright; None where only its pixels tell.
+
+    Raises:
+        ImageError: it is too large, or has too many scans.
+    """
+    if header.kind not in ("JPEG", "MPO") or header.tag != UPRIGHT or header.pixels > _LARGE:
+        return None
+    check_size(said, source)
+    try:
+        small = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    except cv2.error:
+        return None
+    width, height = said.width, said.height
+    eighth = (-(-height // 8), -(-width // 8))
+    # Turned by a tag that Pillow does not see, it would have other sides: where an eighth does not tell, pixels do.
+    told = eighth[0] != eighth[1] or width == height
+    if small is None or small.shape[:2] != eighth or (width, height) != header.size or not told:
+        return None
+    return width, height
 
 
 def _tag(image: Image.Image) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 from pipeline.dataset_settings import DataSettings
 from pipeline.datasets import coco_dir, digits, trees
 from pipeline.datasets.coco import MakeSource
-from pipeline.datasets.findings import Findings, raise_errors
-from pipeline.datasets.prepared import RECORD_FILE
+from pipeline.datasets.findings import Findings, grouped, raise_errors, write_list
+from pipeline.datasets.prepared import FINDINGS_FILE, RECORD_FILE
 from pipeline.datasets.split_files import write_split
 from pipeline.datasets.validation import validate
 from pipeline.layout import CACHE, DATASET
@@ -20,9 +20,10 @@ SOURCES: dict[str, MakeSource] = {"digits": digits.make, "trees": trees.make, "c
 def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = CACHE) -> DatasetRecord:
     """Make, validate and write the chosen data set; ``out_dir`` is replaced as a whole or stays as it was.
 
-    ``out_dir`` then holds ``dataset.json`` (the returned record), ``<split>.json`` (COCO: images, annotations,
-    categories with ids 1..K) and, for the embedded sets, ``images/<split>/*.png``. Images of a folder of the
-    user's are not copied. Where a data set has no test split, val serves as test, with a warning in the record.
+    ``out_dir`` then holds ``dataset.json`` (the returned record), ``findings.txt`` with all that was found,
+    ``<split>.json`` (COCO, category ids 1..K), ``<split>.txt`` (the file names of its images) and, for the embedded
+    sets, ``images/<split>/*.png``. Images of a folder of the user's are not copied. Where a data set has no test split,
+    val serves as test, with a warning in the record.
 
     Raises:
         DatasetError: the data set is unusable; every finding is listed in ``<out_dir>_findings.txt`` beside it.
@@ -48,8 +49,10 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
             classes=[category["name"] for category in checked["train"].content["categories"]],
             splits={name: write_split(name, split, roots[name], scratch) for name, split in checked.items()},
             credits=source.credits,
-            findings=findings,
+            findings=grouped(findings),
         )
+        if findings:
+            write_list(findings, scratch / FINDINGS_FILE)
         record.write(scratch / RECORD_FILE)
     return record
 

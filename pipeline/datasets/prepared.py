@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 
+from deploy.runtime.text_files import UnreadableText, read_text
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetRecord, SplitRecord
 
 RECORD_FILE = "dataset.json"
+FINDINGS_FILE = "findings.txt"
+"""All findings of a prepared data set, one a line; there is none where nothing was found."""
 
 
 def read_dataset(dataset_dir: Path) -> DatasetRecord:
@@ -36,3 +39,24 @@ def find_split(dataset_dir: Path, name: str) -> tuple[Path, Path]:
             f"{dataset_dir} has no split {name!r}, it has {sorted(splits)}; change `evaluate.split` in params.yaml"
         )
     return split_paths(dataset_dir, splits[name])
+
+
+def names_file(annotations: Path) -> Path:
+    """Where the ``file_name`` of each image of a split stands, one a line in the order of its json, ``annotations``."""
+    return annotations.with_suffix(".txt")
+
+
+def read_names(annotations: Path) -> list[str]:
+    """Read :func:`names_file`, for whoever needs no boxes: a hundredth of the json.
+
+    Raises:
+        DatasetError: it is missing or none that the data stage wrote.
+    """
+    path = names_file(annotations)
+    try:
+        *names, rest = read_text(path).split("\n")
+    except UnreadableText as error:
+        raise DatasetError(f"{path}: {error}; run `dvc repro data`") from error
+    if rest or "" in names:
+        raise DatasetError(f"{path}: no list of file names, one a line; run `dvc repro data`")
+    return names

@@ -8,16 +8,18 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.datasets.box_entries import Entry
+from pipeline.datasets.prepared import names_file
 from pipeline.datasets.validation import CheckedSplit, SplitContent
 from pipeline.records import SplitRecord
-from pipeline.storage import replace_atomic
+from pipeline.storage import replace_atomic, write_atomic
 
 _AT_ONCE = 1000
 
 
 def write_split(name: str, split: CheckedSplit, image_root: str, folder: Path) -> SplitRecord:
-    """Write ``<name>.json``; the record's hash covers the json and the content of every image in its order.
+    """Write ``<name>.json`` and ``<name>.txt``, the names of its images one a line in the same order.
 
+    The record's hash covers the json and the content of every image in its order.
     ``boxes`` and ``boxes_per_class`` leave out the crowd boxes, which are counted by themselves.
     """
     digest = hashlib.sha256()
@@ -28,7 +30,10 @@ def write_split(name: str, split: CheckedSplit, image_root: str, folder: Path) -
                 stream.write(piece)
                 digest.update(piece)
 
-    replace_atomic(folder / f"{name}.json", write)
+    annotations = folder / f"{name}.json"
+    replace_atomic(annotations, write)
+    # No name has a line break in it: validation takes no control characters.
+    write_atomic(names_file(annotations), "".join(f"{entry['file_name']}\n" for entry in split.content["images"]))
     for image_hash in split.hashes:
         digest.update(image_hash.encode())
     entries = split.content["annotations"]
@@ -36,7 +41,7 @@ def write_split(name: str, split: CheckedSplit, image_root: str, folder: Path) -
     boxes = Counter(category for category, crowd in flagged if not crowd)
     with_boxes = set(entries.numbers("image_id"))
     return SplitRecord(
-        annotations=f"{name}.json",
+        annotations=annotations.name,
         image_root=image_root,
         sha256=digest.hexdigest(),
         images=len(split.content["images"]),

@@ -8,6 +8,7 @@ way up after its training as in it.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.datasets.annotations import Annotations
 from pipeline.datasets.box_entries import Entry
@@ -47,14 +48,13 @@ class TurnedImages:
         if upright != stored:
             told = "apply" if given == upright else "ignore" if given == stored else None
         if told not in (None, setting or "apply"):
-            notes.error(item, _contradiction(entry, file, setting))
+            notes.error(item, *_contradiction(entry, file, setting))
             return None
         if setting is None and told is None and boxed and given in (upright, (None, None)):
             self._ask(entry, file, notes)
-        of = f"{upright[0]}x{upright[1]}"
         meaning = "its boxes must be those of" if setting != "ignore" else "its boxes are turned with it, to"
-        message = f"{entry['file_name']} is rotated by EXIF when it is loaded; {meaning} the rotated image, {of}"
-        notes.warning(item, message)
+        text = f"{{}} is rotated by EXIF when it is loaded; {meaning} the rotated image, {{}}x{{}}"
+        notes.warning(item, text, entry["file_name"], *upright)
         return stored if setting == "ignore" else upright
 
     def question(self) -> Findings:
@@ -64,9 +64,10 @@ class TurnedImages:
             named = ", ".join(self._undecided[:_NAMED]) + (", ..." if count > _NAMED else "")
             notes.error(
                 "images",
-                f"{count} image(s) with boxes are rotated by EXIF when they are loaded, and their size does not tell "
-                f"whether the boxes are those of the rotated image: {named}; say it in params.yaml with "
+                "{} image(s) with boxes are rotated by EXIF when they are loaded, and their size does not tell "
+                "whether the boxes are those of the rotated image: {}; say it in params.yaml with "
                 f"`{_KEY}: apply` (boxes of the rotated image) or `ignore` (boxes of the pixels as they are stored)",
+                *(count, named),
             )
         return notes
 
@@ -100,13 +101,13 @@ def _stored_size(file: ImageFile) -> tuple[int, int]:
     return (file.height, file.width) if swaps_sides(file.orientation) else (file.width, file.height)
 
 
-def _contradiction(entry: Entry, file: ImageFile, setting: BoxOrientation | None) -> str:
-    stored = _stored_size(file)
-    sizes = f"{entry['file_name']} is stored as {stored[0]}x{stored[1]} and loaded as {file.width}x{file.height} pixels"
-    said = f"(EXIF orientation {file.orientation}), the json says {entry['width']}x{entry['height']}"
+def _contradiction(entry: Entry, file: ImageFile, setting: BoxOrientation | None) -> tuple[Any, ...]:
+    """Text and values, as :class:`Findings` takes them."""
+    sizes = "{} is stored as {}x{} and loaded as {}x{} pixels (EXIF orientation {}), the json says {}x{}"
+    values = (entry["file_name"], *_stored_size(file), file.width, file.height, file.orientation)
     if setting is None:
         cure = f"if its boxes are those of the pixels as they are stored, set `{_KEY}: ignore` in params.yaml"
     else:
         other = "apply" if setting == "ignore" else "ignore"
         cure = f"that contradicts `{_KEY}: {setting}`; set it to {other} in params.yaml, or correct the json"
-    return f"{sizes} {said}; {cure}"
+    return f"{sizes}; {cure}", *values, entry["width"], entry["height"]

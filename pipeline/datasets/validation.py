@@ -14,10 +14,9 @@ from deploy.runtime.text_files import is_whole
 from pipeline.datasets.annotations import Annotations, clip_box, read_annotations
 from pipeline.datasets.box_entries import BoxEntries, Entry
 from pipeline.datasets.coco import SourceSplit
-from pipeline.datasets.findings import Findings
+from pipeline.datasets.findings import Finding, Findings
 from pipeline.datasets.image_files import ImageFile, inspect
 from pipeline.datasets.turned_images import TurnedImages, turn_boxes
-from pipeline.records import Finding
 
 
 class SplitContent(TypedDict):
@@ -80,7 +79,7 @@ def _check_split(
     boxed = set(annotations.objects.numbers("category_id"))
     for number, label in annotations.categories:
         if number not in boxed:
-            notes.warning(f"category {number}", f"{label!r} has no box in this split")
+            notes.warning(f"category {number}", "{!r} has no box in this split", label)
     annotations.objects.renumber_categories(order)
     content: SplitContent = {
         "images": list(annotations.images.values()),
@@ -94,7 +93,7 @@ def _check_images(
     name: str, root: Path, annotations: Annotations, seen: "_SeenImages", notes: Findings
 ) -> dict[int, ImageFile]:
     if not root.is_dir():
-        notes.error("images", f"no such folder: {root}")
+        notes.error("images", "no such folder: {}", root)
         return {}
     entries = list(annotations.images.values())
     paths = [root / entry["file_name"] for entry in entries]
@@ -102,21 +101,25 @@ def _check_images(
     for entry, path, file in zip(entries, paths, inspect(paths, f"checking {name}"), strict=True):
         item = f"image {entry['id']}"
         if isinstance(file, str):
-            notes.error(item, file)
+            notes.error(item, _text_of(file, path), path)
         else:
             readable[entry["id"]] = file
         seen.add(name, item, path, file, notes)
     return readable
 
 
+def _text_of(reason: str, path: Path) -> str:
+    """What is said of other files too, with a place for the path."""
+    return "{}".join(part.replace("{", "{{").replace("}", "}}") for part in reason.split(str(path), 1))
+
+
 def _check_size(entry: Entry, size: tuple[int, int], notes: Findings) -> None:
     """Compare the json's size with the file's; fills it in where the json gives none."""
     item, given = f"image {entry['id']}", (entry["width"], entry["height"])
     if given == (None, None):
-        notes.warning(item, f"the json gives no width and height; {size[0]}x{size[1]} taken from the file")
+        notes.warning(item, "the json gives no width and height; {}x{} taken from the file", *size)
     elif given != size:
-        found = f"{entry['file_name']} has {size[0]}x{size[1]}"
-        notes.error(item, f"the json says {given[0]!r}x{given[1]!r} pixels, {found}")
+        notes.error(item, "the json says {!r}x{!r} pixels, {} has {}x{}", *given, entry["file_name"], *size)
         return
     entry.update(width=size[0], height=size[1])
 
@@ -132,13 +135,15 @@ def _check_boxes(annotations: Annotations, notes: Findings) -> None:
             continue
         size, item = f"{image['width']}x{image['height']}", f"annotation {entry['id']}"
         if clipped is None or min(clipped[2:]) <= 0:
-            notes.error(item, f"bbox {box} reaches outside image {image['id']} ({size} pixels)")
+            notes.error(item, "bbox {} reaches outside image {} ({} pixels)", box, image["id"], size)
             continue
         if clipped != tuple(box):
-            notes.warning(item, f"bbox {box} reaches over the border of image {image['id']} ({size}); clipped to it")
+            notes.warning(
+                item, "bbox {} reaches over the border of image {} ({}); clipped to it", box, image["id"], size
+            )
             annotations.objects[place] = {**entry, "bbox": list(clipped)}
         if min(clipped[2:]) < 1:
-            notes.warning(item, f"bbox {box} is under 1 px wide or high; training leaves such boxes out (mmdet)")
+            notes.warning(item, "bbox {} is under 1 px wide or high; training leaves such boxes out (mmdet)", box)
 
 
 def _number_from_one(objects: BoxEntries, notes: Findings) -> None:
@@ -146,7 +151,7 @@ def _number_from_one(objects: BoxEntries, notes: Findings) -> None:
     free = max(objects.numbers("id"), default=0) + 1
     for place, number in enumerate(objects.numbers("id")):
         if number == 0:
-            notes.warning("annotation 0", f"id 0 means 'no match' to COCO evaluators; renumbered to {free}")
+            notes.warning("annotation 0", "id 0 means 'no match' to COCO evaluators; renumbered to {}", free)
             objects[place] = {**objects[place], "id": free}
 
 
@@ -168,9 +173,10 @@ class _SeenImages:
             return
         other_split, other_item, other_path = known
         if other_split == split:
-            notes.warning(item, f"{path} has the same content as {other_item}, {other_path}")
+            notes.warning(item, "{} has the same content as {}, {}", path, other_item, other_path)
         else:
-            notes.error(item, f"{path} is also in {other_split} ({other_item}, {other_path}); keep splits disjoint")
+            text = "{} is also in {} ({}, {}); keep splits disjoint"
+            notes.error(item, text, path, other_split, other_item, other_path)
 
     def _real(self, path: str) -> str:
         """As ``os.path.realpath``, which asks the system for every folder on the way to every image."""
@@ -190,8 +196,7 @@ def _category_findings(
         if first is not None and found != categories[first]:
             notes = Findings(splits[name].annotations)
             differing = sorted(set(found) ^ set(categories[first]))
-            notes.error(
-                "categories", f"differ from those of {splits[first].annotations} in (id, name) {differing[:10]}"
-            )
+            text = "differ from those of {} in (id, name) {}"
+            notes.error("categories", text, splits[first].annotations, differing[:10])
             findings += notes.found
     return findings

@@ -153,6 +153,7 @@ def write_dataset(folder: Path, boxes: list[tuple[int, int, int, int]], splits: 
     categories = [{"id": number, "name": name} for name, number in CATEGORY_IDS.items()]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "test.json").write_text(json.dumps(content))
+    (folder / "test.txt").write_text("".join(f"{image['file_name']}\n" for image in images))
     split = SplitRecord(
         annotations="test.json",
         image_root="images/test",

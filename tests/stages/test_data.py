@@ -46,6 +46,22 @@ def test_the_stage_writes_the_data_set_and_shows_it(project, caplog):
     assert shown[0][0] == "warning:"
 
 
+def test_many_findings_of_a_kind_are_one_line_that_says_where_they_are(project, caplog):
+    path = project / "photos/train.json"
+    content = json.loads(path.read_text())
+    content["annotations"] += [{**content["annotations"][0], "id": n, "bbox": [1, 2, 0.5, n]} for n in range(2, 9)]
+    path.write_text(json.dumps(content))
+    caplog.set_level(logging.INFO)
+    main([])
+    told = [line.getMessage() for line in caplog.records if "under 1 px" in line.getMessage()]
+    expected = (
+        "warning: photos/train.json: 7 like this one, all in data/prepared/findings.txt: annotation 2: "
+        "bbox [1, 2, 0.5, 2] is under 1 px wide or high; training leaves such boxes out (mmdet)"
+    )
+    assert told == [expected]
+    assert (project / "data/prepared/findings.txt").read_text().count("under 1 px") == 7
+
+
 def test_a_broken_data_set_ends_the_stage_with_its_findings(project):
     (project / "photos/val/a.png").unlink()
     with pytest.raises(SystemExit, match=r"error: the data set has 1 error\(s\)(.|\n)*photos/val\.json: image 1"):

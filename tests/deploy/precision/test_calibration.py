@@ -1,7 +1,6 @@
 """Which images calibrate, and what they say."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,6 @@ import pytest
 
 from deploy.precision.calibration import activation_ranges, choose_images
 from deploy.precision.network import load_exported
-from deploy.runtime.errors import ArtefactError
 from pipeline.deploy_settings import CalibrationSettings
 from pipeline.errors import DatasetError
 from tests.deploy.tiny import write_dataset, write_network_artefact
@@ -53,19 +51,22 @@ def test_a_data_set_without_train_split(tmp_path: Path) -> None:
 
 
 def test_an_empty_split(dataset: Path) -> None:
-    content = json.loads((dataset / "test.json").read_text())
-    (dataset / "test.json").write_text(json.dumps({**content, "images": [], "annotations": []}))
-    with pytest.raises(DatasetError, match=r"test\.json: no images to calibrate with"):
+    (dataset / "test.txt").write_text("")
+    with pytest.raises(DatasetError, match=r"test\.txt: no images to calibrate with"):
         choose_images(dataset, CalibrationSettings())
 
 
-@pytest.mark.parametrize(
-    ("missing", "error"), [("test.json", ArtefactError), ("images/test/3.png", DatasetError)], ids=["json", "image"]
-)
-def test_a_missing_file_is_named(missing: str, error: type[Exception], dataset: Path) -> None:
+@pytest.mark.parametrize("missing", ["test.txt", "images/test/3.png"], ids=["names", "image"])
+def test_a_missing_file_is_named(missing: str, dataset: Path) -> None:
     (dataset / missing).unlink()
-    with pytest.raises(error, match=rf"{missing}: no s.*dvc repro data"):
+    with pytest.raises(DatasetError, match=rf"{missing}: no s.*dvc repro data"):
         choose_images(dataset, CalibrationSettings())
+
+
+def test_boxes_are_not_read(dataset: Path) -> None:
+    expected = choose_images(dataset, CalibrationSettings())
+    (dataset / "test.json").unlink()
+    assert choose_images(dataset, CalibrationSettings()) == expected
 
 
 def test_ranges_are_those_of_the_images(dataset: Path, tmp_path: Path) -> None:

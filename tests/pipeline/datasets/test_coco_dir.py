@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
 from pipeline.datasets.coco_dir import make
-from pipeline.records import Finding
+from pipeline.datasets.findings import Finding
 
 
 def findings_of(root: Path, **options: str) -> list[Finding]:

@@ -158,6 +158,72 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
     assert most == [1] * 8
 
 
+KINDS_OF_JPEG = [
+    *({"quality": 95}, {"quality": 30, "progressive": True}, {"subsampling": 0, "restart_marker_blocks": 3}),
+    {"progressive": True, "subsampling": 2, "optimize": True},
+]
+
+
+def damaged(content: bytes, random: np.random.Generator) -> bytes:
+    """A copy that is cut off, or has other, more or fewer bytes in some place."""
+    place, count = int(random.integers(2, len(content))), int(random.integers(1, 30))
+    other = random.bytes(count)
+    kinds = (content[:place], content[:-count], content[:place] + content[place + count :])
+    kinds += (content[:place] + other + content[place:], content[:place] + other + content[place + count :])
+    kinds += (content[:place] + b"\xff" + other[:1] + content[place + 2 :],)
+    return kinds[random.integers(len(kinds))]
+
+
+@pytest.mark.parametrize("options", KINDS_OF_JPEG)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_an_eighth_of_a_jpeg_tells_of_the_same_damage_as_all_its_pixels(options, mode, tmp_path):
+    random = np.random.default_rng(1)
+    pixels = cv2.resize(random.integers(0, 256, (9, 12, 3), np.uint8), (97, 70), interpolation=cv2.INTER_CUBIC)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(stream, "JPEG", **options)
+    found = set()
+    for number in range(150):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(damaged(stream.getvalue(), random))
+        inspected = inspect_one(path)
+        found.add(type(inspected))
+        try:
+            expected = read_image(path).shape[1::-1]
+        except ImageError as error:
+            expected = str(error).replace(str(path), f"{path} is no readable image", 1)
+        assert (inspected if isinstance(inspected, str) else (inspected.width, inspected.height)) == expected
+    assert found == {str, ImageFile}
+
+
+def test_a_sound_upright_jpeg_is_decoded_to_an_eighth_alone(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encode("JPEG"))
+    expected = inspect_one(path)
+    monkeypatch.setattr(image_files, "decode_image", lambda content, source: pytest.fail("decoded to full size"))
+    assert inspect_one(path) == expected
+
+
+# At an eighth, the second one has as many rows as columns.
+@pytest.mark.parametrize("shape", [(30, 40), (28, 30)])
+def test_a_jpeg_that_only_its_decoder_turns_has_the_size_of_its_pixels(shape, tmp_path, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(PIXELS[: shape[0], : shape[1]]).save(tmp_path / "a.jpg", exif=exif)
+    monkeypatch.setattr(image_files, "_tag", lambda image: 1)
+    found = inspect_one(tmp_path / "a.jpg")
+    assert (found.width, found.height) == shape
+
+
+def test_a_jpeg_of_too_many_scans_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    content = encode("JPEG", progressive=True)
+    path.write_bytes(content + b"\xff\xda" * 20_000)
+    monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", "1200")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    assert "which no camera and no program writes" in inspect_one(path)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_truncated_files_are_found(kind, tmp_path):
     content = encode(kind)

@@ -41,7 +41,7 @@ def test_digits_are_prepared_the_same_twice_and_as_coco_json(photo_cache, tmp_pa
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     assert read_dataset(tmp_path / "a") == record
     assert (record.composed, record.classes) == (True, list("0123456789"))
-    assert all("has no box in this split" in finding.message for finding in record.findings)
+    assert all("has no box in this split" in finding.kind for finding in record.findings)
     assert {name: split.images for name, split in record.splits.items()} == {"train": 5, "val": 2, "test": 3}
     for split in record.splits.values():
         annotations, image_root = split_paths(tmp_path / "a", split)
@@ -95,8 +95,8 @@ def test_without_a_test_split_val_is_used_with_a_warning(coco_folder, tmp_path):
     assert annotations.read_bytes() == (tmp_path / "out" / "val.json").read_bytes()
     assert image_root == folder.folder("val")
     (finding,) = record.findings
-    assert finding.severity == "warning"
-    assert "no test split" in finding.message
+    assert (finding.severity, finding.count) == ("warning", 1)
+    assert "no test split" in finding.examples[0]
 
 
 def test_a_test_split_that_is_val_counts_as_none_and_one_that_is_train_is_refused(coco_folder, tmp_path):
@@ -104,7 +104,7 @@ def test_a_test_split_that_is_val_counts_as_none_and_one_that_is_train_is_refuse
     settings = custom(folder.root).coco_dir
     record = prepare(custom(folder.root, test=settings.val), tmp_path / "out", tmp_path)
     assert record.splits["test"].sha256 == record.splits["val"].sha256
-    assert ["no test split" in finding.message for finding in record.findings] == [True]
+    assert ["no test split" in finding.kind for finding in record.findings] == [True]
     with pytest.raises(DatasetError, match=r"is also in train .*keep splits disjoint"):
         prepare(custom(folder.root, test=settings.train), tmp_path / "out", tmp_path)
 
@@ -120,11 +120,10 @@ def test_boxes_without_area_are_dropped_where_asked_and_each_is_listed(coco_fold
     dropping = settings.coco_dir.model_copy(update={"boxes_without_area": "drop"})
     record = prepare(settings.model_copy(update={"coco_dir": dropping}), tmp_path / "out", tmp_path)
     assert record.splits["train"].boxes == 3
-    assert [(finding.severity, finding.item) for finding in record.findings] == [
-        ("warning", "annotation 40"),
-        ("warning", "annotation 41"),
-    ]
-    assert "left out (data.coco_dir.boxes_without_area: drop)" in record.findings[0].message
+    (finding,) = record.findings
+    assert (finding.severity, finding.count) == ("warning", 2)
+    assert [example[:15] for example in finding.examples] == ["annotation 40: ", "annotation 41: "]
+    assert "left out (data.coco_dir.boxes_without_area: drop)" in finding.examples[0]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +186,27 @@ def test_a_second_list_of_annotations_is_an_error_with_file_and_lines(coco_folde
     path.write_text(path.read_text()[:-1] + ',\n"annotations": []}')
     with pytest.raises(DatasetError, match=r"train\.json: whole file: .*annotations in line 1 and again in line 2"):
         prepare(custom(folder.root), tmp_path / "out", tmp_path)
+
+
+def test_many_findings_are_counted_in_the_record_and_all_in_a_file(coco_folder, tmp_path):
+    folder = coco_folder()
+    boxes = folder.splits["val"]["annotations"]
+    boxes += [{**boxes[0], "id": number, "bbox": [-0.5, number / 100, 9, 9]} for number in range(100, 130)]
+    record = prepare(custom(folder.write().root), tmp_path / "out", tmp_path)
+    (group,) = record.findings
+    assert (group.count, len(group.examples)) == (30, 5)
+    assert group.kind == "bbox … reaches over the border of image … (…); clipped to it"
+    lines = (tmp_path / "out" / "findings.txt").read_text().splitlines()
+    assert len(lines) == 30
+    assert lines[7] == f"warning: {group.file}: " + group.examples[0].replace("100", "107").replace("1.0", "1.07")
+
+
+def test_without_findings_there_is_no_file_of_them(coco_folder, tmp_path):
+    folder = coco_folder().write()
+    prepare(custom(folder.root, test=None), tmp_path / "out", tmp_path)
+    assert (tmp_path / "out" / "findings.txt").exists()
+    prepare(custom(folder.root), tmp_path / "out", tmp_path)
+    assert not (tmp_path / "out" / "findings.txt").exists()
 
 
 def test_the_hash_of_a_split_covers_boxes_and_pixels(coco_folder, tmp_path):

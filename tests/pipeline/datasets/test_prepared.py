@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.prepared import read_dataset, split_paths
-from pipeline.errors import PipelineError
+from pipeline.datasets.prepared import names_file, read_dataset, read_names, split_paths
+from pipeline.errors import DatasetError, PipelineError
 from pipeline.records import SplitRecord
 
 
@@ -37,3 +37,27 @@ def test_one_rule_leads_to_every_kind_of_image_folder(recorded, expected):
 def test_a_missing_data_set_names_the_record(tmp_path):
     with pytest.raises(PipelineError, match=r"dataset\.json: no such record"):
         read_dataset(tmp_path)
+
+
+def test_names_stand_beside_the_json_one_a_line(tmp_path):
+    assert names_file(tmp_path / "val.json") == tmp_path / "val.txt"
+    (tmp_path / "val.txt").write_text("b.jpg\na/c.jpg\n")
+    assert read_names(tmp_path / "val.json") == ["b.jpg", "a/c.jpg"]
+    (tmp_path / "val.txt").write_text("")
+    assert read_names(tmp_path / "val.json") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        (b"a.jpg\nb.j", "no list of file names, one a line"),
+        (b"a.jpg\n\nb.jpg\n", "no list of file names, one a line"),
+        (b"\xff\n", "no text in UTF-8"),
+    ],
+)
+def test_a_missing_or_damaged_list_of_names_says_what_makes_it_anew(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "val.txt").write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"val\.txt: {words}.*; run `dvc repro data`"):
+        read_names(tmp_path / "val.json")

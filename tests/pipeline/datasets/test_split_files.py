@@ -4,6 +4,7 @@ import json
 import pytest
 
 from pipeline.datasets.box_entries import BoxEntries
+from pipeline.datasets.prepared import read_names
 from pipeline.datasets.split_files import write_split
 from pipeline.datasets.validation import CheckedSplit
 
@@ -43,3 +44,12 @@ def test_crowd_boxes_and_empty_images_are_counted_by_themselves(tmp_path):
     record = write_split("val", split_of(5, 20), "images", tmp_path)
     assert (record.boxes, record.crowd_boxes, record.images_without_boxes) == (18, 2, 3)
     assert record.boxes_per_class == {'a "dog"': 12, "cat\u202f": 6}
+
+
+def test_names_are_read_back_whatever_characters_they_have(tmp_path):
+    split = split_of(4, 1)
+    names = ["a b.jpg", "one\u2028line\u2029.jpg", " é/😀.jpg ", "'\"\\.jpg"]
+    for entry, name in zip(split.content["images"], names, strict=True):
+        entry["file_name"] = name
+    write_split("train", split, "images", tmp_path)
+    assert read_names(tmp_path / "train.json") == names

@@ -254,3 +254,31 @@ def test_an_image_that_is_a_link_to_another_splits_is_the_same_image(coco_folder
     (folder.folder("train") / "1.png").write_bytes(b"no image")  # so that its content says nothing
     errors = [error[:2] for error in errors_of(check(folder)[1]) if "is also in train (image 1" in error[2]]
     assert errors == [("val.json", "image 11")]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a{}.png", "a{0}.png", "{", "}"])
+def test_unreadable_images_are_of_one_kind_whatever_they_are_called(coco_folder, name):
+    folder = coco_folder()
+    for number, image in enumerate(folder.splits["train"]["images"]):
+        image["file_name"] = f"{number}{name}.png"
+    folder.write()
+    paths = [folder.folder("train") / image["file_name"] for image in folder.splits["train"]["images"]]
+    for path in paths:
+        path.write_bytes(b"")
+    findings = [finding for finding in check(folder)[1] if "readable" in finding.message]
+    assert [finding.message.split(" is no")[0] for finding in findings] == [str(path) for path in paths]
+    assert {finding.kind for finding in findings} == {"… is no readable image: the file is empty"}
+
+
+def test_kinds_are_told_apart_and_values_are_not(coco_folder):
+    folder = coco_folder()
+    boxes = folder.splits["train"]["annotations"]
+    boxes += [{**boxes[0], "id": 50 + number, "bbox": [number, 2, 39, 5]} for number in range(2, 5)]
+    boxes += [{**boxes[0], "id": 60 + number, "image_id": 70 + number} for number in range(1, 4)]
+    found = [finding for finding in check(folder.write())[1] if finding.item >= "annotation 5"]
+    assert sorted((finding.item, finding.kind) for finding in found) == [
+        ("annotation 52", "bbox … reaches over the border of image … (…); clipped to it"),
+        ("annotation 53", "bbox … reaches outside image … (… pixels)"),
+        ("annotation 54", "bbox … reaches outside image … (… pixels)"),
+        *((f"annotation 6{number}", "image_id … is no usable image of this file") for number in range(1, 4)),
+    ]

@@ -238,7 +238,6 @@ def test_coco_s_own_layout_is_prepared_with_every_dropped_box_listed(dataset: tu
     record, _ = dataset
     assert record.classes == list(COCO_CLASSES)
     assert {name: split.images for name, split in record.splits.items()} == {"train": 2, "val": 2, "test": 2}
-    messages = [(finding.item, finding.message) for finding in record.findings if "has no box" not in finding.message]
-    assert messages[0][0] == "annotation 99"
-    assert messages[0][1].startswith("bbox [5, 5, 10, 0] has no area; left out")
-    assert "val is used as test" in messages[1][1]
+    groups = [group for group in record.findings if "has no box" not in group.kind]
+    assert groups[0].examples[0].startswith("annotation 99: bbox [5, 5, 10, 0] has no area; left out")
+    assert "val is used as test" in groups[1].kind
