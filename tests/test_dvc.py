@@ -269,6 +269,7 @@ def closure(module: str) -> frozenset[str]:
     return frozenset(seen)
 
 
+@functools.cache
 def has_code(module: str) -> bool:
     return any(not isinstance(node, ast.Expr) for node in ast.parse(FILES[module].read_text(encoding="utf-8")).body)
 
