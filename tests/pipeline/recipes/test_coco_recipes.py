@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from deploy.graph.export import export_model
-from deploy.ladder.pytorch_rung import evaluate_model
+from deploy.ladder.pytorch_rung import evaluate_model, published_ap
 from pipeline.checkpoints import load_detector
 from pipeline.choice import read_choice
 from pipeline.dataset_settings import DataSettings
@@ -202,7 +202,7 @@ def params(choice: dict[str, Any]) -> Params:
 
 @cache
 def one_of_each_twin() -> set[str]:
-    """The exporter sees no more of a recipe than its detector, and that is its twin's."""
+    """Evaluation and export see no more of a recipe than its detector, and that is its twin's."""
     return set({read_recipe(STUDENTS / f"{name}.py").twin: name for name in RECIPES}.values())
 
 
@@ -225,10 +225,11 @@ def test_one_step_at_full_size_is_saved_evaluated_and_exported(
     losses = trained.points[0].losses
     assert {key for key, value in losses.items() if key.endswith("_kd") and value > 0}
     load_detector(recipe, weights)
-    evaluated = evaluate_model(recipe, weights, data, settings, scratch / "detections.json")
-    assert evaluated.published_ap == source.published.get("distilled")
-    assert evaluated.accuracy.images == 2
+    assert published_ap(recipe, settings) == source.published.get("distilled")
     if name in one_of_each_twin():
+        evaluated = evaluate_model(recipe, weights, data, settings, scratch / "detections.json")
+        assert evaluated.published_ap == source.published.get("distilled")
+        assert evaluated.accuracy.images == 2
         artefact = scratch / "student.onnx"
         exported = export_model(recipe, weights, data, "test", settings.export, artefact)
         assert exported.check.matched > 0.9
