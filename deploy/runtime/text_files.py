@@ -9,6 +9,8 @@ from deploy.runtime.regular_files import read_regular
 LARGEST = 2.0**53
 """Above every coordinate and id. Beyond this, an id loses digits in the float arrays of COCO evaluators."""
 
+_NUMBERS = (int, float)  # in half the time of int | float, which is made anew each time
+
 
 class UnreadableText(Exception):
     """A file is missing, cannot be read, or is no such text; the message says why, for the end of a sentence."""
@@ -58,4 +60,4 @@ def is_whole(value: object) -> TypeGuard[int]:
 
 def is_finite(value: object) -> TypeGuard[int | float]:
     """Whether this is a number that evaluators compute with: neither NaN nor infinite, nor of hundreds of digits."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool) and -LARGEST < value < LARGEST

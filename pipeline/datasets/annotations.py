@@ -22,6 +22,7 @@ _LARGEST_AREA = 1e5**2
 _UNUSABLE = {"Cc": "a control character", "Cs": "half a surrogate pair"}
 _KEYS = ("images", "annotations", "categories")
 _NAMED = 5
+_FLAGS = (None, 0, 1)
 _NO_ID = "needs a whole number (0 to 2^53) as id, got {}"
 _USED_TWICE = "this id is used twice: {!r} and {!r}"
 
@@ -202,12 +203,14 @@ def _value_problems(fields: Entry) -> list[_Problem]:
         problems.append(("bbox must be four finite numbers [x, y, width, height], got {}", shown(box)))
     elif box[2] <= 0 or box[3] <= 0:
         problems.append(("bbox {} has no area: width and height must be greater than 0", box))
-    if area is not None and (not isinstance(area, int | float) or isinstance(area, bool)):
+    if area is not None and type(area) not in (int, float):
         problems.append(("area must be a number, got {}; leave it out for width x height", shown(area)))
+    if fields.get("iscrowd") in _FLAGS and fields.get("ignore") in _FLAGS:
+        return problems
     return problems + [
         (f"{key} must be 0 or 1, got {{}}", shown(flag))
         for key in ("iscrowd", "ignore")
-        if (flag := fields.get(key)) not in (None, 0, 1)
+        if (flag := fields.get(key)) not in _FLAGS
     ]
 
 

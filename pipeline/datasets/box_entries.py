@@ -16,6 +16,7 @@ _AREA = 1 << 5
 _CROWD = 6
 _IGNORE = 8
 _FLAG = 0b11
+_MOST = 1 << 63
 _LARGEST_KIND = (1 << _IGNORE + 2) - 1
 _NO_FLAG = _LARGEST_KIND + 1
 
@@ -120,7 +121,9 @@ def _columns(entry: object) -> _Columns | None:
     if not isinstance(entry, dict):
         return None
     number, image, category, box = entry.get("id"), entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
-    if not (is_whole(number) and is_whole(image) and is_whole(category) and isinstance(box, list) and len(box) == 4):
+    if not type(number) is type(image) is type(category) is int or not isinstance(box, list) or len(box) != 4:
+        return None
+    if not -_MOST < number < _MOST or not -_MOST < image < _MOST or not -_MOST < category < _MOST:
         return None
     x, y, w, h = box
     area, kind = entry.get("area", 0.0), _AREA if "area" in entry else 0

@@ -96,7 +96,7 @@ class _Window:
         return sign
 
     def value(self) -> Any:
-        """Go past the next value."""
+        """Go past the next value, to the sign behind it."""
         self.sign()
         while True:
             try:
@@ -121,8 +121,12 @@ class _Window:
             return
         while True:
             yield self.value()
-            if self.take(",]") == "]":
+            sign = self._text[self._at]  # is one of those that follow a value
+            self._at += 1
+            if sign == "]":
                 return
+            if sign != ",":
+                raise NotInPieces
 
     def _behind_space(self, at: int) -> int:
         if self._text[at : at + 1] > " ":
