@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.ops import RoIAlign, SigmoidFocalLoss, batched_nms, nms
 from torch import Tensor
@@ -41,7 +41,6 @@ side = st.integers(1, 8)
     corners=st.lists(st.tuples(corner, corner, side, side, st.integers(0, 3)), max_size=25),
     threshold=st.sampled_from([0.0, 0.31, 0.52, 0.73, 1.0]),
 )
-@settings(deadline=None)
 def test_nms_equals_brute_force(corners: list[tuple[int, ...]], threshold: float) -> None:
     # Small integers make many ties in score and in overlap; at the odd thresholds no IoU of theirs lies on the limit.
     boxes = torch.tensor([[x, y, x + w, y + h] for x, y, w, h, _ in corners], dtype=torch.float32).reshape(-1, 4)

@@ -42,7 +42,7 @@ def candidates(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(candidates(), st.sampled_from([0.3, 0.5, 0.6, 1.0]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_nms_equals_brute_force(case: tuple[np.ndarray, np.ndarray, np.ndarray], threshold: float) -> None:
     boxes, scores, labels = case
     keep = nms_keep(*map(torch.tensor, case), 80, threshold)
@@ -74,7 +74,7 @@ def test_a_suppressed_box_suppresses_nothing() -> None:
 
 
 @given(candidates(), st.sampled_from([0.3, 0.5, 0.6, 1.0]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nms_in_passes_equals_brute_force(case: tuple[np.ndarray, np.ndarray, np.ndarray], threshold: float) -> None:
     boxes, scores, labels = case
     # No chain among m boxes has more than m - 1 links.
@@ -85,7 +85,7 @@ def test_nms_in_passes_equals_brute_force(case: tuple[np.ndarray, np.ndarray, np
 
 
 @given(candidates(), st.integers(1, 6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_too_few_passes_bound_the_exact_result(case: tuple[np.ndarray, np.ndarray, np.ndarray], passes: int) -> None:
     inputs = tuple(map(torch.tensor, case))
     exact, found = nms_keep(*inputs, 80, 0.5), nms_keep_in_passes(*inputs, 0.5, passes)
@@ -114,7 +114,7 @@ def test_nms_in_passes_decides_as_nms_on_many_boxes_of_many_classes() -> None:
 
 
 @given(st.integers(0, 3), st.integers(1, 40), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_top_candidates_is_a_stable_sort(images: int, size: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(1, size))
     scores = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))).choice(LEVELS, (images, size))

@@ -182,7 +182,7 @@ def test_an_image_of_20000_by_20000_that_is_too_large_is_named(tmp_path, limit, 
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_damage_gives_an_image_or_an_error_by_name(kind: str, data: st.DataObject) -> None:
     content = bytearray(encoded(picture((200, 100, 50)), kind))

@@ -53,7 +53,7 @@ def test_message_names_the_file_and_the_cure(length: int, artefact: Path, tmp_pa
         read_metadata(cut)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(content=st.binary(max_size=200))
 def test_random_bytes_are_refused(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "random.onnx"

@@ -13,7 +13,7 @@ from pipeline.distillers.losses import (
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5)),
     seed=st.integers(0, 2**16),
@@ -46,7 +46,7 @@ def test_a_dead_channel_stays_finite() -> None:
     assert torch.isfinite(student.grad).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**16), beta=st.sampled_from([1.0, 2.0, 1.5]), scale=st.floats(0.1, 20))
 def test_quality_focal_against_numpy(seed: int, beta: float, scale: float) -> None:
     rng = np.random.default_rng(seed)
@@ -59,7 +59,7 @@ def test_quality_focal_against_numpy(seed: int, beta: float, scale: float) -> No
     assert got.item() == pytest.approx(wanted, rel=1e-6, abs=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**16), temperature=st.floats(0.5, 10))
 def test_divergence_against_numpy(seed: int, temperature: float) -> None:
     rng = np.random.default_rng(seed)

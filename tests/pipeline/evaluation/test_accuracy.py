@@ -21,7 +21,7 @@ from pipeline.records import AccuracyRecord
 Content = dict[str, Any]
 Results = list[dict[str, Any]]
 
-WILD = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WILD = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def wild(seed: int) -> tuple[Content, Results]:

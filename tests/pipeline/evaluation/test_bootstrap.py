@@ -25,7 +25,7 @@ from pipeline.settings import EvaluateSettings
 Content = dict[str, Any]
 Results = list[dict[str, Any]]
 
-WILD = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WILD = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def scene(seed: int, images: int = 6, digits: int = 1) -> tuple[Content, Results]:

@@ -69,7 +69,7 @@ def assert_equal(ground_truth: COCO, detections: COCO) -> None:
             np.testing.assert_array_equal(getattr(ours, name), value, err_msg=name)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(truths=st.lists(TRUTHS, max_size=12), found=st.lists(DETECTIONS, max_size=16))
 def test_equals_pycocotools(truths: list[Any], found: list[Any]) -> None:
     boxes = [box(image, category, corners, iscrowd=crowd) for image, category, corners, crowd in truths]

@@ -44,7 +44,7 @@ def first(data: Recorded, batch: int, endless: bool, start: int, count: int, wor
 
 
 @given(size=st.integers(1, 9), batch=st.integers(1, 4), start=st.integers(0, 40), endless=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_iteration_may_be_the_first_and_nothing_before_it_is_loaded(
     size: int, batch: int, start: int, endless: bool
 ) -> None:

@@ -15,7 +15,7 @@ def boxes_in(frame: tuple[int, int], count: int, seed: int) -> torch.Tensor:
     return (corners * torch.tensor([frame[1], frame[0]])).flatten(1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(size=SIZES, frame=FRAMES, counts=st.tuples(st.integers(0, 3), st.integers(0, 3)), seed=st.integers(0, 2**16))
 def test_foreground_and_regions(
     size: tuple[int, int], frame: tuple[int, int], counts: tuple[int, int], seed: int

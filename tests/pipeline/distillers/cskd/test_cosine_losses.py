@@ -47,7 +47,7 @@ def guided(student: Tensor, teacher: Tensor, weights: Weights, mask: Tensor | No
     return weights.mse * errors / divisor + weights.cosine * (channel_distance + cell_distances / cell_divisor)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shape=SHAPES, seed=st.integers(0, 2**16), weights=st.sampled_from([BOTH, Weights(1, 0), Weights(0, 2)]))
 def test_over_all_cells(shape: tuple[int, ...], seed: int, weights: Weights) -> None:
     student, teacher = maps(shape, seed)
@@ -58,7 +58,7 @@ def test_over_all_cells(shape: tuple[int, ...], seed: int, weights: Weights) -> 
     assert pair.everywhere(weights, area).item() == pytest.approx(wanted, rel=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shape=SHAPES, seed=st.integers(0, 2**16), weights=st.sampled_from([BOTH, Weights(1, 0), Weights(0, 2)]))
 def test_within_a_region(shape: tuple[int, ...], seed: int, weights: Weights) -> None:
     student, teacher = maps(shape, seed)
@@ -71,7 +71,7 @@ def test_within_a_region(shape: tuple[int, ...], seed: int, weights: Weights) ->
     assert counted.item() == pytest.approx(wanted - offset, rel=1e-9, abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count=st.integers(1, 5), width=st.integers(1, 6), seed=st.integers(0, 2**16))
 def test_of_rows(count: int, width: int, seed: int) -> None:
     student, teacher = (value.flatten(1) for value in maps((count, width, 1, 1), seed))
@@ -134,7 +134,7 @@ def test_extreme_maps_stay_finite(value: float) -> None:
     assert torch.isfinite(student.grad).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**16), gamma=st.sampled_from([1.0, 1.5, 2.0]), alpha=st.floats(0, 1))
 def test_soft_focal_against_numpy(seed: int, gamma: float, alpha: float) -> None:
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from pipeline.distillers.cskd.region_pooling import pooled
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=SIZES, counts=st.lists(st.integers(0, 4), min_size=1, max_size=3), seed=st.integers(0, 2**16))
 def test_pooled_maps_and_their_gradients(size: tuple[int, int], counts: list[int], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
