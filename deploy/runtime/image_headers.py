@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -134,8 +135,8 @@ def _webp(content: bytes) -> ImageHeader:
 
 
 def _pnm(content: bytes) -> ImageHeader:
-    numbers = re.finditer(rb"#[^\n\r]*|([0-9]+)", content[2:_TEXT_HEADER])
-    width, height = (int(next(found for found in numbers if found[1])[1]) for _ in range(2))
+    found = re.finditer(rb"#[^\n\r]*|([0-9]+)", content[2:_TEXT_HEADER])
+    width, height = islice((int(each[1]) for each in found if each[1]), 2)
     return ImageHeader("PNM", width, height)
 
 

@@ -91,6 +91,14 @@ def test_every_kind_is_held_against_the_limit(kind: str, monkeypatch: pytest.Mon
         decode_image(FILES[kind](), "x")
 
 
+@pytest.mark.parametrize("kind", FILES)
+def test_a_header_that_is_cut_off_anywhere_is_none_or_a_size(kind: str) -> None:
+    content = FILES[kind]()
+    for cut in range(min(len(content), 600)):
+        header = read_header(content[:cut])
+        assert header is None or min(header.width, header.height, header.decoding_bytes) >= 0
+
+
 @given(
     kind=st.sampled_from(sorted(FILES)),
     damage=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
