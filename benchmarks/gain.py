@@ -6,6 +6,9 @@ study that was stopped goes on. Needs the data set, the recipes and the teacher:
 
     dvc repro evaluate_teacher
     python -m benchmarks.gain --seeds 5 --jobs 2
+    python -m benchmarks.gain --seeds 3 --budgets 500 1500 4500
+
+A budget is a training's length in iterations (epochs where a recipe counts them); the recipe's schedule goes with it.
 """
 
 import argparse
@@ -26,29 +29,54 @@ from deploy.ladder.pytorch_rung import evaluate_model
 from pipeline.cli import stage_main
 from pipeline.errors import PipelineError
 from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
-from pipeline.recipes import load_resolved
+from pipeline.recipes import Recipe, load_resolved, resolve, write_resolved
+from pipeline.recipes.length import at_length
 from pipeline.records import DatasetRecord, Record
 from pipeline.settings import EvaluateSettings, Params, load_params
 from pipeline.storage import sha256_of, write_atomic
 from pipeline.student import student_job
 from pipeline.training import train
+from pipeline.training.loaders import workers_of
 from pipeline.training.resumption import finish
 
 OUT = Path("build/gain")
 
 
 class GainRun(Record):
-    """One student with one seed: AP in points on the val split (the kept checkpoint's) and on the measured split."""
+    """One student with one seed: AP in points on the val split (the kept checkpoint's) and on the measured split.
+
+    ``budget`` is the training's length that was asked for; none is the recipe's own.
+    """
 
     student: str
     method: str
     seed: int
+    budget: int | None = None
     key: str
     split: str
     val_ap: float
     ap: float
     iterations: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one run trains: a student of ``params.yaml`` with a seed and a budget (none: the recipe's own length)."""
+
+    student: str
+    seed: int
+    budget: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The stem of its files."""
+        return "-".join([self.student, *([str(self.budget)] if self.budget else []), f"seed{self.seed}"])
+
+    @property
+    def arguments(self) -> list[str]:
+        """What tells another process of it."""
+        return [self.student, str(self.seed), str(self.budget or 0)]
 
 
 @dataclass(frozen=True)
@@ -92,26 +120,19 @@ def paired_gain(student: dict[int, float], baseline: dict[int, float], confidenc
 
 
 def table(runs: list[GainRun], baseline: str) -> str:
-    """The study as a Markdown table: one row a student, in the order in which the students first appear."""
-    by_student: dict[str, list[GainRun]] = {}
+    """The study as a Markdown table: one row a budget and student, in the order in which they first appear."""
+    rows_of: dict[tuple[int, str], list[GainRun]] = {}
     for run in runs:
-        by_student.setdefault(run.student, []).append(run)
+        rows_of.setdefault((run.iterations, run.student), []).append(run)
     split = runs[0].split
-    titles = [
-        "student",
-        "method",
-        "seeds",
-        f"AP {split}",
-        "AP val",
-        f"over {baseline}, {split}",
-        f"over {baseline}, val",
-    ]
-    rows = [[*titles, "training time (median)"], ["---"] * 8]
-    for name, trained in by_student.items():
-        others = [] if name == baseline else by_student.get(baseline, [])
+    titles = ["iterations", "student", "method", "seeds", f"AP {split}", "AP val"]
+    titles += [f"over {baseline}, {split}", f"over {baseline}, val", "training time (median)"]
+    rows = [titles, ["---"] * len(titles)]
+    for (iterations, name), trained in rows_of.items():
+        others = [] if name == baseline else rows_of.get((iterations, baseline), [])
         rows.append(
             [
-                *(name, trained[0].method, str(len(trained))),
+                *(str(iterations), name, trained[0].method, str(len(trained))),
                 *(_mean(trained, field) for field in ("ap", "val_ap")),
                 *(_difference(trained, others, field) for field in ("ap", "val_ap")),
                 f"{statistics.median(run.seconds for run in trained):.0f} s",
@@ -120,9 +141,19 @@ def table(runs: list[GainRun], baseline: str) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def run_key(params: Params, student: str, seed: int) -> str:
+def recipe_of(params: Params, case: Case, out: Path) -> Recipe:
+    """The recipe as `dvc repro` trains it, at the length of the case; its file is in ``out``."""
+    own = load_resolved(recipe_file(case.student))
+    if case.budget is None:
+        return replace(own, name=case.name)
+    options = {**params.trained[case.student].options, **at_length(own.config, case.budget)}
+    target = out / f"{case.name}.recipe.json"
+    write_resolved(target, resolve(own.path, DatasetRecord.read(DATASET_RECORD), options))
+    return replace(load_resolved(target), name=case.name)
+
+
+def run_key(params: Params, recipe: Recipe, seed: int) -> str:
     """Changes with anything that decides a run's numbers."""
-    recipe = load_resolved(recipe_file(student))
     splits = DatasetRecord.read(DATASET_RECORD).splits
     teacher = sha256_of(weights_file(TEACHER)) if recipe.method != "none" else ""
     train_settings = params.train.model_copy(update={"seed": seed}).model_dump_json()
@@ -131,40 +162,41 @@ def run_key(params: Params, student: str, seed: int) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def measure(params: Params, student: str, seed: int, out: Path) -> GainRun:
-    """Train one student with one seed and measure it; the run is on record in ``out`` afterwards."""
-    name = f"{student}-seed{seed}"
-    recipe = replace(load_resolved(recipe_file(student)), name=name)
-    job = student_job(recipe, params.train.model_copy(update={"seed": seed}))
-    trained = out / f"{name}.safetensors"
+def measure(params: Params, case: Case, jobs: int, out: Path) -> GainRun:
+    """Train one case beside ``jobs - 1`` others and measure it; the run is on record in ``out`` afterwards."""
+    recipe = recipe_of(params, case, out)
+    workers = max(1, workers_of(params.train) // jobs)
+    job = student_job(recipe, params.train.model_copy(update={"seed": case.seed, "workers": workers}))
+    trained = out / f"{case.name}.safetensors"
     record = train(job, trained)
     assert record is not None, "one process trains, and it is the first"
     # The bootstrap over images plays no part here: the spread is that of the seeds.
     once = params.model_copy(update={"evaluate": EvaluateSettings(split=params.evaluate.split, resamples=1)})
-    evaluation = evaluate_model(recipe, trained, DATASET, once, out / f"{name}.detections.json")
+    evaluation = evaluate_model(recipe, trained, DATASET, once, out / f"{case.name}.detections.json")
     run = GainRun(
-        student=student,
+        student=case.student,
         method=recipe.method,
-        seed=seed,
-        key=run_key(params, student, seed),
+        seed=case.seed,
+        budget=case.budget,
+        key=run_key(params, recipe, case.seed),
         split=params.evaluate.split,
         val_ap=_present(record.best_val_ap, "val"),
         ap=_present(evaluation.accuracy.numbers.ap, params.evaluate.split),
         iterations=record.iterations,
         seconds=record.seconds,
     )
-    run.write(out / f"{name}.run.json")
+    run.write(out / f"{case.name}.run.json")
     finish(job.work_dir)
     return run
 
 
-def finished(params: Params, student: str, seed: int, out: Path) -> GainRun | None:
+def finished(params: Params, case: Case, out: Path) -> GainRun | None:
     """The run on record, if it is of the recipe, data, teacher and settings of today."""
-    path = out / f"{student}-seed{seed}.run.json"
+    path = out / f"{case.name}.run.json"
     if not path.exists():
         return None
     run = GainRun.read(path)
-    return run if run.key == run_key(params, student, seed) else None
+    return run if run.key == run_key(params, recipe_of(params, case, out), case.seed) else None
 
 
 @stage_main
@@ -177,49 +209,59 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--students", nargs="+", help="keys of params.yaml: twins and students (all of them)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; they share the cores (%(default)s)")
     parser.add_argument("--out", type=Path, help=f"folder of the runs ({OUT}/<data set>)")
-    parser.add_argument("--run", nargs=2, metavar=("STUDENT", "SEED"), help=argparse.SUPPRESS)
+    parser.add_argument("--budgets", type=int, nargs="+", metavar="N", help="lengths of the trainings (the recipes')")
+    parser.add_argument("--run", nargs=3, metavar=("STUDENT", "SEED", "BUDGET"), help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     params = load_params()
     out: Path = arguments.out or OUT / params.data.name
     out.mkdir(parents=True, exist_ok=True)
     if arguments.run:
-        measure(params, arguments.run[0], int(arguments.run[1]), out)
+        student, seed, budget = arguments.run
+        measure(params, Case(student, int(seed), int(budget) or None), arguments.jobs, out)
         return
     students: list[str] = arguments.students or list(params.trained)
     if unknown := [name for name in students if name not in params.trained]:
         raise PipelineError(
             f"--students: {unknown} are no keys of params.yaml: twins or students; known: {list(params.trained)}"
         )
-    study(params, students, arguments.seeds, arguments.jobs, out)
+    if any(budget < 1 for budget in arguments.budgets or []):
+        raise PipelineError(f"--budgets: {arguments.budgets}: a training has at least one iteration")
+    # Seed by seed, so that a study that is stopped has whole pairs.
+    budgets: list[int | None] = arguments.budgets or [None]
+    study(
+        params,
+        [Case(name, seed, budget) for budget in budgets for seed in range(arguments.seeds) for name in students],
+        arguments.jobs,
+        out,
+    )
 
 
-def study(params: Params, students: list[str], seeds: int, jobs: int, out: Path) -> None:
+def study(params: Params, cases: list[Case], jobs: int, out: Path) -> None:
     """Make the runs that are not on record yet and print the table of all.
 
     Raises:
         PipelineError: a run failed; the table of the others is written all the same.
     """
-    # Seed by seed, so that a study that is stopped has whole pairs.
-    runs = [(name, seed) for seed in range(seeds) for name in students]
-    missing = [run for run in runs if finished(params, *run, out) is None]
+    missing = [case for case in cases if finished(params, case, out) is None]
     # The pool ends first: the bar is there until the last run is.
     with tqdm(total=len(missing), desc="gain", unit="run") as bar, ThreadPoolExecutor(jobs) as pool:
-        for started in [pool.submit(_start, *run, out, jobs) for run in missing]:
+        for started in [pool.submit(_start, case, out, jobs) for case in missing]:
             started.add_done_callback(lambda _: bar.update())
-    records = {run: finished(params, *run, out) for run in runs}
+    records = {case: finished(params, case, out) for case in cases}
     if present := [record for record in records.values() if record]:
-        text = table(sorted(present, key=lambda record: students.index(record.student)), params.report.baseline)
+        text = table(present, params.report.baseline)
         write_atomic(out / "gain.md", text)
         print(text)
-    if failed := [f"{out}/{name}-seed{seed}.log" for (name, seed), record in records.items() if record is None]:
-        raise PipelineError(f"{len(failed)} of {len(runs)} runs failed; these say why: {', '.join(failed)}")
+    if failed := [f"{out}/{case.name}.log" for case, record in records.items() if record is None]:
+        raise PipelineError(f"{len(failed)} of {len(cases)} runs failed; these say why: {', '.join(failed)}")
 
 
-def _start(student: str, seed: int, out: Path, jobs: int) -> None:
+def _start(case: Case, out: Path, jobs: int) -> None:
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    with (out / f"{student}-seed{seed}.log").open("w", encoding="utf-8") as log:
+    command = [sys.executable, "-m", "benchmarks.gain", "--out", str(out), "--jobs", str(jobs), "--run"]
+    with (out / f"{case.name}.log").open("w", encoding="utf-8") as log:
         subprocess.run(
-            [sys.executable, "-m", "benchmarks.gain", "--out", str(out), "--run", student, str(seed)],
+            [*command, *case.arguments],
             env={"OMP_NUM_THREADS": threads, **os.environ},
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 points = st.floats(min_value=0, max_value=100)
 
 
-def run(student: str, seed: int, ap: float, seconds: float = 100.0) -> GainRun:
+def run(student: str, seed: int, ap: float, seconds: float = 100.0, iterations: int = 9) -> GainRun:
     method = "none" if student == "twin" else "CrossKD"
     return GainRun(
         student=student,
@@ -21,7 +21,7 @@ def run(student: str, seed: int, ap: float, seconds: float = 100.0) -> GainRun:
         split="test",
         val_ap=ap + 1,
         ap=ap,
-        iterations=9,
+        iterations=iterations,
         seconds=seconds,
     )
 
@@ -55,8 +55,19 @@ def test_seeds_without_a_partner_are_an_error() -> None:
 def test_the_table_has_one_row_a_student_with_its_gain_on_both_splits() -> None:
     runs = [run("twin", 0, 50, 100), run("twin", 1, 54, 120), run("crosskd", 0, 53, 200), run("crosskd", 1, 57, 220)]
     lines = table(runs, "twin").splitlines()
-    assert lines[2] == "| twin | none | 2 | 52.0 ± 2.8 | 53.0 ± 2.8 |  |  | 110 s |"
+    assert lines[2] == "| 9 | twin | none | 2 | 52.0 ± 2.8 | 53.0 ± 2.8 |  |  | 110 s |"
     assert (
         lines[3]
-        == "| crosskd | CrossKD | 2 | 55.0 ± 2.8 | 56.0 ± 2.8 | +3.0 [+3.0, +3.0] | +3.0 [+3.0, +3.0] | 210 s |"
+        == "| 9 | crosskd | CrossKD | 2 | 55.0 ± 2.8 | 56.0 ± 2.8 | +3.0 [+3.0, +3.0] | +3.0 [+3.0, +3.0] | 210 s |"
     )
+
+
+def test_each_budget_is_compared_with_its_own_baseline() -> None:
+    runs = [run("twin", 0, 50), run("crosskd", 0, 60), run("twin", 0, 70, 300, 27), run("crosskd", 0, 71, 300, 27)]
+    rows = [[cell.strip() for cell in line.split("|")] for line in table(runs, "twin").splitlines()[2:]]
+    assert [(row[1], row[2], row[7]) for row in rows] == [
+        ("9", "twin", ""),
+        ("9", "crosskd", "+10.0 [-inf, +inf]"),
+        ("27", "twin", ""),
+        ("27", "crosskd", "+1.0 [-inf, +inf]"),
+    ]

@@ -1,0 +1,83 @@
+"""A recipe's schedule at another length: what has to change with ``train_cfg.max_iters`` or ``max_epochs``."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+_WARMUPS = ("LinearLR", "ConstantLR", "LinearParamScheduler", "ConstantParamScheduler")
+_LONGEST_WARMUP = 0.2
+"""Of a training, where it is so short that the recipe's own warm-up takes more."""
+
+
+def at_length(config: Mapping[str, Any], length: int) -> dict[str, Any]:
+    """The options that make a recipe's training ``length`` long, in the unit that it counts in.
+
+    What lies on the training's clock keeps its place in proportion: the learning rate's steps and curves, the
+    validations and the schedule of the distillation. A warm-up, which steadies the first steps of the optimiser however
+    many follow, keeps its own length, or a fifth of the training where that is less.
+
+    Args:
+        config: a recipe's configuration, whole.
+        length: iterations, or epochs where ``train_cfg.max_epochs`` is set; at least 1.
+
+    Returns:
+        Overrides as ``options`` of ``params.yaml`` take them: dotted keys with their values.
+    """
+    loop = config["train_cfg"]
+    unit = "max_epochs" if loop.get("max_epochs") else "max_iters"
+    was = int(loop[unit])
+    every = max(1, round(int(loop.get("val_interval", 1)) * length / was))
+    listed = config["param_scheduler"]
+    schedulers = list(listed) if isinstance(listed, list | tuple) else [listed]
+    options: dict[str, Any] = {f"train_cfg.{unit}": length, "train_cfg.val_interval": min(every, length)}
+    options["param_scheduler"] = _schedulers(schedulers, was, length, unit == "max_epochs")
+    schedule = (config.get("distillation") or {}).get("schedule") or {}
+    return options | {f"distillation.schedule.{key}": value for key, value in _distillation(schedule, length / was)}
+
+
+def _distillation(schedule: Mapping[str, Any], times: float) -> Iterator[tuple[str, int]]:
+    points = {key: int(times * value) for key, value in schedule.items() if isinstance(value, int)}
+    if "decay_end" in points:
+        points["decay_end"] = max(points["decay_end"], points.get("decay_begin", 0) + 1)
+    yield from points.items()
+
+
+def _schedulers(schedulers: list[Mapping[str, Any]], was: int, length: int, epochs: bool) -> list[dict[str, Any]]:
+    moved = []
+    for by_epoch in (True, False):
+        # In a training by epochs, iterations are counted by warm-ups alone, whose length stays.
+        clock = [one for one in schedulers if bool(one.get("by_epoch", True)) == by_epoch]
+        warmup = max((int(one["end"]) for one in clock if _is_warmup(one)), default=0)
+        place = _moving(warmup, was, length, limited=by_epoch == epochs)
+        moved += [(schedulers.index(one), dict(_moved(one, place))) for one in clock]
+    # A warm-up that rounds to nothing is none.
+    in_order = [scheduler for _, scheduler in sorted(moved, key=lambda each: each[0])]
+    return [scheduler for scheduler in in_order if scheduler.get("end", 1) > scheduler.get("begin", 0)]
+
+
+def _is_warmup(scheduler: Mapping[str, Any]) -> bool:
+    return scheduler["type"] in _WARMUPS and not scheduler.get("begin") and "end" in scheduler
+
+
+def _moving(warmup: int, was: int, length: int, limited: bool) -> Callable[[int], int]:
+    """Where a point of the old clock is on the new one: before and after the warm-up's end in proportion."""
+    kept = min(warmup, int(_LONGEST_WARMUP * length)) if limited else warmup
+
+    def place(point: int) -> int:
+        if point <= warmup:
+            return round(point * kept / warmup) if warmup else 0
+        return kept + round((point - warmup) * (length - kept) / (was - warmup))
+
+    return place
+
+
+def _moved(scheduler: Mapping[str, Any], place: Callable[[int], int]) -> Iterator[tuple[str, Any]]:
+    begin = int(scheduler.get("begin", 0))
+    for key, value in scheduler.items():
+        if key in ("begin", "end"):
+            yield key, place(int(value))
+        elif key == "T_max" and value is not None:
+            yield key, place(begin + int(value)) - place(begin)
+        elif key == "milestones":
+            yield key, [place(int(point)) for point in value]
+        else:
+            yield key, value
