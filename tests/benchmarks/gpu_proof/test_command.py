@@ -105,7 +105,7 @@ def test_results_are_on_disk_while_later_parts_run(tmp_path: Path, monkeypatch: 
         lambda part, rehearse: [sys.executable, "-c", bodies[part.name], "fake"],
     )
     parts = [Part(name, name, 20, 20) for name in bodies]
-    found = prove(parts, out, False, 60)
+    found = prove(parts, out, False, 60, "")
     assert found.parts[0].checks[0].reason == "wrong"
     assert [check.name for check in found.parts[1].checks] == ["wrong"]
     assert [check.name for _, check in found.failed] == ["a"]
@@ -114,8 +114,24 @@ def test_results_are_on_disk_while_later_parts_run(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.usefixtures("on_a_gpu")
 def test_parts_that_no_time_is_left_for_say_so(tmp_path: Path) -> None:
-    found = prove([Part("late", "Late", 20, 20)], tmp_path, False, 0)
+    found = prove([Part("late", "Late", 20, 20)], tmp_path, False, 0, "")
     assert found.parts[0].outcome == "not run: no time was left"
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+@pytest.mark.parametrize(("commit", "kept"), [("a1", ["gradients"]), ("b2", [])])
+def test_parts_that_are_not_named_keep_what_the_same_commit_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commit: str, kept: list[str]
+) -> None:
+    def command(part: Part, rehearse: bool) -> list[str]:
+        return [sys.executable, "-c", script("tell(event='listed', names=[])"), "fake"]
+
+    monkeypatch.setattr("benchmarks.gpu_proof.__main__.command_of", command)
+    for part in ("training", "gradients"):
+        prove([Part(part, part, 20, 20)], tmp_path, False, 60, "a1")
+    found = prove([Part("training", "training", 20, 20)], tmp_path, False, 60, commit)
+    assert [part.name for part in found.parts] == [*kept, "training"]
+    assert [part.name for part in Proof.read(tmp_path / "simulated-gpu.json").parts] == [*kept, "training"]
 
 
 def test_a_rehearsal_goes_from_the_command_through_a_process_to_the_report(tmp_path: Path) -> None:
