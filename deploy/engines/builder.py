@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from onnx import ModelProto
+from onnx import ModelProto, helper
+from onnx.parser import parse_graph
 
 from deploy.runtime.artefact import INPUT_NAME
-from deploy.runtime.backends.tensorrt_module import version_of
+from deploy.runtime.backends.tensorrt_module import log_of, read_plan, said, version_of
 from deploy.runtime.engine_file import Profile
-from deploy.runtime.errors import ArtefactError
+from deploy.runtime.errors import ArtefactError, BackendUnavailable
 
 if TYPE_CHECKING:
     import tensorrt_rtx
 
 _MIB = 1 << 20
-_SHOWN_MESSAGES = 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def build_plan(trt: Any, model: ModelProto, options: BuildOptions, source: str) 
     Raises:
         ArtefactError: TensorRT cannot parse or build the graph; the message names the operator.
     """
-    log = _logger(trt)
+    log = log_of(trt)
+    log.messages.clear()
     builder: tensorrt_rtx.Builder = trt.Builder(log)
     network = builder.create_network(_creation_flags(trt))
     _parse(trt, network, log, model, source)
@@ -83,6 +84,37 @@ def build_plan(trt: Any, model: ModelProto, options: BuildOptions, source: str) 
     return Plan(bytes(plan), bytes(timings))
 
 
+def check_runs(trt: Any, gpu: str) -> None:
+    """Build an engine of one operator for the GPU that is here and open it.
+
+    TensorRT-RTX builds whole engines for GPUs on which it then refuses to open them (1.7: data-centre GPUs of compute
+    capability 9.0), and TensorRT drops old GPUs from release to release.
+
+    Args:
+        trt: as :func:`build_plan` takes it.
+        gpu: the GPU's name, for the message.
+
+    Raises:
+        BackendUnavailable: the engine cannot be built or opened; says what TensorRT said.
+    """
+    refused = f"tensorrt: {version_of(trt)} runs no engine on {gpu}"
+    try:
+        plan = build_plan(
+            trt, trial_graph(), BuildOptions((Profile(1, 1, 1),), workspace_mib=16), "a graph of one operator"
+        )
+    except ArtefactError as error:
+        raise BackendUnavailable(f"{refused}: {error}") from error
+    if read_plan(trt, plan.content) is None:
+        raise BackendUnavailable(f"{refused}:\n{said(log_of(trt).messages)}")
+
+
+def trial_graph() -> ModelProto:
+    """One operator, whose first dimension is dynamic."""
+    inputs, outputs = f"float[batch, 1] {INPUT_NAME}", "float[batch, 1] result"
+    graph = parse_graph(f"trial ({inputs}) => ({outputs}) {{ result = Abs({INPUT_NAME}) }}")
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
 def blamed_nodes(model: ModelProto, messages: Sequence[str]) -> list[str]:
     """The nodes that TensorRT's messages speak of, as ``operator (node)``, each once.
 
@@ -98,21 +130,6 @@ def blamed_nodes(model: ModelProto, messages: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _logger(trt: Any) -> Any:
-    class Log(trt.ILogger):
-        """Keeps what TensorRT says is wrong."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.messages: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.messages.append(message)
-
-    return Log()
-
-
 def _creation_flags(trt: Any) -> int:
     # TensorRT 11 knows strongly typed networks alone and may drop the flag that asks for them.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
@@ -124,15 +141,13 @@ def _parse(trt: Any, network: "tensorrt_rtx.INetworkDefinition", log: Any, model
     if parser.parse(model.SerializeToString()):
         return
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    named = [f"{error.node_operator()} ({error.node_name()}): {_first_line(error.desc())}" for error in errors]
-    listed = "\n".join(f"  {line}" for line in named or log.messages[:_SHOWN_MESSAGES])
-    raise ArtefactError(f"{source}: {version_of(trt)} cannot parse it:\n{listed}")
+    named = [f"{error.node_operator()} ({error.node_name()}): {error.desc()}" for error in errors]
+    raise ArtefactError(f"{source}: {version_of(trt)} cannot parse it:\n{said(named or log.messages)}")
 
 
 def _build_error(trt: Any, model: ModelProto, messages: Sequence[str], source: str) -> str:
     blamed = ", ".join(blamed_nodes(model, messages)) or "an operator that it does not name"
-    said = "\n".join(f"  {_first_line(message)}" for message in messages[:_SHOWN_MESSAGES])
-    return f"{source}: {version_of(trt)} does not build {blamed}:\n{said}"
+    return f"{source}: {version_of(trt)} does not build {blamed}:\n{said(messages)}"
 
 
 def _set_targets(trt: Any, config: "tensorrt_rtx.IBuilderConfig", compute_capabilities: Sequence[str]) -> None:
@@ -150,7 +165,3 @@ def _profile(
     rest = network.get_input(0).shape[1:]
     built.set_shape(INPUT_NAME, *(trt.Dims((size, *rest)) for size in (profile.least, profile.best, profile.most)))
     return built
-
-
-def _first_line(message: str) -> str:
-    return message.strip().partition("\n")[0]

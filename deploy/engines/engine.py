@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from deploy.engines.builder import BuildOptions, build_plan
+from deploy.engines.builder import BuildOptions, build_plan, check_runs
 from deploy.runtime.artefact import ArtefactSpec, read_spec
 from deploy.runtime.backends import BACKENDS
 from deploy.runtime.backends.cuda_device import find_device
@@ -37,8 +37,8 @@ def build_engines(
         timing_caches: where kernel timings are kept from build to build, one file a GPU, driver and TensorRT version.
 
     Returns:
-        What was built, or why nothing was: no CUDA device, no TensorRT, a dynamic size, or a detector that has no
-        portable form.
+        What was built, or why nothing was: no CUDA device, no TensorRT, one that runs nothing on this GPU, a dynamic
+        size, or a detector that has no portable form.
 
     Raises:
         ArtefactError: a file is no artefact of this project, or TensorRT does not build one of its operators.
@@ -47,6 +47,7 @@ def build_engines(
     with fresh_directory(folder) as scratch:
         try:
             device, trt = find_device(), import_tensorrt()
+            check_runs(trt, f"{device.name} (compute capability {device.compute_capability})")
         except BackendUnavailable as error:
             logger.info("%s: not built: %s", model, error)
             builds = [_build_record(graph, precisions[graph], reason=str(error)) for graph in graphs]

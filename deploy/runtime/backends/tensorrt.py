@@ -13,7 +13,7 @@ from deploy.runtime.backends.bindings import ANY, Binding, check_bindings, choos
 from deploy.runtime.backends.cuda_device import find_device
 from deploy.runtime.backends.cuda_graph import RecordedWork
 from deploy.runtime.backends.cuda_memory import Cuda, CudaError, Transfer, import_cuda
-from deploy.runtime.backends.tensorrt_module import import_tensorrt, version_of
+from deploy.runtime.backends.tensorrt_module import import_tensorrt, log_of, read_plan, said, version_of
 from deploy.runtime.engine_file import (
     SUFFIX,
     EngineDescription,
@@ -196,11 +196,11 @@ def open_engine(artefact: Path, spec: ArtefactSpec, threads: int) -> TensorRtBac
     here = Target(device.name, device.compute_capability, device.driver, version_of(trt))
     path, description, plan = _read(artefact, here)
     try:
-        runtime: tensorrt_rtx.Runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
-        engine = runtime.deserialize_cuda_engine(plan)
+        engine = read_plan(trt, plan)
         if engine is None:
             raise ArtefactError(
-                f"{path}: {here.tensorrt} cannot read this engine; build it again with `python -m stages.engine`"
+                f"{path}: {here.tensorrt} cannot read this engine; build it again with `python -m stages.engine`. "
+                f"TensorRT said:\n{said(log_of(trt).messages)}"
             )
         return TensorRtBackend(engine, cuda, description, str(path), threads)
     # TensorRT's bindings raise TypeError where a constructor gives nothing.

@@ -1,10 +1,12 @@
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import onnx
 import pytest
 
-from deploy.engines import engine
+from deploy.engines import builder, engine
 from deploy.engines.builder import BuildOptions, Plan, blamed_nodes
 from deploy.engines.engine import build_engines
 from deploy.graph.export import export_onnx
@@ -27,6 +29,14 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("artefacts") / "twin.onnx"
     export_onnx(DeployableDetector(stock_detector(), spec(10)), path, opset=18)
     return path
+
+
+@pytest.fixture
+def on_an_l4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulated GPU; whether TensorRT runs on it is a test of its own."""
+    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
+    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
+    monkeypatch.setattr(engine, "check_runs", lambda trt, gpu: None)
 
 
 def no_device() -> CudaDevice:
@@ -55,6 +65,7 @@ def test_a_foreign_graph_is_refused_also_without_a_gpu(tmp_path: Path, write) ->
         build_engines("tiny", [foreign], SETTINGS, tmp_path / "engines", tmp_path)
 
 
+@pytest.mark.usefixtures("on_an_l4")
 def test_an_engine_says_where_it_runs_and_what_it_was_built_from(
     graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,8 +75,6 @@ def test_an_engine_says_where_it_runs_and_what_it_was_built_from(
         given.append((model, options))
         return Plan(b"plan", f"timings of build {len(given)}".encode())
 
-    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
-    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
     monkeypatch.setattr(engine, "build_plan", build)
     folder = tmp_path / "engines/twin"
     for _ in range(2):
@@ -87,15 +96,12 @@ def test_an_engine_says_where_it_runs_and_what_it_was_built_from(
     assert [path.name for path in (tmp_path / "timing").iterdir()] == ["NVIDIA-L4_580-65-06_tensorrt-10-9-0-34.timing"]
 
 
-def test_a_two_stage_detector_is_recorded_as_not_built(
-    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("on_an_l4")
+def test_a_two_stage_detector_is_recorded_as_not_built(artefact: Path, tmp_path: Path) -> None:
     model = onnx.load(artefact)
     model.graph.node.append(onnx.helper.make_node("RoiAlign", ["maps", "rois", "images"], ["pooled"]))
     two_stage = tmp_path / "tiny.onnx"
     save_sealed(model, two_stage)
-    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
-    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
     record = build_engines("tiny", [two_stage], SETTINGS, tmp_path / "engines", tmp_path / "timing")
     (build,) = record.engines
     assert (record.target, build.status, build.file) == (None, "not built", None)
@@ -103,16 +109,47 @@ def test_a_two_stage_detector_is_recorded_as_not_built(
     assert list((tmp_path / "engines").iterdir()) == []
 
 
-def test_a_dynamic_size_is_recorded_as_not_built(
-    dynamic_artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
-    monkeypatch.setattr(engine, "import_tensorrt", lambda: MODULE)
+@pytest.mark.usefixtures("on_an_l4")
+def test_a_dynamic_size_is_recorded_as_not_built(dynamic_artefact: Path, tmp_path: Path) -> None:
     record = build_engines("tiny", [dynamic_artefact], SETTINGS, tmp_path / "engines", tmp_path / "timing")
     (build,) = record.engines
     assert (record.target, build.status, build.file) == (None, "not built", None)
     assert "its size is dynamic" in build.reason
     assert "export.dynamic_size: false" in build.reason
+
+
+class Refusing:
+    """TensorRT on a GPU whose engines it builds and then does not open, as TensorRT-RTX 1.7 on an H200."""
+
+    def __init__(self, log: Any) -> None:
+        self.log = log
+
+    def deserialize_cuda_engine(self, plan: bytes) -> None:
+        self.log.log(MODULE.ILogger.ERROR, "Error Code 6: The engine cannot run on this GPU\nin runtime.cpp")
+
+
+def test_where_tensorrt_runs_no_engine_the_record_says_why_and_nothing_is_built(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = []
+
+    def build(trt: object, model: onnx.ModelProto, options: BuildOptions, source: str) -> Plan:
+        onnx.checker.check_model(model, full_check=True)
+        sources.append(source)
+        return Plan(b"plan", b"")
+
+    monkeypatch.setattr(engine, "find_device", lambda: CudaDevice("NVIDIA H200", "9.0", "580.159.04"))
+    monkeypatch.setattr(engine, "import_tensorrt", lambda: SimpleNamespace(**vars(MODULE), Runtime=Refusing))
+    monkeypatch.setattr(builder, "build_plan", build)
+    record = build_engines("twin", [graph], SETTINGS, tmp_path / "engines", tmp_path / "timing")
+    (build_record,) = record.engines
+    assert build_record.status == "not built"
+    assert build_record.reason == (
+        "tensorrt: tensorrt 10.9.0.34 runs no engine on NVIDIA H200 (compute capability 9.0):\n"
+        "  Error Code 6: The engine cannot run on this GPU"
+    )
+    assert sources == ["a graph of one operator"]
+    assert list((tmp_path / "engines").iterdir()) == []
 
 
 def test_nodes_that_the_messages_name() -> None:
@@ -145,8 +182,8 @@ def test_an_odd_number_of_passes_is_refused() -> None:
 
 def gpu_missing() -> str:
     try:
-        find_device()
-        import_tensorrt()
+        gpu = find_device()
+        builder.check_runs(import_tensorrt(), gpu.name)
     except BackendUnavailable as error:
         return str(error)
     return ""

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx.helper import make_node
 
-from deploy.engines.builder import BuildOptions, build_plan
+from deploy.engines.builder import BuildOptions, build_plan, trial_graph
 from deploy.engines.engine import PRECISIONS
 from deploy.engines.portable import read_portable
 from deploy.graph.export import export_onnx
@@ -73,6 +73,10 @@ def trt() -> Any:
 def test_every_family_builds_in_every_precision(trt: Any, graphs: dict[str, Path], precision: str) -> None:
     plan = build_plan(trt, read_portable(graphs[precision], passes=16), OPTIONS, precision)
     assert len(plan.content) > 100_000
+
+
+def test_the_graph_that_tells_whether_an_engine_runs_builds(trt: Any) -> None:
+    assert build_plan(trt, trial_graph(), replace(OPTIONS, profiles=(Profile(1, 1, 1),)), "trial").content
 
 
 def test_the_operator_that_does_not_build_is_named(trt: Any, artefact: Path) -> None:

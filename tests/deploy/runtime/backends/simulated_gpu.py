@@ -193,10 +193,17 @@ class Context:
         return content.view(binding.dtype).reshape(binding.shape_of(self.batch))
 
 
+class Logger:
+    """TensorRT's, which a program's own derives from."""
+
+    ERROR, INTERNAL_ERROR, WARNING = range(3)
+
+
 MODULE = SimpleNamespace(
     __name__="tensorrt",
     __version__="10.9.0.34",
     nptype=lambda dtype: dtype,
     Dims=tuple,
+    ILogger=Logger,
     TensorIOMode=SimpleNamespace(INPUT="input"),
 )

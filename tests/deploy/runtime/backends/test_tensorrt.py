@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import deploy
+from deploy.engines.builder import check_runs
 from deploy.engines.engine import build_engines
 from deploy.graph.export import export_onnx
 from deploy.graph.exported_module import DeployableDetector
@@ -40,9 +41,9 @@ DESCRIPTION = EngineDescription(TARGET, "a" * 64, (Profile(1, 1, 1), Profile(1, 
 
 def why_no_gpu() -> str:
     try:
-        find_device()
-        tensorrt_module.import_tensorrt()
+        gpu = find_device()
         import_cuda("tensorrt")
+        check_runs(tensorrt_module.import_tensorrt(), gpu.name)
     except BackendUnavailable as error:
         return str(error)
     return ""
@@ -226,9 +227,18 @@ def test_an_engine_with_other_outputs_is_refused(runtime: Runtime, module: Simpl
 def gpu(monkeypatch: pytest.MonkeyPatch, module: SimpleNamespace, runtime: Runtime) -> SimpleNamespace:
     """A simulated machine: `reads` is what TensorRT makes of a plan."""
     machine = SimpleNamespace(reads=Engine(runtime))
-    logger = type("Logger", (), {"WARNING": 1, "__init__": lambda self, level: None})
-    reader = SimpleNamespace(deserialize_cuda_engine=lambda plan: machine.reads)
-    installed = SimpleNamespace(**vars(MODULE), Logger=logger, Runtime=lambda log: reader)
+
+    class Reader:
+        def __init__(self, log: Any) -> None:
+            self.log = log
+
+        def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
+            if machine.reads is None:
+                self.log.log(MODULE.ILogger.WARNING, "a warning")
+                self.log.log(MODULE.ILogger.ERROR, "Error Code 6: no such compute capability\nat runtime.cpp")
+            return machine.reads
+
+    installed = SimpleNamespace(**vars(MODULE), Runtime=Reader)
     monkeypatch.setattr(tensorrt, "find_device", lambda: CudaDevice("NVIDIA L4", "8.9", "580.65.06"))
     monkeypatch.setattr(tensorrt, "import_tensorrt", lambda: installed)
     monkeypatch.setattr(tensorrt, "import_cuda", lambda name: Cuda(runtime))
@@ -289,8 +299,11 @@ def test_a_graph_without_an_engine_says_how_to_build_it(
 
 def test_a_plan_that_tensorrt_cannot_read_is_named(gpu: SimpleNamespace, engine: Path) -> None:
     gpu.reads = None
-    with pytest.raises(ArtefactError, match=r"tiny\.engine: tensorrt 10\.9\.0\.34 cannot read this engine; build it"):
+    with pytest.raises(
+        ArtefactError, match=r"tiny\.engine: tensorrt 10\.9\.0\.34 cannot read this engine; build"
+    ) as told:
         deploy.load(engine)
+    assert str(told.value).endswith("TensorRT said:\n  Error Code 6: no such compute capability")
 
 
 def test_truncated_engine_is_named(gpu: SimpleNamespace, engine: Path) -> None:
