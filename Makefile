@@ -99,7 +99,7 @@ LIST_TRT_CHECK = "$(PYTHON)" -c 'import tomllib; \
   extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trt-check"]; print(*extra)'
 
 # No set-up: it takes the machine's own Python where there is no .venv, and says what is missing.
-gpu-proof:  ## Prove on a GPU what can only be seen on one, in at most 9 minutes (docs/gpu.md)
+gpu-proof:  ## Prove on a GPU what can only be seen on one, in about 10 minutes (docs/gpu.md)
 	$(or $(wildcard $(BIN)/python),python3) -m benchmarks.gpu_proof
 
 # The newest versions that the ranges in pyproject.toml allow, resolved in an environment that is thrown away.

@@ -35,7 +35,7 @@ def _same_values(
 ) -> None:
     results = []
     for device in (torch.device("cpu"), place.device):
-        leaf = values.to(device).requires_grad_()
+        leaf = values.detach().clone().to(device).requires_grad_()  # on the CPU, `to` alone gives the same tensor
         output = operator(leaf, device)
         (output * torch.linspace(-1, 1, output.numel(), device=device).reshape(output.shape)).sum().backward()
         assert leaf.grad is not None

@@ -16,6 +16,20 @@ def test_every_operator_agrees_with_itself(place: Place) -> None:
     assert 0 < int(found[0].numbers["kept on the device"]) < 2000
 
 
+def test_each_device_has_a_leaf_of_its_own(place: Place) -> None:
+    """Or the CPU's gradient is added to, and another device's tensor, made from the CPU's leaf, has none."""
+    values, leaves = torch.ones(3), []
+
+    def double(leaf: torch.Tensor, device: torch.device) -> torch.Tensor:
+        leaves.append(leaf)
+        return 2 * leaf
+
+    operators._same_values(double, values, place, {})
+    assert not values.requires_grad
+    assert all(leaf.is_leaf for leaf in leaves)
+    assert [leaf.grad.tolist() for leaf in leaves if leaf.grad is not None] == [[-2, 0, 2]] * 2
+
+
 def test_another_answer_of_the_second_device_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 

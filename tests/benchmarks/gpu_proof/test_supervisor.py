@@ -6,6 +6,7 @@ from textwrap import dedent
 
 import pytest
 
+from benchmarks.gpu_proof import supervisor
 from benchmarks.gpu_proof.parts import Part
 from benchmarks.gpu_proof.record import PartResult
 from benchmarks.gpu_proof.supervisor import run_part
@@ -96,6 +97,22 @@ def test_what_the_time_is_too_short_for_is_named(tmp_path: Path) -> None:
     result = run(tmp_path, "if name == 'second': time.sleep(60)\ncheck(name)", part)
     assert statuses(result) == {"first": "passed", "second": "failed", "third": "not run"}
     assert [check.reason for check in result.checks[1:]] == ["the part's time was over"] * 2
+    assert result.seconds < 20
+
+
+def test_the_limit_counts_from_the_list_of_checks(tmp_path: Path) -> None:
+    part = Part("fake", "Slow to start", limit=2, check_limit=60)
+    result = run(
+        tmp_path, "check(name)", part, head=HEAD.replace("import json", "import time; time.sleep(3)\nimport json")
+    )
+    assert result.count("passed") == 3
+    assert result.seconds > 3
+
+
+def test_a_part_that_never_starts_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "START_LIMIT", 1.0)
+    result = run(tmp_path, "pass", head="import time\ntime.sleep(60)\nif True:\n")
+    assert result.outcome == "not run: it could not start: it took longer than 1 s to start"
     assert result.seconds < 20
 
 
