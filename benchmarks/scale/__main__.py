@@ -19,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 from benchmarks.peak import reset_peak
@@ -69,10 +70,11 @@ def cost(part: str, size: int) -> list[str]:
 
 
 def cost_in_a_process(part: str, size: int) -> list[str]:
-    """The same in a fresh process of one thread."""
+    """The same in a fresh process of one thread; what it writes is removed."""
     command = [sys.executable, "-m", "benchmarks.scale", part, "--size", str(size)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": scratch}
+        made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     found: list[str] = json.loads(made.stdout.splitlines()[-1])
     return found
 
