@@ -31,44 +31,58 @@ class Annotated:
 
     @classmethod
     def on(cls, boxes: Sequence[Tensor], frames: Sequence[Size], maps: Sequence[Tensor]) -> Self:
-        """Draw boxes ``[n, 4]`` on maps ``[N, C, H, W]``; see :func:`foreground`."""
+        """Draw boxes ``[n, 4]`` on maps ``[N, C, H, W]``; see :class:`Boxes`."""
+        drawn = Boxes.of(boxes, frames)
         sizes = [(level.shape[2], level.shape[3]) for level in maps]
-        masks = [foreground(boxes, frames, size) for size in sizes]
-        return cls(masks, [mask.sum() for mask in masks], [regions_of_boxes(boxes, frames, size) for size in sizes])
+        masks = [drawn.foreground(size) for size in sizes]
+        return cls(masks, [mask.sum() for mask in masks], [drawn.regions(size) for size in sizes])
 
 
-def foreground(boxes: Sequence[Tensor], frames: Sequence[Size], size: Size) -> Tensor:
-    """The cells that the boxes of each image touch.
+@dataclass(frozen=True)
+class Boxes:
+    """All ``K`` boxes of a batch of ``N`` images.
 
-    Args:
-        boxes: ``[n, 4]`` corners in pixels, one tensor an image.
-        frames: height and width of each image's frame in pixels.
-        size: height and width of the map in cells.
-
-    Returns:
-        ``[N, H, W]``, boolean. A cell belongs to a box from its first corner's cell to its last corner's, inclusive.
+    Attributes:
+        corners: ``[K, 4]``, as shares of the width and height of their frame.
+        images: ``[K]``, the index of each one's image.
+        count: ``N``.
     """
-    masks = []
-    for corners, frame in zip(boxes, frames, strict=True):
-        left, top, right, bottom = _on_map(corners, frame, size).trunc().unbind(1)
-        rows, columns = (torch.arange(length, device=corners.device) for length in size)
+
+    corners: Tensor
+    images: Tensor
+    count: int
+
+    @classmethod
+    def of(cls, boxes: Sequence[Tensor], frames: Sequence[Size]) -> Self:
+        """Join the boxes of the images.
+
+        Args:
+            boxes: ``[n, 4]`` corners in pixels, one tensor an image.
+            frames: height and width of each image's frame in pixels.
+        """
+        joined = torch.cat(tuple(boxes))
+        each = [len(corners) for corners in boxes]
+        images = torch.arange(len(boxes)).repeat_interleave(torch.tensor(each)).to(joined.device)
+        sides = joined.new_tensor([[width, height, width, height] for height, width in frames])
+        # Divided before they are multiplied, as published: a corner on the border of two cells must not change sides.
+        return cls(joined / sides[images], images, len(boxes))
+
+    def foreground(self, size: Size) -> Tensor:
+        """The cells that the boxes of each image touch on a map of a size: ``[N, H, W]``, boolean.
+
+        A cell belongs to a box from its first corner's cell to its last corner's, inclusive.
+        """
+        left, top, right, bottom = self._on_map(size).trunc().unbind(1)
+        rows, columns = (torch.arange(length, device=self.corners.device) for length in size)
         down = ((rows >= top[:, None]) & (rows <= bottom[:, None])).float()
         across = ((columns >= left[:, None]) & (columns <= right[:, None])).float()
-        masks.append(down.T @ across > 0)
-    return torch.stack(masks)
+        own = self.images == torch.arange(self.count, device=self.images.device)[:, None]  # [N, K]
+        return (own[:, None] * down.T) @ across > 0
 
+    def regions(self, size: Size) -> Tensor:
+        """The boxes in cells of a map of a size, with the index of their image in front: ``[K, 5]``."""
+        return torch.cat([self.images[:, None].to(self.corners), self._on_map(size)], dim=1)
 
-def regions_of_boxes(boxes: Sequence[Tensor], frames: Sequence[Size], size: Size) -> Tensor:
-    """The boxes in cells, with the index of their image in front: ``[K, 5]`` for all ``K`` boxes of the batch."""
-    return torch.cat(
-        [
-            torch.cat([corners.new_full((len(corners), 1), index), _on_map(corners, frame, size)], dim=1)
-            for index, (corners, frame) in enumerate(zip(boxes, frames, strict=True))
-        ]
-    )
-
-
-def _on_map(boxes: Tensor, frame: Size, size: Size) -> Tensor:
-    (height, width), (down, across) = frame, size
-    # In this order, as in the published code: a corner on the border of two cells must not change sides.
-    return boxes / boxes.new_tensor([width, height, width, height]) * boxes.new_tensor([across, down, across, down])
+    def _on_map(self, size: Size) -> Tensor:
+        down, across = size
+        return self.corners * self.corners.new_tensor([across, down, across, down])

@@ -30,9 +30,9 @@ class Switches:
     detach_guidance: bool = False
     count_outside: bool = True
 
-    def compare(self, student: Tensor, teacher: Tensor) -> Comparison:
+    def compare(self, student: Tensor, teacher: Tensor, regions: Sequence[Tensor] = ()) -> Comparison:
         """The comparison of two maps in float32."""
-        return Comparison(student.float(), teacher.float(), self.detach_guidance)
+        return Comparison(student.float(), teacher.float(), self.detach_guidance, regions)
 
 
 class NeckWeights(NamedTuple):
@@ -74,15 +74,15 @@ class NeckBlock(nn.Module):
 
     def _level(self, student: Tensor, teacher: Tensor, annotated: Annotated, level: int) -> dict[str, Tensor]:
         losses = {}
-        pair = self.switches.compare(student, teacher) if any((*self.weights.feature, *self.weights.mask)) else None
+        regions = [annotated.masks[level], ~annotated.masks[level]] if any(self.weights.mask) else []
+        pair = self.switches.compare(student, teacher, regions) if regions or any(self.weights.feature) else None
         if pair is not None and any(self.weights.feature):
             losses["neck"] = pair.everywhere(self.weights.feature)
         if any(self.weights.roi):
             losses["neck_roi"] = self._roi(student, teacher, annotated.regions[level])
-        if pair is not None and any(self.weights.mask):
-            inside, outside = annotated.masks[level], ~annotated.masks[level]
-            losses["neck_fg"] = pair.within(self.weights.mask, inside, self.switches.count_outside)
-            losses["neck_bg"] = pair.within(self.weights.mask, outside, self.switches.count_outside)
+        if pair is not None and regions:
+            for region, name in enumerate(("neck_fg", "neck_bg")):
+                losses[name] = pair.within(self.weights.mask, region, self.switches.count_outside)
         return losses
 
     def _roi(self, student: Tensor, teacher: Tensor, regions: Tensor) -> Tensor:
@@ -145,8 +145,8 @@ def compare_predictions(
     losses: dict[str, Levels] = {}
     for level_s, level_t, area in zip(student, teacher, areas, strict=True):
         for name in level_s:
-            sides = [maps[name].float() for maps in (level_s, level_t)]
-            pair = switches.compare(*(sides if name == "reg" else [side.sigmoid() for side in sides]))
+            side_s, side_t = (maps[name].float() for maps in (level_s, level_t))
+            pair = switches.compare(*((side_s, side_t) if name == "reg" else (side_s.sigmoid(), side_t.sigmoid())))
             loss = pair.everywhere(weights, area if name in over_foreground else None)
             losses.setdefault(name, []).append(loss)
     return losses

@@ -3,11 +3,15 @@
 Source: CSKD, released code of swkdn16/CSKD; the equations are written out in docs/methods.md.
 """
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from pipeline.distillers.cskd.pair_sums import PairSums, WeightedErrors, by_cell
 
 _SMALLEST_NORM = 1e-6
 
@@ -23,7 +27,7 @@ class Weights(NamedTuple):
 
 
 class Comparison:
-    """A student's maps beside a teacher's; what several regions of the same pair share is computed once.
+    """A student's maps beside a teacher's, whole and within regions; what these share is computed once.
 
     Every channel ``c`` has a similarity ``u`` (cosine over the cells of the region) and every cell ``p`` a similarity
     ``v`` (cosine over the channels). The squared error of ``(c, p)`` counts ``|1 - u| |1 - v|``: most where neither the
@@ -33,15 +37,19 @@ class Comparison:
         student: ``[N, C, H, W]``; gradients flow through the similarities too.
         teacher: ``[N, C, H, W]``, a constant.
         detach_guidance: let no gradient flow through the factor of the squared error.
+        regions: ``[N, H, W]`` each, 1 inside and 0 outside; :meth:`within` takes their indices.
     """
 
-    def __init__(self, student: Tensor, teacher: Tensor, detach_guidance: bool = False) -> None:
-        student, teacher = student.flatten(2), teacher.flatten(2)
-        self._products = student * teacher
-        self._student_squared = student * student
-        self._teacher_squared = teacher * teacher
-        self._errors = (student - teacher).square()
-        self._cells = 1 - _cosine(*(terms.sum(1) for terms in self._terms))
+    def __init__(
+        self, student: Tensor, teacher: Tensor, detach_guidance: bool = False, regions: Sequence[Tensor] = ()
+    ) -> None:
+        self._student, self._teacher = by_cell(student), by_cell(teacher)
+        whole = self._student.new_ones(len(student), self._student.shape[1])
+        self._regions = torch.stack([whole, *(region.flatten(1).to(whole) for region in regions)], dim=1)
+        cell_products, cell_squares, products, squares = PairSums.apply(self._student, self._teacher, self._regions)
+        teacher_squares = self._teacher.square()
+        self._cells = 1 - _cosine(cell_products, cell_squares, teacher_squares.sum(2))
+        self._channels = 1 - _cosine(products, squares, self._regions @ teacher_squares)
         self._detach = detach_guidance
 
     def everywhere(self, weights: Weights, area: Tensor | None = None) -> Tensor:
@@ -52,53 +60,50 @@ class Comparison:
             area: number of foreground cells in the batch, to divide the sums over the cells by (times ``C`` for the
                 whole sum) instead of taking their means; without any the loss is 0, with a gradient of 0.
         """
-        channels = 1 - _cosine(*(terms.sum(2) for terms in self._terms))
         loss = self._cells.new_zeros(())
         if weights.mse:
-            errors = self._guided(channels, self._cells)
-            loss = loss + weights.mse * (errors / self._errors.numel() if area is None else _over(errors, area, self))
+            errors = self._guided_errors[0]
+            loss = loss + weights.mse * (errors / self._student.numel() if area is None else _over(errors, area, self))
         if weights.cosine:
             cells = self._cells.mean() if area is None else _over(self._cells.sum(), area, self)
-            loss = loss + weights.cosine * (channels.mean() + cells)
+            loss = loss + weights.cosine * (self._channels[:, 0].mean() + cells)
         return loss if area is None else loss * (area > 0)
 
-    def within(self, weights: Weights, region: Tensor, count_outside: bool = True) -> Tensor:
+    def within(self, weights: Weights, region: int, count_outside: bool = True) -> Tensor:
         """The loss over the cells of a region, divided by its area times ``C``; 0 for a region without cells.
 
         Args:
             weights: of its two parts.
-            region: ``[N, H, W]``, 1 inside and 0 outside.
+            region: the index of one of those that were given.
             count_outside: as published, every cell outside counts as a cosine distance of 1: a constant without a
                 gradient.
         """
-        inside = region.flatten(1).to(self._errors)
+        inside = self._regions[:, 1 + region]
         area = inside.sum()
-        channels = 1 - _cosine(*(torch.einsum("ncp,np->nc", terms, inside) for terms in self._terms))
         loss = self._cells.new_zeros(())
         if weights.mse:
-            errors = self._guided(channels, self._cells * inside)
-            loss = loss + weights.mse * _over(errors, area, self)
+            loss = loss + weights.mse * _over(self._guided_errors[1 + region], area, self)
         if weights.cosine:
             cells = (self._cells * inside).sum()
             if count_outside:
                 cells = cells + (inside.numel() - area)
-            loss = loss + weights.cosine * (channels.mean() + _over(cells, area, self))
+            loss = loss + weights.cosine * (self._channels[:, 1 + region].mean() + _over(cells, area, self))
         return loss * (area > 0)
 
     @property
     def channels(self) -> int:
         """``C``."""
-        return self._errors.shape[1]
+        return self._student.shape[2]
 
-    @property
-    def _terms(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self._products, self._student_squared, self._teacher_squared
-
-    def _guided(self, channels: Tensor, cells: Tensor) -> Tensor:
+    @cached_property
+    def _guided_errors(self) -> Tensor:
+        """``[1 + R]``: of the whole maps and of each region."""
+        channels, cells = self._channels, self._cells
         if self._detach:
             channels, cells = channels.detach(), cells.detach()
-        # The factor is an outer product, so it is never built: [N, C, P] x [N, P] -> [N, C].
-        return (torch.einsum("ncp,np->nc", self._errors, cells.abs()) * channels.abs()).sum()
+        # The factor is an outer product, so it is never built.
+        weights = cells.abs()[:, None] * self._regions
+        return (WeightedErrors.apply(self._student, self._teacher, weights) * channels.abs()).sum((0, 2))
 
 
 def cosine_guided_rows(student: Tensor, teacher: Tensor, weights: Weights, detach_guidance: bool = False) -> Tensor:

@@ -66,10 +66,10 @@ def test_the_scale_of_fp16_falls_until_nothing_overflows(place: Place, monkeypat
     twin = Path("configs/students/twin_gfl_r18w16_embedded.py")
     distiller = Distiller(build_plain(read_recipe(twin), twin)).train()
     step = one_step(distiller, random_batch(1, (64, 64), 10), "fp16", place)
-    assert 1 <= step.scale < 2.0**40
-    monkeypatch.setattr(gradients, "_FIRST_SCALE", 2.0**40)
+    assert 1 <= step.scale < 2.0**22
+    monkeypatch.setattr(gradients, "_FIRST_SCALE", 2.0**22)
     again = one_step(distiller, random_batch(1, (64, 64), 10), "fp16", place)
-    assert again.scale < 2.0**40
+    assert again.scale < 2.0**22
     assert all(bool(torch.isfinite(gradient).all()) for gradient in again.gradients.values())
 
 

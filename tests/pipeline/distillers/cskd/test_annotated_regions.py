@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.distillers.cskd.annotated_regions import foreground, regions_of_boxes
+from pipeline.distillers.cskd.annotated_regions import Boxes
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 FRAMES = st.tuples(st.integers(20, 90), st.integers(20, 90))
@@ -29,19 +29,21 @@ def test_foreground_and_regions(
             top, bottom = (value / height * size[0] for value in (y1, y2))
             wanted[index, int(top) : int(bottom) + 1, int(left) : int(right) + 1] = True
             regions.append([index, left, top, right, bottom])
-    assert torch.equal(foreground(boxes, frames, size), wanted)
-    torch.testing.assert_close(regions_of_boxes(boxes, frames, size), torch.tensor(regions).reshape(-1, 5))
+    drawn = Boxes.of(boxes, frames)
+    assert torch.equal(drawn.foreground(size), wanted)
+    torch.testing.assert_close(drawn.regions(size), torch.tensor(regions).reshape(-1, 5))
 
 
 def test_a_box_at_the_far_border_is_outside_the_map_and_one_over_it_is_clipped() -> None:
-    inside = foreground([torch.tensor([[40.0, 0.0, 40.0, 40.0]])], [(40, 40)], (4, 4))
+    inside = Boxes.of([torch.tensor([[40.0, 0.0, 40.0, 40.0]])], [(40, 40)]).foreground((4, 4))
     assert not inside.any()
-    over = foreground([torch.tensor([[30.0, -25.0, 55.0, 12.0]])], [(40, 40)], (4, 4))
+    over = Boxes.of([torch.tensor([[30.0, -25.0, 55.0, 12.0]])], [(40, 40)]).foreground((4, 4))
     assert over.nonzero().tolist() == [[0, 0, 3], [0, 1, 3]]
 
 
 def test_a_batch_without_boxes() -> None:
-    boxes = [torch.zeros(0, 4)] * 2
-    assert not foreground(boxes, [(8, 8)] * 2, (2, 3)).any()
-    regions = regions_of_boxes(boxes, [(8, 8)] * 2, (2, 3))
-    assert regions.shape == (0, 5)
+    drawn = Boxes.of([torch.zeros(0, 4)] * 2, [(8, 8)] * 2)
+    foreground = drawn.foreground((2, 3))
+    assert foreground.shape == (2, 2, 3)
+    assert not foreground.any()
+    assert drawn.regions((2, 3)).shape == (0, 5)

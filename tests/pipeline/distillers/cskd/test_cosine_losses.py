@@ -63,8 +63,8 @@ def test_over_all_cells(shape: tuple[int, ...], seed: int, weights: Weights) -> 
 def test_within_a_region(shape: tuple[int, ...], seed: int, weights: Weights) -> None:
     student, teacher = maps(shape, seed)
     region = torch.rand(shape[0], *shape[2:], generator=torch.Generator().manual_seed(seed)) > 0.4
-    pair, area = Comparison(student, teacher), region.sum().item()
-    published, counted = pair.within(weights, region), pair.within(weights, region, count_outside=False)
+    pair, area = Comparison(student, teacher, regions=[~region, region]), region.sum().item()
+    published, counted = pair.within(weights, 1), pair.within(weights, 1, count_outside=False)
     wanted = guided(student, teacher, weights, region, shape[1] * area) if area else 0
     assert published.item() == pytest.approx(wanted, rel=1e-9)
     offset = weights.cosine * (region.numel() - area) / (shape[1] * area) if area else 0
@@ -83,6 +83,11 @@ def test_of_rows(count: int, width: int, seed: int) -> None:
     assert cosine_guided_rows(student, teacher, BOTH).item() == pytest.approx(wanted, rel=1e-9)
 
 
+def joined(pair: Comparison) -> Tensor:
+    """All losses of a pair, whose gradients come together."""
+    return pair.everywhere(BOTH) + 2 * pair.within(BOTH, 0) + 3 * pair.within(BOTH, 1)
+
+
 def test_gradients_flow_through_the_guidance_unless_it_is_detached() -> None:
     student, teacher = maps((2, 3, 2, 2), 5)
     student.requires_grad_()
@@ -90,7 +95,8 @@ def test_gradients_flow_through_the_guidance_unless_it_is_detached() -> None:
     for loss in (
         lambda s: Comparison(s, teacher).everywhere(BOTH),
         lambda s: Comparison(s, teacher).everywhere(BOTH, torch.tensor(3)),
-        lambda s: Comparison(s, teacher).within(BOTH, region),
+        lambda s: Comparison(s, teacher, regions=[region]).within(BOTH, 0),
+        lambda s: joined(Comparison(s, teacher, regions=[region, 1 - region])),
         lambda s: cosine_guided_rows(s.flatten(1), teacher.flatten(1), BOTH),
     ):
         assert torch.autograd.gradcheck(loss, (student,))
@@ -108,7 +114,7 @@ def test_the_constant_of_the_cells_outside_has_no_gradient() -> None:
     student.requires_grad_()
     region = torch.tensor([[[1, 0], [1, 1]], [[0, 0], [1, 0]]])
     first, second = (
-        torch.autograd.grad(Comparison(student, teacher).within(BOTH, region, count), student)[0]
+        torch.autograd.grad(Comparison(student, teacher, regions=[region]).within(BOTH, 0, count), student)[0]
         for count in (True, False)
     )
     torch.testing.assert_close(first, second)
@@ -117,20 +123,32 @@ def test_the_constant_of_the_cells_outside_has_no_gradient() -> None:
 @pytest.mark.parametrize("shape", [(2, 3, 2, 2), (1, 4, 1, 1)])
 def test_no_foreground_is_zero_and_part_of_the_graph(shape: tuple[int, ...]) -> None:
     student = torch.randn(shape, requires_grad=True)
-    pair = Comparison(student, torch.randn(shape))
     nothing = torch.zeros(shape[0], *shape[2:], dtype=torch.bool)
-    loss = pair.within(BOTH, nothing) + pair.everywhere(BOTH, nothing.sum())
+    pair = Comparison(student, torch.randn(shape), regions=[nothing])
+    loss = pair.within(BOTH, 0) + pair.everywhere(BOTH, nothing.sum())
     loss = loss + cosine_guided_rows(student[:0].flatten(1), torch.zeros(0, loss.new_zeros(shape[1:]).numel()), BOTH)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(student.grad, torch.zeros_like(student))
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_order_in_memory_changes_nothing(memory_format: torch.memory_format) -> None:
+    student, teacher = maps((2, 3, 4, 5), 3)
+    region = torch.arange(40).reshape(2, 4, 5) % 3 == 0
+    gradients = []
+    for form in (torch.contiguous_format, memory_format):
+        leaf = student.detach().clone(memory_format=form).requires_grad_()
+        joined(Comparison(leaf, teacher.clone(memory_format=form), regions=[region, ~region])).backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-30, 1e4])
 def test_extreme_maps_stay_finite(value: float) -> None:
     student = torch.full((1, 3, 2, 2), value, requires_grad=True)
     Comparison(student, torch.zeros(1, 3, 2, 2)).everywhere(BOTH).backward()
-    Comparison(student, torch.full((1, 3, 2, 2), value)).within(BOTH, torch.ones(1, 2, 2)).backward()
+    Comparison(student, torch.full((1, 3, 2, 2), value), regions=[torch.ones(1, 2, 2)]).within(BOTH, 0).backward()
     assert torch.isfinite(student.grad).all()
 
 
