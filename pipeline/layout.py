@@ -13,6 +13,7 @@ REPORTS = Path("reports")
 WORK_DIRS = Path("work_dirs")
 RUNNING = Path("build/running")
 COMPARISON = REPORTS / "comparison.json"
+DEVICE = REPORTS / "device.json"
 TIMING_CACHES = Path(".cache/tensorrt")
 
 TEACHER = "teacher"

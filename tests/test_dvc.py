@@ -314,10 +314,9 @@ def read(stage: Stage) -> set[str]:
     recipe = layout.recipe_file(model)
     weights = layout.weights_file(model).parent
     shipped = [layout.artefact_file(model, precision) for precision in ("fp32", "fp16", "int8", "int8_symmetric")]
-    device, evaluation, detections = (layout.REPORTS / name for name in ("device.json", "evaluation", "detections"))
+    device, (evaluation, detections) = layout.DEVICE, (layout.REPORTS / name for name in ("evaluation", "detections"))
     files: dict[str, set[str | Path]] = {
-        "device": set(),
-        "source_files": set(),
+        "surroundings": set(),
         "data": {layout.SOURCE_FILES},
         "recipes": {"configs", layout.DATASET_RECORD},
         "teacher": {recipe, layout.DATASET},
@@ -441,7 +440,7 @@ def test_a_student_depends_on_its_own_recipe_and_on_no_other_students(stage: Sta
 
 @pytest.mark.parametrize("stage", TRAIN)
 def test_a_twin_waits_for_no_teacher(stage: Stage) -> None:
-    assert {other.name for other in before(stage)} == {"source_files", "data", "recipes"}
+    assert {other.name for other in before(stage)} == {"surroundings", "data", "recipes"}
 
 
 def test_every_setting_of_training_decides_or_is_harmless() -> None:
@@ -468,7 +467,7 @@ def test_nothing_before_a_benchmark_reads_its_settings(stage: Stage) -> None:
     of_model = {"teacher", "evaluate_teacher"}
     if stage.item != TEACHER:
         of_model = {"train", "evaluate_twin"} if stage.item in PARAMS["twins"] else {*of_model, "distill", "evaluate"}
-    expected = {"data", "recipes", "export", "precision", "device", *of_model}
+    expected = {"data", "recipes", "export", "precision", "surroundings", *of_model}
     assert expected <= {other.name for other in earlier}
     read = [param for other in earlier for param in other.params]
     assert not [param for param in read if param.startswith(("benchmark", "gates.benchmark", "report"))]
@@ -522,8 +521,7 @@ def written(stage: Stage) -> set[Path]:
     evaluation = {layout.report_file("evaluation", model), layout.report_file("detections", model)}
     trained = {layout.weights_file(model), layout.training_file(model)}
     return {
-        "device": {layout.REPORTS / "device.json"},
-        "source_files": {layout.SOURCE_FILES},
+        "surroundings": {layout.DEVICE, layout.SOURCE_FILES},
         "data": {layout.DATASET, layout.DATASET_RECORD},
         "recipes": {layout.RECIPES, layout.recipe_file(TEACHER), *map(layout.recipe_file, TRAINED)},
         "teacher": trained,
@@ -555,6 +553,7 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
     shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
     outs = {
         "COMPARISON",
+        "DEVICE",
         "SOURCE_FILES",
         "DATASET",
         "DATASET_RECORD",

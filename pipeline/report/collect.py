@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparisonRecord, EngineRecord, PrecisionRecord
 from pipeline.errors import PipelineError
-from pipeline.layout import COMPARISON, DATASET_RECORD, REPORTS, TEACHER, report_file, training_file
+from pipeline.layout import COMPARISON, DATASET_RECORD, DEVICE, TEACHER, report_file, training_file
 from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, ExportRecord, SplitRecord, TrainingRecord
 from pipeline.settings import Params
 
@@ -110,7 +110,7 @@ def collect(params: Params, root: Path = Path()) -> Results:
     models = tuple(_model(params, root, name) for name in (TEACHER, *names))
     dataset = DatasetRecord.read(root / DATASET_RECORD)
     _same_ground(models, dataset, root)
-    device = DeviceRecord.read(root / REPORTS / "device.json")
+    device = DeviceRecord.read(root / DEVICE)
     return Results(params, device, dataset, models, ComparisonRecord.read(root / COMPARISON))
 
 

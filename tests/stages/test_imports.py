@@ -9,8 +9,7 @@ import pytest
 
 HEAVY = ("torch", "mmdet", "mmengine", "onnx", "onnxruntime", "openvino", "sklearn", "scipy", "matplotlib", "cv2")
 LOADS: dict[str, set[str]] = {
-    "device": set(),
-    "source_files": set(),
+    "surroundings": set(),
     "data": {"cv2"},
     "precision": {"cv2", "onnx", "onnxruntime", "scipy"},
     "engine": {"onnx"},

@@ -31,7 +31,7 @@ from pipeline.layout import (
     COMPARISON,
     DATASET,
     DATASET_RECORD,
-    REPORTS,
+    DEVICE,
     TEACHER,
     artefact_file,
     report_file,
@@ -105,7 +105,7 @@ def write_run(
     """Write every record, detection and image of a run below ``root``."""
     dataset = _write_dataset(root, images, classes)
     dataset.write(root / DATASET_RECORD)
-    _device().write(root / REPORTS / "device.json")
+    _device().write(root / DEVICE)
     annotations = root / DATASET / "test.json"
     truth = json.loads(annotations.read_text(encoding="utf-8"))
     for model in models:
