@@ -44,10 +44,9 @@ def _distillation(schedule: Mapping[str, Any], times: float) -> Iterator[tuple[s
 def _schedulers(schedulers: list[Mapping[str, Any]], was: int, length: int, epochs: bool) -> list[dict[str, Any]]:
     moved = []
     for by_epoch in (True, False):
-        # In a training by epochs, iterations are counted by warm-ups alone, whose length stays.
         clock = [one for one in schedulers if bool(one.get("by_epoch", True)) == by_epoch]
         warmup = max((int(one["end"]) for one in clock if _is_warmup(one)), default=0)
-        place = _moving(warmup, was, length, limited=by_epoch == epochs)
+        place = _moving(warmup, was, length) if by_epoch == epochs else _moving_iterations(warmup, length / was)
         moved += [(schedulers.index(one), dict(_moved(one, place))) for one in clock]
     # A warm-up that rounds to nothing is none.
     in_order = [scheduler for _, scheduler in sorted(moved, key=lambda each: each[0])]
@@ -58,9 +57,9 @@ def _is_warmup(scheduler: Mapping[str, Any]) -> bool:
     return scheduler["type"] in _WARMUPS and not scheduler.get("begin") and "end" in scheduler
 
 
-def _moving(warmup: int, was: int, length: int, limited: bool) -> Callable[[int], int]:
+def _moving(warmup: int, was: int, length: int) -> Callable[[int], int]:
     """Where a point of the old clock is on the new one: before and after the warm-up's end in proportion."""
-    kept = min(warmup, int(_LONGEST_WARMUP * length)) if limited else warmup
+    kept = min(warmup, int(_LONGEST_WARMUP * length))
 
     def place(point: int) -> int:
         if point <= warmup:
@@ -68,6 +67,11 @@ def _moving(warmup: int, was: int, length: int, limited: bool) -> Callable[[int]
         return kept + round((point - warmup) * (length - kept) / (was - warmup))
 
     return place
+
+
+def _moving_iterations(warmup: int, times: float) -> Callable[[int], int]:
+    """The same for iterations in a training by epochs, of which a recipe does not know how many there are."""
+    return lambda point: point if point <= warmup else max(warmup, round(point * times))
 
 
 def _moved(scheduler: Mapping[str, Any], place: Callable[[int], int]) -> Iterator[tuple[str, Any]]:

@@ -59,6 +59,14 @@ def test_a_training_by_epochs_keeps_the_iterations_of_its_warm_up() -> None:
     assert (found["train_cfg.max_epochs"], found["train_cfg.val_interval"]) == (24, 2)
 
 
+@pytest.mark.parametrize(("length", "end"), [(24, 20_000), (6, 5_000), (1, 833)])
+def test_a_curve_over_iterations_of_a_training_by_epochs_goes_with_its_length(length: int, end: int) -> None:
+    warmup = {"type": "LinearLR", "by_epoch": False, "begin": 0, "end": 500}
+    curve = {"type": "CosineAnnealingLR", "by_epoch": False, "begin": 500, "T_max": 9_500, "end": 10_000}
+    found = at_length({"train_cfg": {"max_epochs": 12}, "param_scheduler": [warmup, curve]}, length)
+    assert found["param_scheduler"] == [warmup, {**curve, "T_max": end - 500, "end": end}]
+
+
 @pytest.mark.parametrize("path", STUDENTS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("factor", [1, 2, 3])
 def test_every_recipe_stays_consistent_and_its_own_length_changes_nothing(path: Path, factor: int) -> None:
