@@ -18,6 +18,8 @@ from deploy.runtime.oldest_versions import refuse_older
 
 _DEVICE = "CPU"
 _BF16 = "openvino-bf16"
+_CORES: list[Any] = []
+_CORE_LOCK = Lock()
 
 
 class InferenceRequests:
@@ -113,7 +115,7 @@ def open_bf16(artefact: Path, spec: ArtefactSpec, threads: int) -> OpenVinoBacke
         BackendUnavailable: the CPU has no bf16, or OpenVINO runs no node in bf16 all the same.
     """
     openvino = _import(_BF16)
-    capabilities = openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    capabilities = _core(openvino).get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     if "BF16" not in capabilities:
         raise BackendUnavailable(f"{_BF16}: this CPU does not compute in bf16 (it has {', '.join(capabilities)})")
     models = _compile(openvino, artefact, spec, threads, "bf16")
@@ -132,7 +134,7 @@ def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, pr
         "INFERENCE_PRECISION_HINT": precision,
     }
     try:
-        core = openvino.Core()
+        core = _core(openvino)
         model = core.read_model(os.fspath(artefact))
         _check_names(artefact, spec, model)
 
@@ -145,6 +147,19 @@ def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, pr
         return models
     except RuntimeError as error:
         raise ArtefactError(f"{artefact}: OpenVINO cannot run it: {error}; export it again") from error
+
+
+def _core(openvino: Any) -> Any:
+    """OpenVINO's core, the one of this process, which is never given up.
+
+    On a CPU with AMX a core gives the thread that made it another stack for signals, and takes that stack's memory with
+    it: back from any thread, and from under a core that was made later. Ctrl-C or the end of a child process then was a
+    segmentation fault in whatever the process did next.
+    """
+    with _CORE_LOCK:
+        if not _CORES:
+            _CORES.append(openvino.Core())
+        return _CORES[0]
 
 
 def _of_batch(model: Any, batch: int | None) -> Any:

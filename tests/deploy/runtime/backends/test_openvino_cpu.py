@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import openvino
 import pytest
 
 from deploy.runtime.artefact import ArtefactSpec
-from deploy.runtime.backends import open_backend
+from deploy.runtime.backends import open_backend, openvino_cpu
 from deploy.runtime.backends.openvino_cpu import open_cpu
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from tests.deploy import stock, threads
@@ -50,13 +52,13 @@ def test_bf16_is_computed_where_it_is_asked_for(exported_gfl: Path) -> None:
 
 
 def test_a_cpu_without_bf16_is_no_fp32_in_disguise(artefact: Path, spec, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = openvino.Core
+    real = openvino.Core()
 
     class OldCpu:
         def get_property(self, device: str, name: str) -> object:
-            return ["FP32", "INT8"] if name == "OPTIMIZATION_CAPABILITIES" else real().get_property(device, name)
+            return ["FP32", "INT8"] if name == "OPTIMIZATION_CAPABILITIES" else real.get_property(device, name)
 
-    monkeypatch.setattr(openvino, "Core", OldCpu)
+    monkeypatch.setattr(openvino_cpu, "_CORES", [OldCpu()])
     with pytest.raises(BackendUnavailable, match=r"this CPU does not compute in bf16 \(it has FP32, INT8\)"):
         open_backend("openvino-bf16", artefact, spec, 1)
 
@@ -145,3 +147,32 @@ def test_one_image_goes_through_a_graph_of_known_shapes_and_more_through_one_of_
         assert alone.num_dets[0] == together.num_dets[place]
         np.testing.assert_allclose(alone.scores[0], together.scores[place], atol=1e-5)
         np.testing.assert_allclose(alone.boxes[0], together.boxes[place], atol=1e-3)
+
+
+@pytest.mark.parametrize("order", ["first", "last", "thread"])
+def test_a_signal_after_detectors_were_closed_is_handled(artefact: Path, order: str) -> None:
+    """On a CPU with AMX a core that went took the stack of signals along: Ctrl-C was a segmentation fault."""
+    script = """
+import gc, os, signal, sys, threading
+import deploy
+
+open_ones = [deploy.load(sys.argv[1], backend="openvino") for _ in range(2)]
+def close(place):
+    open_ones.pop(place).close()
+    gc.collect()
+for _ in range(2):
+    if sys.argv[2] == "thread":
+        closing = threading.Thread(target=close, args=[0])
+        closing.start()
+        closing.join()
+    else:
+        close(0 if sys.argv[2] == "first" else -1)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    made = subprocess.run(
+        [sys.executable, "-c", script, artefact, order], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (made.returncode, made.stdout) == (0, "interrupted\n"), made.stderr
