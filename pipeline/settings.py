@@ -15,6 +15,7 @@ from pipeline.deploy_settings import (
     PrecisionSettings,
 )
 from pipeline.errors import SettingsError, did_you_mean
+from pipeline.recipe_settings import BudgetSettings, InputSize, Width
 from pipeline.setting_findings import listed_findings
 from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Seed, Settings, WeightsFile
 from pipeline.strict_yaml import read_yaml_file
@@ -49,6 +50,7 @@ class TeacherSettings(Settings):
     source: Literal["auto", "fetch", "train"] = "auto"
     config: Path
     options: dict[str, Any] = {}
+    train: BudgetSettings = BudgetSettings()
     checkpoints: dict[str, TeacherCheckpoint] = {}
     published_ap: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}
 
@@ -60,14 +62,18 @@ class TeacherSettings(Settings):
 
 
 class StudentSettings(Settings):
-    """An entry of ``twins`` or ``students``; ``options`` override keys of its recipe, dotted as mmengine's are."""
+    """An entry of ``twins`` or ``students``; ``options`` override keys of its recipe, dotted as mmengine's are.
+
+    ``width`` multiplies the recipe's number of channels; a student and its twin are compared at equal widths.
+    """
 
     recipe: Path
+    width: Width = 1.0
     options: dict[str, Any] = {}
 
 
-class TrainSettings(Settings):
-    """How training runs on this machine, or on several; what is trained is the recipe's business.
+class TrainSettings(BudgetSettings):
+    """How training runs on this machine, or on several, and where it is not the recipe's the budget of all students.
 
     ``launcher`` starts ``processes`` processes on each of ``nodes`` machines; ``processes`` none is one a GPU.
     ``workers`` processes load images for each of them; none is one a core, at most 8.
@@ -151,6 +157,7 @@ class Params(Settings):
     """The whole of ``params.yaml``."""
 
     data: DataSettings
+    input_size: InputSize | None = None
     teacher: TeacherSettings
     twins: dict[Name, StudentSettings] = {}
     students: dict[Name, StudentSettings] = {}

@@ -13,7 +13,10 @@ from pipeline.recipes import resolve_all
 from pipeline.records import DatasetRecord
 from pipeline.settings import load_params
 
-PARAMS = ("teacher.config", "teacher.options", "twins", "students", "export.dynamic_size")
+PARAMS = (
+    *("input_size", "teacher.config", "teacher.options", "teacher.train", "twins", "students"),
+    *("train.epochs", "train.iterations", "train.batch_size", "train.learning_rate", "export.dynamic_size"),
+)
 
 
 @stage_main

@@ -14,6 +14,7 @@ import yaml
 
 from pipeline import layout
 from pipeline.layout import TEACHER
+from pipeline.recipe_settings import BudgetSettings
 from pipeline.settings import DECISIVE, HARMLESS, PROCESSES, TrainSettings
 from pipeline.training.fingerprint import CODE
 
@@ -45,6 +46,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.deploy_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.dataset_settings": "the same",
+    "pipeline.recipe_settings": "the same",
     "pipeline.deploy_settings": "the same",
     "pipeline.setting_types": "the same",
     "pipeline.setting_findings": "words what is wrong with them",
@@ -445,7 +447,10 @@ def test_a_twin_waits_for_no_teacher(stage: Stage) -> None:
 
 def test_every_setting_of_training_decides_or_is_harmless() -> None:
     harmless = [key.removeprefix("train.") for key in HARMLESS]
-    assert sorted((*DECISIVE, *PROCESSES, *harmless)) == sorted(TrainSettings.model_fields)
+    # What changes the recipe decides through the stage that resolves it.
+    assert sorted((*DECISIVE, *PROCESSES, *harmless, *BudgetSettings.model_fields)) == sorted(
+        TrainSettings.model_fields
+    )
 
 
 def before(stage: Stage) -> list[Stage]:

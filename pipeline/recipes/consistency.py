@@ -35,7 +35,7 @@ def check_sizes(config: Mapping[str, Any], path: object) -> None:
     """
     _check_proportions(config, path)
     shipped = sorted(config["input_size"], reverse=True)
-    train, val = (_scales(loader, config, path) for loader in ("train_dataloader", "val_dataloader"))
+    train, val = (scales(loader, config, path) for loader in ("train_dataloader", "val_dataloader"))
     if val is None or len(val) != 1:
         return
     keys = ", ".join(dict.fromkeys(place for place, _ in (*(train or []), *val)))
@@ -109,7 +109,7 @@ def _points(scheduler: Mapping[str, Any], end: int) -> Iterator[tuple[str, int, 
         yield "milestones", milestone, end - 1
 
 
-def _scales(loader: str, config: Mapping[str, Any], path: object) -> list[tuple[str, Sides]] | None:
+def scales(loader: str, config: Mapping[str, Any], path: object) -> list[tuple[str, Sides]] | None:
     """Longer and shorter sides that a pipeline resizes to, with their keys; none where it is not said by scales.
 
     Raises:
@@ -117,18 +117,18 @@ def _scales(loader: str, config: Mapping[str, Any], path: object) -> list[tuple[
     """
     found: list[tuple[str, Sides]] = []
     for index, step in enumerate(config[loader]["dataset"].get("pipeline", [])):
-        key, scales = _scales_of(step)
-        for scale in scales:
+        key, listed = scales_of(step)
+        for scale in listed:
             place = f"{loader}.dataset.pipeline.{index}.{key}"
             if (sides := sides_of(scale)) is None:
                 raise RecipeError(f"{path}: {place} is {shown(scale)}, no scale; give one or two sides in pixels")
             found.append((place, sides))
-        if not scales and any(word in step["type"] for word in _RESIZING):
+        if not listed and any(word in step["type"] for word in _RESIZING):
             return None
     return found
 
 
-def _scales_of(step: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+def scales_of(step: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
     """The key of a step that holds its scales, and these; nothing where it resizes by something else, or not at all."""
     match step:
         case {"type": "Resize", "scale": scale}:

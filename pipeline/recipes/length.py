@@ -1,5 +1,6 @@
 """A recipe's schedule at another length: what has to change with ``train_cfg.max_iters`` or ``max_epochs``."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ _LONGEST_WARMUP = 0.2
 """Of a training, where it is so short that the recipe's own warm-up takes more."""
 
 
-def at_length(config: Mapping[str, Any], length: int) -> dict[str, Any]:
+def at_length(config: Mapping[str, Any], length: int, epoch: int | None = None) -> dict[str, Any]:
     """The options that make a recipe's training ``length`` long, in the unit that it counts in.
 
     What lies on the training's clock keeps its place in proportion: the learning rate's steps and curves, the
@@ -18,6 +19,8 @@ def at_length(config: Mapping[str, Any], length: int) -> dict[str, Any]:
     Args:
         config: a recipe's configuration, whole.
         length: iterations, or epochs where ``train_cfg.max_epochs`` is set; at least 1.
+        epoch: iterations of an epoch, by which a warm-up in iterations is held against a training in epochs; None
+            leaves it as it is there.
 
     Returns:
         Overrides as ``options`` of ``params.yaml`` take them: dotted keys with their values.
@@ -29,7 +32,7 @@ def at_length(config: Mapping[str, Any], length: int) -> dict[str, Any]:
     listed = config["param_scheduler"]
     schedulers = list(listed) if isinstance(listed, list | tuple) else [listed]
     options: dict[str, Any] = {f"train_cfg.{unit}": length, "train_cfg.val_interval": min(every, length)}
-    options["param_scheduler"] = _schedulers(schedulers, was, length, unit == "max_epochs")
+    options["param_scheduler"] = _schedulers(schedulers, was, length, unit == "max_epochs", epoch)
     schedule = (config.get("distillation") or {}).get("schedule") or {}
     return options | {f"distillation.schedule.{key}": value for key, value in _distillation(schedule, length / was)}
 
@@ -41,13 +44,21 @@ def _distillation(schedule: Mapping[str, Any], times: float) -> Iterator[tuple[s
     yield from points.items()
 
 
-def _schedulers(schedulers: list[Mapping[str, Any]], was: int, length: int, epochs: bool) -> list[dict[str, Any]]:
+def _schedulers(
+    schedulers: list[Mapping[str, Any]], was: int, length: int, epochs: bool, epoch: int | None
+) -> list[dict[str, Any]]:
     moved = []
     for by_epoch in (True, False):
         clock = [one for one in schedulers if bool(one.get("by_epoch", True)) == by_epoch]
         warmup = max((int(one["end"]) for one in clock if _is_warmup(one)), default=0)
-        place = _moving(warmup, was, length) if by_epoch == epochs else _moving_iterations(warmup, length / was)
-        moved += [(schedulers.index(one), dict(_moved(one, place))) for one in clock]
+        last: float = length
+        if by_epoch == epochs:
+            place = _moving(warmup, was, length)
+        elif epoch:
+            place, last = _moving(warmup, was * epoch, length * epoch), length * epoch
+        else:
+            place, last = _moving_iterations(warmup, length / was), math.inf
+        moved += [(schedulers.index(one), dict(_moved(one, place, last))) for one in clock]
     # A warm-up that rounds to nothing is none.
     in_order = [scheduler for _, scheduler in sorted(moved, key=lambda each: each[0])]
     return [scheduler for scheduler in in_order if scheduler.get("end", 1) > scheduler.get("begin", 0)]
@@ -64,7 +75,7 @@ def _moving(warmup: int, was: int, length: int) -> Callable[[int], int]:
     def place(point: int) -> int:
         if point <= warmup:
             return round(point * kept / warmup) if warmup else 0
-        return kept + round((point - warmup) * (length - kept) / (was - warmup))
+        return kept + round((min(point, was) - warmup) * (length - kept) / (was - warmup)) if was > warmup else length
 
     return place
 
@@ -74,7 +85,7 @@ def _moving_iterations(warmup: int, times: float) -> Callable[[int], int]:
     return lambda point: point if point <= warmup else max(warmup, round(point * times))
 
 
-def _moved(scheduler: Mapping[str, Any], place: Callable[[int], int]) -> Iterator[tuple[str, Any]]:
+def _moved(scheduler: Mapping[str, Any], place: Callable[[int], int], last: float) -> Iterator[tuple[str, Any]]:
     begin = int(scheduler.get("begin", 0))
     for key, value in scheduler.items():
         if key in ("begin", "end"):
@@ -82,6 +93,7 @@ def _moved(scheduler: Mapping[str, Any], place: Callable[[int], int]) -> Iterato
         elif key == "T_max" and value is not None:
             yield key, place(begin + int(value)) - place(begin)
         elif key == "milestones":
-            yield key, [place(int(point)) for point in value]
+            # One that rounds to the end has no effect.
+            yield key, [moved for point in value if (moved := place(int(point))) < last]
         else:
             yield key, value

@@ -15,6 +15,7 @@ from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER, origin_file
 from pipeline.recipes.consistency import check_whole
 from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
+from pipeline.recipes.plain_settings import UNCHANGED, PlainSettings, apply_plain
 from pipeline.recipes.recipe import Recipe, load_resolved, method_name
 from pipeline.recipes.registered import check_types
 from pipeline.recipes.shape import check_shape, reason
@@ -37,13 +38,16 @@ class ResolvedRecipe:
     origin: RecipeOrigin
 
 
-def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> ResolvedRecipe:
+def resolve(
+    path: Path, dataset: DatasetRecord, options: Mapping[str, Any], plain: PlainSettings = UNCHANGED
+) -> ResolvedRecipe:
     """Read a recipe with everything it inherits and fill in the data set's classes.
 
     Args:
         path: the recipe, relative to the project's root.
         dataset: its classes set ``num_classes`` of every head.
-        options: overrides of single keys, dotted as mmengine's ``cfg-options``.
+        options: overrides of single keys, dotted as mmengine's ``cfg-options``, of what the plain settings made.
+        plain: length, batch, size and width, each with all that must follow.
 
     Raises:
         RecipeError: the file is missing or no valid configuration, a required key is absent, an option names a key that
@@ -55,6 +59,7 @@ def resolve(path: Path, dataset: DatasetRecord, options: Mapping[str, Any]) -> R
     as_written = config.to_dict()
     check_shape(as_written, path)
     check_honoured(as_written, path)
+    apply_plain(config, plain, dataset.splits["train"].images, path)
     for key, value in options.items():
         check_option(as_written, key, path)
         try:
@@ -107,10 +112,11 @@ def resolve_all(
         RecipeError: as :func:`resolve`, a recipe stands in the wrong section, or does not hang together; nothing is
             written then.
     """
-    entries = {TEACHER: (params.teacher.config, params.teacher.options)}
-    entries |= {name: (student.recipe, student.options) for name, student in params.trained.items()}
-    resolved = {name: resolve(path, dataset, options) for name, (path, options) in entries.items()}
-    for name, (path, _) in entries.items():
+    entries = {TEACHER: (params.teacher.config, params.teacher.options, plain_settings(params, TEACHER))}
+    for name, student in params.trained.items():
+        entries[name] = (student.recipe, student.options, plain_settings(params, name))
+    resolved = {name: resolve(path, dataset, options, plain) for name, (path, options, plain) in entries.items()}
+    for name, (path, *_) in entries.items():
         config = resolved[name].content["config"]
         check_whole(config, path, dataset.splits["train"].images)
         if name != TEACHER:  # which may be fetched whole; where it is trained, the training checks
@@ -120,6 +126,13 @@ def resolve_all(
         for name, content in resolved.items():
             write_resolved(scratch / f"{name}.json", content)
         accept({name: load_resolved(scratch / f"{name}.json") for name in resolved})
+
+
+def plain_settings(params: Params, name: str) -> PlainSettings:
+    """What ``params.yaml`` says of a model beside its recipe and ``options``; ``train`` is of students and twins."""
+    if name == TEACHER:
+        return PlainSettings(params.teacher.train, params.input_size)
+    return PlainSettings(params.train, params.input_size, params.trained[name].width)
 
 
 def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:

@@ -77,7 +77,12 @@ def test_defaults_fill_what_is_not_given() -> None:
         ("gates.export_min_matched", float("nan")),
         ("gates.min_ap", 30),
         ("report.score_threshold", -0.1),
-        ("train.iterations", 90),
+        ("train.iterations", 0),
+        ("train.epochs", 2.5),
+        ("train.learning_rate", 0),
+        ("input_size", [320]),
+        ("input_size", 0),
+        ("students.twin.width", 0),
     ],
 )
 def test_a_bad_value_is_named_with_its_key_and_value(key: str, value: object) -> None:

@@ -1,0 +1,37 @@
+"""A recipe's schedule in iterations, where it is written in epochs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_POINTS = ("begin", "end", "T_max")
+
+
+def in_iterations(config: Mapping[str, Any], epoch: int) -> dict[str, Any]:
+    """The options that make a recipe by epochs count iterations, each at the same place of the training.
+
+    mmengine's own conversion (``convert_to_iter_based``) does the same as the training begins, where the number of
+    epochs can no longer be changed to a length between two of them.
+
+    Args:
+        config: a recipe's configuration, whole, with ``train_cfg.max_epochs``.
+        epoch: iterations of an epoch, on the data set that it is trained on.
+
+    Returns:
+        Overrides as ``options`` of ``params.yaml`` take them, with whole sections in the place of old ones.
+    """
+    loop = config["train_cfg"]
+    every = int(loop.get("val_interval", 1)) * epoch
+    listed = config["param_scheduler"]
+    schedulers = listed if isinstance(listed, list | tuple) else [listed]
+    return {
+        "train_cfg": {"_delete_": True, "max_iters": int(loop["max_epochs"]) * epoch, "val_interval": every},
+        "param_scheduler": [_counted(one, epoch) if one.get("by_epoch", True) else dict(one) for one in schedulers],
+    }
+
+
+def _counted(scheduler: Mapping[str, Any], epoch: int) -> dict[str, Any]:
+    counted = {**scheduler, "by_epoch": False}
+    counted |= {key: scheduler[key] * epoch for key in _POINTS if scheduler.get(key) is not None}
+    if "milestones" in scheduler:
+        counted["milestones"] = [point * epoch for point in scheduler["milestones"]]
+    return counted

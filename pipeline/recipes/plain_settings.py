@@ -1,0 +1,79 @@
+"""The plain settings of ``params.yaml`` on a recipe: each changes all that must follow."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+
+from pipeline.recipe_settings import BudgetSettings
+from pipeline.recipes.batch_size import at_batch_size, at_learning_rate
+from pipeline.recipes.clock import in_iterations
+from pipeline.recipes.input_size import at_input_size
+from pipeline.recipes.length import at_length
+from pipeline.recipes.width import at_width
+
+Options = dict[str, Any]
+Step = Callable[[Mapping[str, Any]], Options]
+
+_RECIPES_OWN = BudgetSettings()
+
+
+@dataclass(frozen=True)
+class PlainSettings:
+    """What ``params.yaml`` says of a model beside its recipe and ``options``; the defaults change nothing."""
+
+    budget: BudgetSettings = _RECIPES_OWN
+    input_size: tuple[int, int] | None = None
+    width: float = 1.0
+
+
+UNCHANGED = PlainSettings()
+"""A model as its recipe and ``options`` have it."""
+
+
+def apply_plain(config: Config, plain: PlainSettings, images: int, path: object) -> None:
+    """Change a recipe as the plain settings ask; what they do not name stays as it is.
+
+    Args:
+        config: a recipe's configuration, whole; changed in place.
+        plain: the settings.
+        images: those of the train split, by which epochs become iterations.
+        path: names the recipe in errors.
+
+    Raises:
+        RecipeError: as :func:`at_input_size` and :func:`at_width`.
+    """
+    for step in _steps(plain, images, path):
+        config.merge_from_dict(step(config.to_dict()))
+
+
+def _steps(plain: PlainSettings, images: int, path: object) -> Iterator[Step]:
+    budget, size = plain.budget, plain.input_size
+    if (batch_size := budget.batch_size) is not None:
+        yield lambda config: at_batch_size(config, batch_size)
+    if (epochs := budget.epochs) is not None:
+        yield lambda config: _for_epochs(config, epochs, images)
+    if (iterations := budget.iterations) is not None:
+        yield lambda config: in_iterations(config, _epoch(config, images)) if _counts_epochs(config) else {}
+        yield lambda config: at_length(config, iterations)
+    if (rate := budget.learning_rate) is not None:
+        yield lambda config: at_learning_rate(config, rate)
+    if size is not None:
+        yield lambda config: at_input_size(config, size, path)
+    if plain.width != 1:
+        yield lambda config: at_width(config, plain.width, path)
+
+
+def _for_epochs(config: Mapping[str, Any], epochs: int, images: int) -> Options:
+    epoch = _epoch(config, images)
+    return at_length(config, epochs, epoch) if _counts_epochs(config) else at_length(config, epochs * epoch)
+
+
+def _counts_epochs(config: Mapping[str, Any]) -> bool:
+    return bool(config["train_cfg"].get("max_epochs"))
+
+
+def _epoch(config: Mapping[str, Any], images: int) -> int:
+    return math.ceil(images / config["train_dataloader"]["batch_size"])

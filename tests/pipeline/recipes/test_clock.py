@@ -1,0 +1,38 @@
+"""A schedule by epochs, counted in iterations."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.recipes import read_recipe
+from pipeline.recipes.clock import in_iterations
+from pipeline.recipes.consistency import check_schedule
+from pipeline.recipes.shape import check_shape
+
+RECIPES = sorted(Path("configs").glob("students/*_coco.py")) + sorted(Path("configs").glob("teachers/*_coco.py"))
+
+
+def test_every_point_in_epochs_becomes_one_in_iterations() -> None:
+    warmup = {"type": "LinearLR", "by_epoch": False, "begin": 0, "end": 500}
+    steps = {"type": "MultiStepLR", "by_epoch": True, "begin": 0, "end": 12, "milestones": [8, 11]}
+    curve = {"type": "CosineAnnealingLR", "begin": 2, "T_max": 10}  # mmengine's default is by epochs
+    config = {"train_cfg": {"max_epochs": 12, "val_interval": 2}, "param_scheduler": [warmup, steps, curve]}
+    assert in_iterations(config, 30) == {
+        "train_cfg": {"_delete_": True, "max_iters": 360, "val_interval": 60},
+        "param_scheduler": [
+            warmup,
+            {**steps, "by_epoch": False, "end": 360, "milestones": [240, 330]},
+            {**curve, "by_epoch": False, "begin": 60, "T_max": 300},
+        ],
+    }
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_by_epochs_is_a_valid_one_by_iterations(path: Path) -> None:
+    config = read_recipe(path)
+    epochs = config.train_cfg.max_epochs
+    config.merge_from_dict(in_iterations(config.to_dict(), 1000))
+    assert config.train_cfg == {"max_iters": 1000 * epochs, "val_interval": 1000}
+    check_shape(config.to_dict(), path)
+    check_schedule(config.to_dict(), path, images=10)  # of which nothing depends on the images any more
+    assert not any(one.get("by_epoch", True) for one in config.param_scheduler)
