@@ -59,6 +59,17 @@ def test_distribution_is_the_expected_distance_in_strides() -> None:
     torch.testing.assert_close(boxes, torch.tensor([[[8 - 8.0, 16 - 32.0, 8 + 16.0, 16 + 12.0]]]))
 
 
+@pytest.mark.parametrize("scale", [0.1, 3.0, 200.0])
+@pytest.mark.parametrize("shift", [0.0, 500.0, -500.0])
+def test_distributions_are_those_of_a_softmax_whatever_their_logits(scale: float, shift: float) -> None:
+    logits = scale * torch.randn(2, 30, 68, generator=torch.Generator().manual_seed(0)) + shift
+    gfl = SimpleNamespace(integral=SimpleNamespace(project=torch.linspace(0, 16, 17)))
+    priors = Priors(torch.zeros(30, 4), torch.ones(30, 1))
+    expected = (logits.double().unflatten(-1, (4, 17)).softmax(-1) * gfl.integral.project).sum(-1)
+    signs = torch.tensor([-1.0, -1.0, 1.0, 1.0])
+    torch.testing.assert_close(distribution_boxes(gfl, logits, priors) * signs, expected.float(), rtol=2e-5, atol=2e-5)
+
+
 def test_distances_are_pixels_around_a_point() -> None:
     priors = Priors(torch.tensor([[4.0, 12.0]]), torch.tensor([[8.0]]))
     boxes = distance_boxes(SimpleNamespace(), torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), priors)
