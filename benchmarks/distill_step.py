@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.step_cost import PLAIN, TWIN, StepCost, measure, random_batch
+from benchmarks.step_cost import PLAIN, TWIN, StepCost, measure
 from pipeline.compute import choose_device
 from pipeline.recipes import read_recipe
+from pipeline.training.step_time import random_batch
 
 STUDENTS = Path("configs/students")
 TEACHER = Path("configs/teachers/gfl_mobilenetv2_embedded.py")

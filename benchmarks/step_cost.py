@@ -15,7 +15,6 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from mmengine.structures import InstanceData
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,8 +26,6 @@ from pipeline.distillers import Distiller, build_methods
 from pipeline.distillers.method import View
 from pipeline.recipes import build_plain, method_name, read_recipe
 from pipeline.training.autocast import AutocastOptimWrapper
-
-from mmdet.structures import DetDataSample  # isort: skip
 
 PLAIN = "plain"
 TWIN = "student alone"
@@ -152,7 +149,7 @@ def measure(
 
     Args:
         recipes: of one student with different methods.
-        data: a batch as the data loader gives it (:func:`random_batch`).
+        data: a batch as the data loader gives it (:func:`pipeline.training.step_time.random_batch`).
         rounds: measured steps of each case.
         warmup: steps before them.
     """
@@ -222,22 +219,6 @@ def leaves(view: View) -> View:
         [{name: leaf(maps) for name, maps in level.items()} for level in view.predictions],
         {name: [leaf(maps) for maps in levels] for name, levels in view.taps.items()},
     )
-
-
-def random_batch(batch: int, size: tuple[int, int], classes: int, boxes: int = 6) -> dict[str, Any]:
-    """Images of noise with random boxes, as a data loader gives them; equal arguments give equal ones."""
-    generator = torch.Generator().manual_seed(0)
-    height, width = size
-    samples = []
-    for _ in range(batch):
-        corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values
-        bboxes = corners.flatten(1) * torch.tensor([width, height] * 2) + torch.tensor([0.0, 0.0, 8.0, 8.0])
-        labels = torch.randint(classes, (boxes,), generator=generator)
-        sample = DetDataSample(gt_instances=InstanceData(bboxes=bboxes, labels=labels))
-        sample.set_metainfo({"img_shape": size, "ori_shape": size, "scale_factor": (1.0, 1.0)})
-        samples.append(sample)
-    images = [torch.randint(256, (3, height, width), generator=generator, dtype=torch.uint8) for _ in range(batch)]
-    return {"inputs": images, "data_samples": samples}
 
 
 def timed(run: Callable[[], None], device: torch.device) -> tuple[float, int]:

@@ -20,9 +20,10 @@ from mmengine.model import MMDistributedDataParallel
 import pipeline  # noqa: F401  (before mmdet is imported)
 from benchmarks.gpu_proof.place import Check, Mismatch, NotRun, Place, expect
 from benchmarks.gpu_proof.record import Numbers
-from benchmarks.step_cost import build_teacher, random_batch
+from benchmarks.step_cost import build_teacher
 from pipeline.distillers import Distiller, build_methods
 from pipeline.recipes import build_plain, read_recipe
+from pipeline.training.step_time import random_batch
 
 RECIPE = Path("configs/students/crosskd_gfl_mobilenetv2_r18w16_embedded.py")
 TEACHER_RECIPE = Path("configs/teachers/gfl_mobilenetv2_embedded.py")

