@@ -173,7 +173,7 @@ def _data_changes(data: Path) -> dict[str, Any]:
     splits = profile["data"]["coco_dir"]
     expected = {
         "COCO's own": [data / splits[name]["annotations"] for name in ("train", "val")],
-        "datasets/README.md's": [data / split.annotations for split in (own.train, own.val)],
+        "datasets/README.md's": [data / split.annotations for split in (own.train, own.val) if split],
     }
     coco, custom = ([path for path in files if not path.is_file()] for files in expected.values())
     if not coco:

@@ -1,11 +1,12 @@
 """The section ``data`` of ``params.yaml``: which data set, and how the embedded ones are made."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from pipeline.setting_types import BoxOrientation, PositiveInt, Seed, Settings
+from pipeline.setting_types import BoxesOutside, BoxOrientation, PositiveInt, Seed, Settings
 
 
 class DigitsSettings(Settings):
@@ -26,6 +27,68 @@ class TreesSettings(Settings):
     guard: Annotated[int, Field(ge=0)] = 40
 
 
+class GroupSettings(Settings):
+    """What images have in common that must stay in one split: a part of their file names, or a key of the json's.
+
+    ``name`` is a regular expression for the beginning of the file name as the data set lists it; its first group, or
+    without one all that it matches, tells the groups. ``key`` is a key of the entries of ``images`` (``coco_dir``).
+    """
+
+    name: str | None = None
+    key: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_pattern(cls, name: str | None) -> str | None:
+        try:
+            re.compile(name or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return name
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.name is None) == (self.key is None):
+            raise ValueError("give exactly one of name (a regular expression) and key (of the json's images)")
+        return self
+
+
+class MadeSplitSettings(Settings):
+    """How val, and test where there is none either, are taken from train in a data set without val.
+
+    ``val`` and ``test`` are shares of the images. ``near_duplicates``: images that look alike stay in one split.
+    """
+
+    val: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    seed: Seed = 0
+    group_by: GroupSettings | None = None
+    near_duplicates: Literal["together", "apart"] = "together"
+
+    @model_validator(mode="after")
+    def _train_keeps_some(self) -> Self:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val {self.val} and test {self.test} leave nothing for train; keep their sum under 1")
+        return self
+
+
+class FolderSettings(Settings):
+    """What all folders of the user's have in common.
+
+    ``boxes_without_area``: boxes of no width or height are errors, or are dropped, each one with a finding (COCO's own
+    train2017 has some). ``boxes_outside``: boxes that reach more than 1 px over their image are errors, or are clipped
+    to it, each one with a finding. ``orientation``: boxes of images that EXIF turns are those of the turned image
+    (``apply``), or of the pixels as they are stored (``ignore``). Where it is not given, an image's size in the
+    annotations tells, or the run stops.
+    """
+
+    root: Path = Path("datasets/custom")
+    boxes_without_area: Literal["error", "drop"] = "error"
+    boxes_outside: BoxesOutside = "error"
+    orientation: BoxOrientation | None = None
+    splits: MadeSplitSettings = MadeSplitSettings()
+
+
 class CocoSplitSettings(Settings):
     """One split of a folder with COCO-style annotations; paths are relative to ``coco_dir.root``."""
 
@@ -33,21 +96,18 @@ class CocoSplitSettings(Settings):
     images: str
 
 
-class CocoDirSettings(Settings):
+class CocoDirSettings(FolderSettings):
     """Any data set with COCO-style json.
 
-    Without ``test``, or with a ``test`` that is ``val``, val serves as test. ``boxes_without_area``: boxes of no width
-    or height are errors, or are dropped, each one with a finding (COCO's own train2017 has some). ``orientation``:
-    boxes of images that EXIF turns are those of the turned image (``apply``), or of the pixels as they are stored
-    (``ignore``). Where it is not given, an image's size in the json tells, or the run stops.
+    Without ``val``, ``splits`` says how it is taken from train. Without ``test``, or with a ``test`` that is ``val``,
+    val serves as test. ``unused_categories``: categories that no split has a box of are kept or dropped; the run stops
+    for an answer only where one looks like an export's name for all the others.
     """
 
-    root: Path = Path("datasets/custom")
     train: CocoSplitSettings = CocoSplitSettings(annotations="annotations/train.json", images="train")
-    val: CocoSplitSettings = CocoSplitSettings(annotations="annotations/val.json", images="val")
+    val: CocoSplitSettings | None = CocoSplitSettings(annotations="annotations/val.json", images="val")
     test: CocoSplitSettings | None = None
-    boxes_without_area: Literal["error", "drop"] = "error"
-    orientation: BoxOrientation | None = None
+    unused_categories: Literal["keep", "drop"] | None = None
 
 
 class DataSettings(Settings):
@@ -57,3 +117,14 @@ class DataSettings(Settings):
     digits: DigitsSettings = DigitsSettings()
     trees: TreesSettings = TreesSettings()
     coco_dir: CocoDirSettings = CocoDirSettings()
+
+    def of_folder(self) -> FolderSettings:
+        """The section of the chosen data set, which is a folder of the user's.
+
+        Raises:
+            ValueError: an embedded one is chosen.
+        """
+        chosen = getattr(self, self.name)
+        if not isinstance(chosen, FolderSettings):
+            raise ValueError(f"data.name is {self.name!r}, which is no folder of the user's")
+        return chosen
