@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.setting_types import BoxesOutside, BoxOrientation, PositiveInt, Seed, Settings
 
+_NO_JSON = "splits.group_by.key is a key of a json's images, and there is no json; use name"
+
 
 class DigitsSettings(Settings):
     """The composed data set: handwritten digits on aerial photos. Counts are images per split."""
@@ -109,14 +111,47 @@ class CocoDirSettings(FolderSettings):
     test: CocoSplitSettings | None = None
     unused_categories: Literal["keep", "drop"] | None = None
 
+    def named_splits(self) -> dict[str, CocoSplitSettings]:
+        """The splits that are given; a test that is val counts as none."""
+        test = None if self.test == self.val else self.test
+        splits = {"train": self.train, "val": self.val, "test": test}
+        return {name: split for name, split in splits.items() if split is not None}
+
+
+class YoloDirSettings(FolderSettings):
+    """Any data set with YOLO's labels, a text file an image with ``class cx cy w h`` a line, in shares of the image.
+
+    ``config`` names the classes: a ``data.yaml``, or a text file with a name a line; relative to ``root``. ``train``,
+    ``val`` and ``test`` are folders of images or lists of them (.txt), relative to ``root`` or absolute; where
+    ``train`` is given, what ``config`` says of splits does not count.
+    """
+
+    config: str = "data.yaml"
+    train: str | list[str] | None = None
+    val: str | list[str] | None = None
+    test: str | list[str] | None = None
+
+    @model_validator(mode="after")
+    def _train_comes_first(self) -> Self:
+        if self.train is None and (self.val is not None or self.test is not None):
+            raise ValueError("val and test are given without train; give train too, or none of them")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_by_name(self) -> Self:
+        if self.splits.group_by is not None and self.splits.group_by.key is not None:
+            raise ValueError(_NO_JSON)
+        return self
+
 
 class DataSettings(Settings):
     """Which data set the chain runs on, and how the embedded ones are made."""
 
-    name: Literal["digits", "trees", "coco_dir"] = "digits"
+    name: Literal["digits", "trees", "coco_dir", "yolo_dir"] = "digits"
     digits: DigitsSettings = DigitsSettings()
     trees: TreesSettings = TreesSettings()
     coco_dir: CocoDirSettings = CocoDirSettings()
+    yolo_dir: YoloDirSettings = YoloDirSettings()
 
     def of_folder(self) -> FolderSettings:
         """The section of the chosen data set, which is a folder of the user's.

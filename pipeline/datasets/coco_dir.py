@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
+from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.annotation_files import read_annotation_file
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.empty_boxes import without_empty_boxes
@@ -17,7 +17,7 @@ SECTION = "data.coco_dir"
 def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
     """Read the json files; a data set function as in :mod:`pipeline.datasets.coco`."""
     custom = settings.coco_dir
-    listed = listed_splits(custom)
+    listed = custom.named_splits()
     key = custom.splits.group_by.key if custom.splits.group_by else None
     contents: dict[str, object] = {}
     notes = {name: Findings(str(custom.root / split.annotations)) for name, split in listed.items()}
@@ -44,13 +44,6 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
     }
     findings = [finding for some in notes.values() for finding in some.found]
     return Source(f"COCO-style folder {custom.root.name}", False, [], splits, findings)
-
-
-def listed_splits(settings: CocoDirSettings) -> dict[str, CocoSplitSettings]:
-    """The splits that the settings name; a test that is val counts as none."""
-    test = None if settings.test == settings.val else settings.test
-    named = {"train": settings.train, "val": settings.val, "test": test}
-    return {name: split for name, split in named.items() if split is not None}
 
 
 def _groups(content: object, key: str) -> dict[int, object]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.dataset_settings import DataSettings
-from pipeline.datasets import coco_dir, digits, trees
+from pipeline.datasets import coco_dir, digits, trees, yolo_dir
 from pipeline.datasets.coco import MakeSource, SourceSplit
 from pipeline.datasets.findings import Finding, Findings, grouped, raise_errors, write_list
 from pipeline.datasets.made_splits import make_splits
@@ -16,7 +16,12 @@ from pipeline.layout import CACHE, DATASET
 from pipeline.records import DatasetRecord, MadeSplits
 from pipeline.storage import fresh_directory
 
-SOURCES: dict[str, MakeSource] = {"digits": digits.make, "trees": trees.make, "coco_dir": coco_dir.make}
+SOURCES: dict[str, MakeSource] = {
+    "digits": digits.make,
+    "trees": trees.make,
+    "coco_dir": coco_dir.make,
+    "yolo_dir": yolo_dir.make,
+}
 
 
 def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = CACHE) -> DatasetRecord:
