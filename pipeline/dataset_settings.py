@@ -144,14 +144,63 @@ class YoloDirSettings(FolderSettings):
         return self
 
 
+class VocSplitSettings(Settings):
+    """One split of a folder with Pascal-VOC annotations; paths are relative to ``voc_dir.root``.
+
+    ``annotations`` and ``images`` are folders, which may be one; ``image_set`` is a list of the split's images, a name
+    without suffix a line. Without it all images of the folder are the split's.
+    """
+
+    annotations: str = "Annotations"
+    images: str = "JPEGImages"
+    image_set: str | None = None
+
+
+class VocDirSettings(FolderSettings):
+    """Any data set with an XML file an image, as Pascal VOC has them.
+
+    ``corners``: VOC counts pixels from 1 and a box's last pixel belongs to it (``one_based``); other tools write
+    corners as they are drawn, from 0 and the right and lower edges exclusive (``zero_based``). ``difficult``: objects
+    that are marked so count neither in training nor in evaluation, as in VOC's own, or as any other. ``classes`` are
+    the classes in their order; without it, all names in the order of the alphabet.
+    """
+
+    train: VocSplitSettings = VocSplitSettings(image_set="ImageSets/Main/train.txt")
+    val: VocSplitSettings | None = VocSplitSettings(image_set="ImageSets/Main/val.txt")
+    test: VocSplitSettings | None = None
+    corners: Literal["one_based", "zero_based"] = "one_based"
+    difficult: Literal["ignore", "keep"] = "ignore"
+    classes: Annotated[list[str], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _groups_by_name(self) -> Self:
+        if self.splits.group_by is not None and self.splits.group_by.key is not None:
+            raise ValueError(_NO_JSON)
+        return self
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: list[str] | None) -> list[str] | None:
+        if classes and (twice := sorted({name for name in classes if classes.count(name) > 1})):
+            raise ValueError(f"{', '.join(twice)}: given twice")
+        return classes
+
+    def named_splits(self) -> dict[str, VocSplitSettings]:
+        """The splits that are given; a test that is val counts as none."""
+        test = None if self.test == self.val else self.test
+        splits = {"train": self.train, "val": self.val, "test": test}
+        return {name: split for name, split in splits.items() if split is not None}
+
+
 class DataSettings(Settings):
     """Which data set the chain runs on, and how the embedded ones are made."""
 
-    name: Literal["digits", "trees", "coco_dir", "yolo_dir"] = "digits"
+    name: Literal["digits", "trees", "coco_dir", "yolo_dir", "voc_dir"] = "digits"
     digits: DigitsSettings = DigitsSettings()
     trees: TreesSettings = TreesSettings()
     coco_dir: CocoDirSettings = CocoDirSettings()
     yolo_dir: YoloDirSettings = YoloDirSettings()
+    voc_dir: VocDirSettings = VocDirSettings()
 
     def of_folder(self) -> FolderSettings:
         """The section of the chosen data set, which is a folder of the user's.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.dataset_settings import DataSettings
-from pipeline.datasets import coco_dir, digits, trees, yolo_dir
+from pipeline.datasets import coco_dir, digits, trees, voc_dir, yolo_dir
 from pipeline.datasets.coco import MakeSource, SourceSplit
 from pipeline.datasets.findings import Finding, Findings, grouped, raise_errors, write_list
 from pipeline.datasets.made_splits import make_splits
@@ -21,6 +21,7 @@ SOURCES: dict[str, MakeSource] = {
     "trees": trees.make,
     "coco_dir": coco_dir.make,
     "yolo_dir": yolo_dir.make,
+    "voc_dir": voc_dir.make,
 }
 
 

@@ -67,7 +67,23 @@ def _of_yolo(settings: DataSettings) -> SourceFiles:
     )
 
 
-_SOURCES: Mapping[str, Callable[[DataSettings], SourceFiles]] = {"coco_dir": _of_coco, "yolo_dir": _of_yolo}
+def _of_voc(settings: DataSettings) -> SourceFiles:
+    custom = settings.voc_dir
+    splits = custom.named_splits().values()
+    lists = sorted({split.image_set for split in splits if split.image_set})
+    folders = sorted({folder for split in splits for folder in (split.annotations, split.images)})
+    return SourceFiles(
+        name=settings.name,
+        annotations={path: _content(custom.root / path) for path in lists},
+        folders={path: _listing(custom.root / path) for path in folders},
+    )
+
+
+_SOURCES: Mapping[str, Callable[[DataSettings], SourceFiles]] = {
+    "coco_dir": _of_coco,
+    "yolo_dir": _of_yolo,
+    "voc_dir": _of_voc,
+}
 
 
 def _below(path: Path, root: Path) -> str:

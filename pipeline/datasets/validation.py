@@ -122,7 +122,7 @@ def _check_size(entry: Entry, size: tuple[int, int], split: SourceSplit, notes: 
         notes.error(item, text, *given, entry["file_name"], *size)
         return
     if given == (None, None) and not split.in_shares:
-        notes.warning(item, "its annotations give no width and height; {}x{} taken from the file", *size)
+        notes.warning(item, "no width and height are given; {}x{} taken from the file", *size)
     entry.update(width=size[0], height=size[1])
 
 
