@@ -111,7 +111,7 @@ def is_list(path: Path) -> bool:
 
 def _names(content: Mapping[str, Any], notes: Findings) -> dict[int, str]:
     given = content.get("names")
-    entries: dict[Any, Any] = dict(enumerate(given)) if isinstance(given, list) else given
+    entries: Any = dict(enumerate(given)) if isinstance(given, list) else given
     if not isinstance(entries, dict) or not entries:
         notes.error("names", "needs the classes, as a list or by number, got {}", shown(given))
         return {}
