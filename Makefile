@@ -53,8 +53,8 @@ repro: setup  ## Run the whole chain: data, teacher, students, evaluation, expor
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 # Paths with spaces are not for make: call the command itself.
-use: setup  ## Switch params.yaml to a recipe: make use RECIPE=configs/students/NAME.py DATA=path/to/coco
-	@$(BIN)/python -m pipeline.choice $(RECIPE) --data $(or $(DATA),datasets/coco)
+use: setup  ## Switch params.yaml to a recipe: make use RECIPE=configs/students/NAME.py DATA=path/to/data
+	@$(BIN)/python -m pipeline.choice $(RECIPE) --data $(or $(DATA),datasets/coco) $(if $(FORMAT),--format $(FORMAT))
 
 test: setup  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --maxprocesses 4

@@ -16,9 +16,9 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from deploy.runtime.arguments import Parser
 from deploy.runtime.text_files import MissingText, UnreadableText, read_text
 from pipeline.cli import stage_main
-from pipeline.dataset_settings import CocoDirSettings
-from pipeline.datasets.json_files import RepeatedKeyError, read_json
-from pipeline.errors import DatasetError, RecipeError, SettingsError
+from pipeline.dataset_settings import DataSettings
+from pipeline.datasets.folder_format import FORMATS, class_names, detect, split_names
+from pipeline.errors import RecipeError, SettingsError
 from pipeline.layout import TEACHER
 from pipeline.profiles import FOLDER, load_profile, merge
 from pipeline.recipes import COCO_CLASSES, read_recipe
@@ -29,6 +29,7 @@ from pipeline.strict_yaml import read_yaml
 logger = logging.getLogger(__name__)
 
 COCO_PROFILE = FOLDER / "coco.yaml"
+COCO = "coco_dir"
 TWIN = "twin"
 _SECTION = re.compile(r"[a-z_]+:")
 
@@ -48,21 +49,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Switch params.yaml to one or more recipes that share teacher and twin; `git checkout params.yaml` undoes it."""
     parser = Parser(prog="python -m pipeline.choice", description=main.__doc__)
     parser.add_argument("recipes", nargs="+", type=Path, help="files of configs/students that name teacher and twin")
-    parser.add_argument("--data", type=Path, default=Path("datasets/coco"), help="COCO-style folder (%(default)s)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("datasets/coco"),
+        help="folder with COCO's, YOLO's or VOC's labels (%(default)s)",
+    )
+    parser.add_argument("--format", choices=FORMATS, help="where a folder could be read as several (found by itself)")
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
     arguments = parser.parse_args(argv)
-    choice = read_choice(arguments.recipes, arguments.data)
+    choice = read_choice(arguments.recipes, arguments.data, arguments.format)
     switch(arguments.params, choice)
     for line in describe(choice):
         logger.info("%s", line)
 
 
-def read_choice(recipes: Sequence[Path], data: Path) -> dict[str, Any]:
-    """What of ``params.yaml`` changes, section by section.
+def read_choice(recipes: Sequence[Path], data: Path, data_format: str | None = None) -> dict[str, Any]:
+    """What of ``params.yaml`` changes, section by section; ``data_format`` is as :func:`detect` takes it.
 
     Raises:
         RecipeError: a recipe cannot be read or names no teacher and twin, or several do not share them.
-        DatasetError: the folder has neither COCO's own layout nor that of ``datasets/README.md``.
+        DatasetError: the folder is in no format that is known, or could be in several.
     """
     configs = {path: read_recipe(path) for path in recipes}
     pairs = {path: _pair(path, config) for path, config in configs.items()}
@@ -75,12 +82,13 @@ def read_choice(recipes: Sequence[Path], data: Path) -> dict[str, Any]:
             )
     teacher, twin = pairs[first]
     students = {name: str(path) for name, path in _named(configs).items()}
-    choice = _data_changes(data)
+    found = detect(data, data_format)
+    choice = _data_changes(found)
     choice["teacher"] = {
         "source": "auto",
         "config": teacher,
         "options": {},
-        "checkpoints": _checkpoints(teacher, _classes(data, choice)),
+        "checkpoints": _checkpoints(teacher, found),
     }
     choice["twins"] = {TWIN: {"recipe": twin, "options": {}}}
     choice["students"] = {name: {"recipe": path, "options": {}} for name, path in students.items()}
@@ -121,6 +129,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
         raise SettingsError(f"{source}: holds {type(params).__name__}, not a mapping of settings")
     # Replaced as wholes: an entry of the earlier choice would belong to another teacher or student.
     params["twins"], params["students"] = {}, {}
+    _forget_other_folder(params, choice["data"])
     if isinstance(teacher := params.get("teacher"), MutableMapping):
         teacher.update({"options": {}, "checkpoints": {}, "published_ap": {}})
     merge(params, choice)
@@ -131,12 +140,30 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     return changed
 
 
+def _forget_other_folder(params: MutableMapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Empty the section of the chosen format where it describes another folder; what was set for this one stays."""
+    sections, name = params.get("data"), data["name"]
+    section = sections.get(name) if isinstance(sections, MutableMapping) else None
+    if not isinstance(sections, MutableMapping) or not isinstance(section, MutableMapping):
+        return
+    if section.get("root") != data[name]["root"]:
+        sections[name] = {}
+        return
+    for key, value in data[name].items():
+        if isinstance(value, Mapping) and section.get(key) != value:
+            section[key] = {}
+
+
 def describe(choice: Mapping[str, Any]) -> list[str]:
     """What was chosen and what to do next, a line each."""
     data, teacher = choice["data"], choice["teacher"]
     fetched = next(iter(teacher["checkpoints"].values()), None)
-    lines = [f"data: {data['coco_dir']['root']}"]
-    if data["coco_dir"].get("test") is None:
+    splits = split_names(DataSettings.model_validate(data))
+    lines = [f"data: {data[data['name']]['root']} ({data['name']})"]
+    if "val" not in splits:
+        taken = "val" if "test" in splits else "val and test"
+        lines.append(f"{taken}: taken from train by a seed (data.{data['name']}.splits in params.yaml)")
+    elif "test" not in splits:
         lines.append("test split: val, also used to choose weights, as the published numbers do")
     origin = fetched["sources"][0] if fetched else "trained here: no published weights for these classes"
     lines.append(f"teacher: {teacher['config']} ({origin})")
@@ -167,44 +194,21 @@ def _named(configs: Mapping[Path, Config]) -> dict[str, Path]:
     return {path.stem if names.count(name) > 1 else name: path for path, name in methods.items()}
 
 
-def _data_changes(data: Path) -> dict[str, Any]:
+def _data_changes(found: DataSettings) -> dict[str, Any]:
+    changes = found.model_dump(mode="json", exclude_unset=True)
     profile = load_profile(COCO_PROFILE)
-    own = CocoDirSettings(root=data)
-    splits = profile["data"]["coco_dir"]
-    expected = {
-        "COCO's own": [data / splits[name]["annotations"] for name in ("train", "val")],
-        "datasets/README.md's": [data / split.annotations for split in (own.train, own.val)],
-    }
-    coco, custom = ([path for path in files if not path.is_file()] for files in expected.values())
-    if not coco:
-        splits["root"] = str(data)
+    own, section = profile["data"][COCO], changes[found.name]
+    if found.name == COCO and (section["train"], section["val"]) == (own["train"], own["val"]):
+        own["root"] = section["root"]
         return profile
-    if custom:
-        lacking = zip(expected, (coco, custom), strict=True)
-        missing = "; ".join(f"{name} lacks {', '.join(map(str, files))}" for name, files in lacking)
-        raise DatasetError(f"{data}: no COCO-style folder of a known layout: {missing}; give its path with --data")
-    settings = own.model_dump(mode="json")
-    has_test = (data / "annotations/test.json").is_file()
-    settings["test"] = {"annotations": "annotations/test.json", "images": "test"} if has_test else None
-    return {"data": {"name": "coco_dir", "coco_dir": settings}}
+    return {"data": changes}
 
 
-def _classes(data: Path, choice: Mapping[str, Any]) -> tuple[str, ...]:
-    path = data / choice["data"]["coco_dir"]["val"]["annotations"]
-    try:
-        categories = read_json(path)["categories"]
-        return tuple(str(entry["name"]) for entry in sorted(categories, key=lambda entry: entry["id"]))
-    except RepeatedKeyError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DatasetError(f"{path}: no COCO json with categories of id and name ({type(error).__name__})") from error
-
-
-def _checkpoints(teacher: str, classes: tuple[str, ...]) -> dict[str, Any]:
+def _checkpoints(teacher: str, found: DataSettings) -> dict[str, Any]:
     config = read_recipe(Path(teacher))
-    if "checkpoint" not in config or classes != COCO_CLASSES:
+    if "checkpoint" not in config or class_names(found) != COCO_CLASSES:
         return {}
-    return {"coco_dir": config.checkpoint.to_dict()}
+    return {found.name: config.checkpoint.to_dict()}
 
 
 def _thresholds(config: Config) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Typed results of the inference side: how precisions were made, and the ladder of every model.
+"""Typed results of the inference side: the exported files, how precisions were made, and the ladder of every model.
 
 Units are those of :mod:`pipeline.records`.
 """
@@ -8,6 +8,42 @@ from typing import Literal
 from deploy.runtime.engine_file import Target
 from deploy.runtime.measurements import Latency
 from pipeline.records import AccuracyRecord, Interval, Record
+
+
+class TensorInfo(Record):
+    """Name, element type and shape of a graph's input or output; a string dimension is dynamic."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class ExportCheck(Record):
+    """PyTorch against ONNX Runtime on real images: detections matched one to one by class and IoU.
+
+    ``matched`` is the share of ``detections`` that are in a pair, null where there are none; the differences are over
+    the pairs, null where there is none.
+    """
+
+    images: int
+    detections: int
+    matched: float | None
+    max_box_difference_px: float | None
+    max_score_difference: float | None
+
+
+class ExportRecord(Record):
+    """One ONNX file."""
+
+    model: str
+    file: str
+    sha256: str
+    file_size: int
+    opset: int
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+    metadata: dict[str, str]
+    check: ExportCheck
 
 
 class CalibrationRecord(Record):

@@ -101,8 +101,26 @@ class RecipeOrigin(Record):
     backbone_sources: list[str] = []
 
 
+class MadeSplits(Record):
+    """How val, and test where ``test`` is a number, were taken from a data set without val (``data.*.splits``).
+
+    ``groups`` is how many groups of images were kept whole, most of them of one image.
+    """
+
+    seed: int
+    val: float
+    test: float | None
+    group_by: dict[str, str] | None
+    near_duplicates: str
+    groups: int
+    largest_group: int
+
+
 class DatasetRecord(Record):
-    """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions."""
+    """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions.
+
+    ``made_splits`` is none where the data set has splits of its own.
+    """
 
     name: str
     title: str
@@ -110,6 +128,7 @@ class DatasetRecord(Record):
     classes: list[str]
     splits: dict[str, SplitRecord]
     credits: list[str]
+    made_splits: MadeSplits | None = None
     findings: list[FindingGroup]
 
 
@@ -260,39 +279,3 @@ class TrainingRecord(Record):
     resumed: int
     points: list[TrainingPoint]
     validation: list[ValidationPoint]
-
-
-class TensorInfo(Record):
-    """Name, element type and shape of a graph's input or output; a string dimension is dynamic."""
-
-    name: str
-    dtype: str
-    shape: list[int | str]
-
-
-class ExportCheck(Record):
-    """PyTorch against ONNX Runtime on real images: detections matched one to one by class and IoU.
-
-    ``matched`` is the share of ``detections`` that are in a pair, null where there are none; the differences are over
-    the pairs, null where there is none.
-    """
-
-    images: int
-    detections: int
-    matched: float | None
-    max_box_difference_px: float | None
-    max_score_difference: float | None
-
-
-class ExportRecord(Record):
-    """One ONNX file."""
-
-    model: str
-    file: str
-    sha256: str
-    file_size: int
-    opset: int
-    inputs: list[TensorInfo]
-    outputs: list[TensorInfo]
-    metadata: dict[str, str]
-    check: ExportCheck

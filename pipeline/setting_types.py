@@ -14,6 +14,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 ArtefactPrecision = Literal["fp32", "fp16", "int8", "int8_symmetric"]
 BoxOrientation = Literal["apply", "ignore"]
+BoxesOutside = Literal["error", "clip"]
 RungPrecision = Literal["fp32", "bf16", "fp16", "int8", "int8_symmetric"]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from deploy.runtime import images, onnx_file, onnx_tensors
 from pipeline import downloads, pickled_weights, transfers, yaml_limits
+from pipeline.datasets import pascal_voc, yolo_labels
 
 PAGE = " ".join(Path("docs/security.md").read_text(encoding="utf-8").split())
 GIB = 1 << 30
@@ -27,6 +28,8 @@ GIB = 1 << 30
         (transfers._REDIRECTS, "10 redirects"),
         (pickled_weights._ALWAYS >> 20, "eight times the file and 64 MiB"),
         (downloads._LARGEST_MEMBER // GIB, "file read from a wheel | 4 GiB"),
+        (pascal_voc.LARGEST_FILE >> 20, "XML file of Pascal VOC | 16 MiB"),
+        (yolo_labels.LARGEST_FILE >> 20, "label file of YOLO, XML file of Pascal VOC | 16 MiB"),
         (yaml_limits.LARGEST_TEXT, "262,144 characters"),
         (yaml_limits.MOST_NODES, "20,000 values"),
         (yaml_limits.DEEPEST, "50 levels"),

@@ -17,12 +17,12 @@ from deploy.runtime.onnx_file import sealed
 from deploy.runtime.split import Split
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.prepared import find_split, read_dataset
+from pipeline.deploy_records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.deploy_settings import ExportSettings
 from pipeline.detectors.kinds import dense_head
 from pipeline.errors import DatasetError, SettingsError
 from pipeline.gates import refuse
 from pipeline.recipes import Recipe
-from pipeline.records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.settings import Gates
 from pipeline.storage import sha256_of, write_atomic
 

@@ -20,7 +20,7 @@ from deploy.runtime.detections import Detections
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.images import Image
 from deploy.runtime.matching import match
-from pipeline.records import ExportCheck
+from pipeline.deploy_records import ExportCheck
 
 SCORE_MARGIN = 1e-3
 _BACKEND = "onnxruntime"

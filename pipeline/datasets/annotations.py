@@ -59,10 +59,13 @@ def read_annotations(content: object, findings: Findings) -> Annotations | None:
     return Annotations(categories, images, objects)
 
 
-def clip_box(box: tuple[float, ...], width: int, height: int) -> tuple[float, ...] | None:
-    """Clip ``x, y, w, h`` to the image; None when it reaches more than ``TOLERANCE`` pixels over a border."""
+def clip_box(box: tuple[float, ...], width: int, height: int, tolerance: float = TOLERANCE) -> tuple[float, ...] | None:
+    """Clip ``x, y, w, h`` to the image; None when it reaches more than ``tolerance`` pixels over a border.
+
+    Of a box that is wholly outside, width or height are 0 or less.
+    """
     x, y, w, h = box
-    if min(x, y) < -TOLERANCE or x + w > width + TOLERANCE or y + h > height + TOLERANCE:
+    if min(x, y) < -tolerance or x + w > width + tolerance or y + h > height + tolerance:
         return None
     if x >= 0 and y >= 0 and x + w <= width and y + h <= height:
         return box

@@ -60,6 +60,13 @@ class BoxEntries(Sequence[Any]):
             return (int(kind >> _CROWD & _FLAG == 2) for kind in self._kinds)
         return {"id": self._ids, "image_id": self._images, "category_id": self._categories}[key]
 
+    def category_ids(self) -> set[int]:
+        """The categories that the entries have, whatever else the entries are."""
+        if not self._odd:
+            return set(self._categories)
+        numbers = (entry.get("category_id") for entry in self if isinstance(entry, dict))
+        return {number for number in numbers if type(number) is int}
+
     def renumber_categories(self, order: Mapping[int, int]) -> None:
         """Give each object the category that ``order`` has for its own."""
         self._categories = array("q", (order.get(number, number) for number in self._categories))

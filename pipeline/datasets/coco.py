@@ -1,28 +1,41 @@
 """The COCO json of this pipeline: how its entries are built, and what a data set hands over to be checked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.findings import Finding
-from pipeline.setting_types import BoxOrientation
+from pipeline.setting_types import BoxesOutside, BoxOrientation
 
 Coco = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class SourceSplit:
-    """One split as a source delivers it. ``content`` is parsed json that nobody has checked yet.
+    """One split as a source delivers it.
 
-    ``orientation`` says which way up the boxes of images that EXIF turns are meant, None that nobody said.
+    Attributes:
+        annotations: the file, or what else findings are about.
+        content: parsed json, or what reads as such, that nobody has checked yet.
+        orientation: which way up the boxes of images that EXIF turns are meant; None: nobody said.
+        outside: what becomes of boxes that reach over their image.
+        section: where in ``params.yaml`` the two are set.
+        named: what the user's files call an image or a box, as :class:`Findings` takes it.
+        groups: what the annotations say of an image's group, by its id, where the user names it so.
+        in_shares: boxes are in shares of their image's width and height, and not in pixels.
     """
 
     annotations: str
     content: object
     image_root: Path
     orientation: BoxOrientation | None = None
+    outside: BoxesOutside = "error"
+    section: str = "data.coco_dir"
+    named: Callable[[str], str] | None = None
+    groups: Mapping[int, object] = field(default_factory=dict)
+    in_shares: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What validation found: collected as it goes, listed as a whole."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from deploy.runtime.errors import shortened
@@ -26,10 +26,16 @@ class Finding(Record):
 
 
 class Findings:
-    """Findings about one file, in the order in which they were made."""
+    """Findings about one file, in the order in which they were made.
 
-    def __init__(self, file: str) -> None:
+    Args:
+        file: what they are about.
+        named: what the user's files call an item (``image 3``, ``annotation 5``), where it is not by these numbers.
+    """
+
+    def __init__(self, file: str, named: Callable[[str], str] | None = None) -> None:
         self.file = file
+        self.named: Callable[[str], str] = named or str
         self.found: list[Finding] = []
 
     def error(self, item: str, text: str, *values: object) -> None:
@@ -49,7 +55,8 @@ class Findings:
     def _note(self, severity: Severity, item: str, text: str, values: tuple[object, ...]) -> None:
         message = shortened(text.format(*values) if values else text, _LONGEST)
         kind = shortened(text.format(*["…"] * len(values)) if values else text, _LONGEST)
-        self.found.append(Finding(severity=severity, file=self.file, item=item, kind=kind, message=message))
+        named = shortened(self.named(item), _LONGEST)
+        self.found.append(Finding(severity=severity, file=self.file, item=named, kind=kind, message=message))
 
 
 def grouped(findings: Iterable[Finding]) -> list[FindingGroup]:

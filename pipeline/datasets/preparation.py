@@ -1,20 +1,28 @@
 """Data sets: each is one function that delivers COCO json and images; all are validated and written the same way."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.dataset_settings import DataSettings
-from pipeline.datasets import coco_dir, digits, trees
-from pipeline.datasets.coco import MakeSource
-from pipeline.datasets.findings import Findings, grouped, raise_errors, write_list
+from pipeline.datasets import coco_dir, digits, trees, voc_dir, yolo_dir
+from pipeline.datasets.coco import MakeSource, SourceSplit
+from pipeline.datasets.findings import Finding, Findings, grouped, raise_errors, write_list
+from pipeline.datasets.made_splits import make_splits
 from pipeline.datasets.prepared import FINDINGS_FILE, RECORD_FILE
 from pipeline.datasets.split_files import write_split
-from pipeline.datasets.validation import validate
+from pipeline.datasets.validation import CheckedSplit, validate
 from pipeline.layout import CACHE, DATASET
-from pipeline.records import DatasetRecord
+from pipeline.records import DatasetRecord, MadeSplits
 from pipeline.storage import fresh_directory
 
-SOURCES: dict[str, MakeSource] = {"digits": digits.make, "trees": trees.make, "coco_dir": coco_dir.make}
+SOURCES: dict[str, MakeSource] = {
+    "digits": digits.make,
+    "trees": trees.make,
+    "coco_dir": coco_dir.make,
+    "yolo_dir": yolo_dir.make,
+    "voc_dir": voc_dir.make,
+}
 
 
 def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = CACHE) -> DatasetRecord:
@@ -22,8 +30,9 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
 
     ``out_dir`` then holds ``dataset.json`` (the returned record), ``findings.txt`` with all that was found,
     ``<split>.json`` (COCO, category ids 1..K), ``<split>.txt`` (the file names of its images) and, for the embedded
-    sets, ``images/<split>/*.png``. Images of a folder of the user's are not copied. Where a data set has no test split,
-    val serves as test, with a warning in the record.
+    sets, ``images/<split>/*.png``. Images of a folder of the user's are not copied. Where a data set has no val
+    split, val and test are taken from train (``data.*.splits``); where it has val and no test, val serves as test. Both
+    with a warning in the record.
 
     Raises:
         DatasetError: the data set is unusable; every finding is listed in ``<out_dir>_findings.txt`` beside it.
@@ -31,17 +40,24 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
     """
     with fresh_directory(out_dir) as scratch:
         source = SOURCES[settings.name](settings, cache_dir, scratch)
+        list_file = out_dir.with_name(f"{out_dir.name}_findings.txt")
         checked, found = validate(source.splits)
         findings = [*source.findings, *found]
-        raise_errors(findings, out_dir.with_name(f"{out_dir.name}_findings.txt"))
-        roots = {name: _recorded_root(split.image_root, scratch, out_dir) for name, split in source.splits.items()}
+        raise_errors(findings, list_file)
+        made = None
+        if "val" not in checked:
+            checked, made, found = _made_splits(settings, source.splits, checked)
+            findings += found
+            raise_errors(findings, list_file)
+        places = {name: source.splits.get(name, source.splits["train"]) for name in checked}
         if "test" not in checked:
-            notes = Findings(source.splits["val"].annotations)
+            notes = Findings(places["val"].annotations)
             notes.warning(
                 "whole file", "there is no test split of its own: val is used as test, which flatters the result"
             )
             findings += notes.found
-            checked["test"], roots["test"] = checked["val"], roots["val"]
+            checked["test"], places["test"] = checked["val"], places["val"]
+        roots = {name: _recorded_root(split.image_root, scratch, out_dir) for name, split in places.items()}
         record = DatasetRecord(
             name=settings.name,
             title=source.title,
@@ -49,12 +65,26 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
             classes=[category["name"] for category in checked["train"].content["categories"]],
             splits={name: write_split(name, split, roots[name], scratch) for name, split in checked.items()},
             credits=source.credits,
+            made_splits=made,
             findings=grouped(findings),
         )
         if findings:
             write_list(findings, scratch / FINDINGS_FILE)
         record.write(scratch / RECORD_FILE)
     return record
+
+
+def _made_splits(
+    settings: DataSettings, sources: Mapping[str, SourceSplit], checked: Mapping[str, CheckedSplit]
+) -> tuple[dict[str, CheckedSplit], MadeSplits, list[Finding]]:
+    """The splits with val, and test where there is none, taken from train."""
+    train = sources["train"]
+    notes = Findings(train.annotations, train.named)
+    own = settings.of_folder().splits
+    parts, made = make_splits(checked["train"], train, own, "test" not in checked, notes)
+    order = ("train", "val", "test")
+    both = {**checked, **parts}
+    return {name: both[name] for name in order if name in both}, made, notes.found
 
 
 def _recorded_root(image_root: Path, scratch: Path, out_dir: Path) -> str:

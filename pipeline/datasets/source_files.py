@@ -6,10 +6,13 @@ annotation file counts by its content, an image by its name, size and time of la
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pipeline.dataset_settings import DataSettings
+from pipeline.datasets.findings import Findings
+from pipeline.datasets.folder_listing import file_state, files_below
+from pipeline.datasets.yolo_layout import find_layout, is_list, labels_of, listed_images
 from pipeline.records import Record
 from pipeline.storage import sha256_of
 
@@ -34,10 +37,13 @@ def find_source_files(settings: DataSettings) -> SourceFiles:
 
     What is missing counts as missing: the ``data`` stage says so with its cure.
     """
-    if settings.name != "coco_dir":
-        return SourceFiles(name=settings.name, annotations={}, folders={})
+    found = _SOURCES.get(settings.name)
+    return found(settings) if found else SourceFiles(name=settings.name, annotations={}, folders={})
+
+
+def _of_coco(settings: DataSettings) -> SourceFiles:
     custom = settings.coco_dir
-    splits = [split for split in (custom.train, custom.val, custom.test) if split]
+    splits = custom.named_splits().values()
     return SourceFiles(
         name=settings.name,
         annotations={path: _content(custom.root / path) for path in sorted({split.annotations for split in splits})},
@@ -45,34 +51,67 @@ def find_source_files(settings: DataSettings) -> SourceFiles:
     )
 
 
+def _of_yolo(settings: DataSettings) -> SourceFiles:
+    custom = settings.yolo_dir
+    notes = Findings("")
+    places = [place for some in find_layout(custom, notes).splits.values() for place in some]
+    lists = [place for place in places if is_list(place)]
+    folders = {folder for place in places if place not in lists for folder in (place, labels_of(place, custom.root))}
+    listed = {place: _listed(listed_images(place, custom.root, notes), custom.root) for place in lists}
+    return SourceFiles(
+        name=settings.name,
+        annotations={custom.config: _content(custom.root / custom.config)}
+        | {_below(place, custom.root): _content(place) for place in sorted(lists)},
+        folders={_below(place, custom.root): _listing(place) for place in sorted(folders)}
+        | {_below(place, custom.root): folder for place, folder in listed.items()},
+    )
+
+
+def _of_voc(settings: DataSettings) -> SourceFiles:
+    custom = settings.voc_dir
+    splits = custom.named_splits().values()
+    lists = sorted({split.image_set for split in splits if split.image_set})
+    folders = sorted({folder for split in splits for folder in (split.annotations, split.images)})
+    return SourceFiles(
+        name=settings.name,
+        annotations={path: _content(custom.root / path) for path in lists},
+        folders={path: _listing(custom.root / path) for path in folders},
+    )
+
+
+_SOURCES: Mapping[str, Callable[[DataSettings], SourceFiles]] = {
+    "coco_dir": _of_coco,
+    "yolo_dir": _of_yolo,
+    "voc_dir": _of_voc,
+}
+
+
+def _below(path: Path, root: Path) -> str:
+    """The place of the whole does not count."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
 def _content(path: Path) -> str | None:
     return sha256_of(path) if path.is_file() else None
 
 
 def _listing(folder: Path) -> SourceFolder | None:
-    if not folder.is_dir():
-        return None
+    return _hashed(files_below(folder)) if folder.is_dir() else None
+
+
+def _listed(images: Iterable[Path], root: Path) -> SourceFolder:
+    """Listed images and the label file of each."""
+    labels: dict[Path, Path] = {}
+    files = []
+    for path in images:
+        folder = labels.setdefault(path.parent, labels_of(path.parent, root))
+        files += [path, folder / f"{path.stem}.txt"]
+    return _hashed((_below(path, root), *file_state(path)) for path in files)
+
+
+def _hashed(found: Iterable[tuple[str, int, int]]) -> SourceFolder:
     digest, files = hashlib.sha256(), 0
-    for name, size, changed in sorted(_files(folder, "", frozenset())):
+    for name, size, changed in sorted(found):
         digest.update(os.fsencode(f"{name}\0{size}\0{changed}\0"))
         files += 1
     return SourceFolder(files=files, sha256=digest.hexdigest())
-
-
-def _files(folder: Path, above: str, outer: frozenset[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
-    """Name below the image folder, bytes and nanoseconds of the last change of each file, through links too."""
-    state = folder.stat()
-    place = (state.st_dev, state.st_ino)
-    if place in outer:  # a link that leads back up
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = f"{above}{entry.name}"
-            try:
-                if entry.is_dir():
-                    yield from _files(Path(entry.path), f"{name}/", outer | {place})
-                else:
-                    found = entry.stat()
-                    yield name, found.st_size, found.st_mtime_ns
-            except FileNotFoundError:  # a link to nowhere
-                yield name, -1, 0

@@ -1,7 +1,7 @@
 """Images that the reader turns by EXIF: which way up their boxes are meant.
 
 All that reads images here turns them (training, evaluation, export check, benchmark, ``deploy.predict``). Where the
-boxes were drawn on the pixels as they are stored (``data.coco_dir.orientation: ignore``), it is the boxes that are
+boxes were drawn on the pixels as they are stored (``orientation: ignore``), it is the boxes that are
 turned: every reader then agrees without knowing of it, no picture is written twice, and a detector sees photos the same
 way up after its training as in it.
 """
@@ -17,14 +17,14 @@ from pipeline.datasets.image_files import ImageFile
 from pipeline.datasets.orientation import UPRIGHT, swaps_sides, turn_box
 from pipeline.setting_types import BoxOrientation
 
-_KEY = "data.coco_dir.orientation"
 _NAMED = 5
 
 
 class TurnedImages:
     """Decides for each turned image of a data set, and keeps those that only the user can decide for."""
 
-    def __init__(self) -> None:
+    def __init__(self, section: str = "data.coco_dir") -> None:
+        self._key = f"{section}.orientation"
         self._undecided: list[str] = []
         self._file = ""
 
@@ -48,7 +48,7 @@ class TurnedImages:
         if upright != stored:
             told = "apply" if given == upright else "ignore" if given == stored else None
         if told not in (None, setting or "apply"):
-            notes.error(item, *_contradiction(entry, file, setting))
+            notes.error(item, *self._contradiction(entry, file, setting))
             return None
         if setting is None and told is None and boxed and given in (upright, (None, None)):
             self._ask(entry, file, notes)
@@ -66,7 +66,7 @@ class TurnedImages:
                 "images",
                 "{} image(s) with boxes are rotated by EXIF when they are loaded, and their size does not tell "
                 "whether the boxes are those of the rotated image: {}; say it in params.yaml with "
-                f"`{_KEY}: apply` (boxes of the rotated image) or `ignore` (boxes of the pixels as they are stored)",
+                f"`{self._key}: apply` (boxes of the rotated image) or `ignore` (of the pixels as they are stored)",
                 *(count, named),
             )
         return notes
@@ -74,7 +74,19 @@ class TurnedImages:
     def _ask(self, entry: Entry, file: ImageFile, notes: Findings) -> None:
         self._file = self._file or notes.file
         where = Path(notes.file).name
-        self._undecided.append(f"{where}: image {entry['id']} ({entry['file_name']}, orientation {file.orientation})")
+        image = notes.named(f"image {entry['id']}")
+        self._undecided.append(f"{where}: {image} ({entry['file_name']}, orientation {file.orientation})")
+
+    def _contradiction(self, entry: Entry, file: ImageFile, setting: BoxOrientation | None) -> tuple[Any, ...]:
+        """Text and values, as :class:`Findings` takes them."""
+        sizes = "{} is stored as {}x{} and loaded as {}x{} pixels (EXIF orientation {}), its annotations say {}x{}"
+        values = (entry["file_name"], *_stored_size(file), file.width, file.height, file.orientation)
+        if setting is None:
+            cure = f"if its boxes are those of the pixels as they are stored, set `{self._key}: ignore` in params.yaml"
+        else:
+            other = "apply" if setting == "ignore" else "ignore"
+            cure = f"that contradicts `{self._key}: {setting}`; set it to {other} in params.yaml, or correct the size"
+        return f"{sizes}; {cure}", *values, entry["width"], entry["height"]
 
 
 def turn_boxes(annotations: Annotations, files: Mapping[int, ImageFile], setting: BoxOrientation | None) -> None:
@@ -99,15 +111,3 @@ def turn_boxes(annotations: Annotations, files: Mapping[int, ImageFile], setting
 
 def _stored_size(file: ImageFile) -> tuple[int, int]:
     return (file.height, file.width) if swaps_sides(file.orientation) else (file.width, file.height)
-
-
-def _contradiction(entry: Entry, file: ImageFile, setting: BoxOrientation | None) -> tuple[Any, ...]:
-    """Text and values, as :class:`Findings` takes them."""
-    sizes = "{} is stored as {}x{} and loaded as {}x{} pixels (EXIF orientation {}), the json says {}x{}"
-    values = (entry["file_name"], *_stored_size(file), file.width, file.height, file.orientation)
-    if setting is None:
-        cure = f"if its boxes are those of the pixels as they are stored, set `{_KEY}: ignore` in params.yaml"
-    else:
-        other = "apply" if setting == "ignore" else "ignore"
-        cure = f"that contradicts `{_KEY}: {setting}`; set it to {other} in params.yaml, or correct the json"
-    return f"{sizes}; {cure}", *values, entry["width"], entry["height"]

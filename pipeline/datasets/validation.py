@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from deploy.runtime.text_files import is_whole
-from pipeline.datasets.annotations import Annotations, clip_box, read_annotations
+from pipeline.datasets.annotations import Annotations, read_annotations
+from pipeline.datasets.border import check_boxes
 from pipeline.datasets.box_entries import BoxEntries, Entry
 from pipeline.datasets.coco import SourceSplit
 from pipeline.datasets.findings import Finding, Findings
@@ -44,9 +44,10 @@ def validate(splits: Mapping[str, SourceSplit]) -> tuple[dict[str, CheckedSplit]
     checked: dict[str, CheckedSplit] = {}
     categories: dict[str, list[tuple[int, str]]] = {}
     findings: list[Finding] = []
-    seen, turned = _SeenImages(), TurnedImages()
+    section = next((split.section for split in splits.values()), "")
+    seen, turned = _SeenImages(), TurnedImages(section)
     for name, split in splits.items():
-        notes = Findings(split.annotations)
+        notes = Findings(split.annotations, split.named)
         annotations = read_annotations(split.content, notes)
         if annotations is not None:
             categories[name] = annotations.categories
@@ -71,8 +72,8 @@ def _check_split(
         entry = annotations.images[number]
         size = turned.size_in_json(entry, file, split.orientation, number in boxed_images, notes)
         if size is not None:
-            _check_size(entry, size, notes)
-    _check_boxes(annotations, notes)
+            _check_size(entry, size, split, notes)
+    check_boxes(annotations, split, notes)
     turn_boxes(annotations, files, split.orientation)
     _number_from_one(annotations.objects, notes)
     order = {number: index + 1 for index, (number, _) in enumerate(annotations.categories)}
@@ -113,37 +114,16 @@ def _text_of(reason: str, path: Path) -> str:
     return "{}".join(part.replace("{", "{{").replace("}", "}}") for part in reason.split(str(path), 1))
 
 
-def _check_size(entry: Entry, size: tuple[int, int], notes: Findings) -> None:
-    """Compare the json's size with the file's; fills it in where the json gives none."""
+def _check_size(entry: Entry, size: tuple[int, int], split: SourceSplit, notes: Findings) -> None:
+    """Compare the given size with the file's; fills it in where none is given."""
     item, given = f"image {entry['id']}", (entry["width"], entry["height"])
-    if given == (None, None):
-        notes.warning(item, "the json gives no width and height; {}x{} taken from the file", *size)
-    elif given != size:
-        notes.error(item, "the json says {!r}x{!r} pixels, {} has {}x{}", *given, entry["file_name"], *size)
+    if given != (None, None) and given != size:
+        text = "its annotations say {!r}x{!r} pixels, {} has {}x{}"
+        notes.error(item, text, *given, entry["file_name"], *size)
         return
+    if given == (None, None) and not split.in_shares:
+        notes.warning(item, "no width and height are given; {}x{} taken from the file", *size)
     entry.update(width=size[0], height=size[1])
-
-
-def _check_boxes(annotations: Annotations, notes: Findings) -> None:
-    for place, entry in enumerate(annotations.objects):
-        image = annotations.images[entry["image_id"]]
-        if not is_whole(image["width"]) or not is_whole(image["height"]):
-            continue  # the image has an error of its own
-        box = entry["bbox"]
-        clipped = clip_box(tuple(box), image["width"], image["height"])
-        if clipped == tuple(box) and min(clipped[2:]) >= 1:
-            continue
-        size, item = f"{image['width']}x{image['height']}", f"annotation {entry['id']}"
-        if clipped is None or min(clipped[2:]) <= 0:
-            notes.error(item, "bbox {} reaches outside image {} ({} pixels)", box, image["id"], size)
-            continue
-        if clipped != tuple(box):
-            notes.warning(
-                item, "bbox {} reaches over the border of image {} ({}); clipped to it", box, image["id"], size
-            )
-            annotations.objects[place] = {**entry, "bbox": list(clipped)}
-        if min(clipped[2:]) < 1:
-            notes.warning(item, "bbox {} is under 1 px wide or high; training leaves such boxes out (mmdet)", box)
 
 
 def _number_from_one(objects: BoxEntries, notes: Findings) -> None:
@@ -166,7 +146,7 @@ class _SeenImages:
         """Note one image; the same one in two splits is an error, twice in one split a warning."""
         keys = [self._real(str(path))] + ([file.sha256] if isinstance(file, ImageFile) else [])
         known = next((self._known[key] for key in keys if key in self._known), None)
-        this = (split, item, str(path))
+        this = (split, notes.named(item), str(path))
         for key in keys:
             self._known.setdefault(key, this)
         if known is None:

@@ -4,10 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparisonRecord, EngineRecord, PrecisionRecord
+from pipeline.deploy_records import (
+    BackendRun,
+    BenchmarkRecord,
+    ComparisonRecord,
+    EngineRecord,
+    ExportRecord,
+    PrecisionRecord,
+)
 from pipeline.errors import PipelineError
 from pipeline.layout import COMPARISON, DATASET_RECORD, DEVICE, TEACHER, report_file, training_file
-from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, ExportRecord, SplitRecord, TrainingRecord
+from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, SplitRecord, TrainingRecord
 from pipeline.settings import Params
 
 Role = Literal["teacher", "baseline", "student"]

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.choice import main, read_choice, switched
 from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.recipes import COCO_CLASSES
 from pipeline.settings import PARAMS_FILE, load_params, parse_params
 from pipeline.strict_yaml import read_yaml
+from tests.pipeline.datasets.voc_folder import VocFolder
+from tests.pipeline.datasets.yolo_folder import YoloFolder
 
 STUDENTS = Path("configs/students")
 GFL = STUDENTS / "crosskd_gfl_r50_r18_1x_coco.py"
@@ -99,8 +102,55 @@ def test_own_classes_take_the_recipe_and_not_the_published_teacher(tmp_path: Pat
     assert params.data.coco_dir.test is not None
 
 
+def switched_to(text: str, data: Path, data_format: str | None = None) -> str:
+    return switched(text, read_choice([GFL], data, data_format), "params.yaml")
+
+
+def test_labels_of_yolo_and_voc_are_chosen_as_well(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    yolo, voc = YoloFolder(tmp_path / "yolo").write().root, VocFolder(tmp_path / "voc").write().root
+    target = tmp_path / "params.yaml"
+    target.write_text(PARAMS_FILE.read_text())
+    main([str(GFL), "--data", str(yolo), "--params", str(target)])
+    params = load_params(target)
+    assert (params.data.name, params.data.yolo_dir.root, params.checkpoint()) == ("yolo_dir", yolo, None)
+    assert params.benchmark == load_params(PARAMS_FILE).benchmark
+    assert f"data: {yolo} (yolo_dir)" in caplog.text
+    main([str(GFL), "--data", str(voc), "--params", str(target), "--format", "voc_dir"])
+    params = load_params(target)
+    assert (params.data.name, params.data.voc_dir.root) == ("voc_dir", voc)
+    assert params.data.yolo_dir.root == yolo  # the section of another format stays
+    assert "test split: val" not in caplog.text
+    (yolo / "data.yaml").write_text("names: [a, b]\ntrain: images")
+    main([str(GFL), "--data", str(yolo), "--params", str(target)])
+    assert "val and test: taken from train by a seed (data.yolo_dir.splits in params.yaml)" in caplog.text
+
+
+def test_yolo_with_cocos_classes_takes_the_published_teacher(tmp_path: Path) -> None:
+    folder = YoloFolder(tmp_path / "coco")
+    folder.config |= {"names": dict(enumerate(COCO_CLASSES)), "nc": len(COCO_CLASSES)}
+    params = parse_params(read_yaml(switched_to(PARAMS_FILE.read_text(), folder.write().root)))
+    checkpoint = params.checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.sha256_prefix == "25944287"
+
+
+def test_what_is_set_for_a_folder_stays_and_goes_with_it(tmp_path: Path) -> None:
+    first, second = (VocFolder(tmp_path / name).write().root for name in ("first", "second"))
+    content = read_yaml(switched_to(PARAMS_FILE.read_text(), first))
+    content["data"]["voc_dir"]["difficult"] = "keep"
+    text = yaml.safe_dump(content)
+    (first / "ImageSets/Main/train.txt").unlink()
+    (first / "ImageSets/Main/val.txt").unlink()
+    again = parse_params(read_yaml(switched_to(text, first))).data.voc_dir
+    assert (again.difficult, again.val) == ("keep", None)
+    assert again.train.image_set is None
+    other = parse_params(read_yaml(switched_to(text, second))).data.voc_dir
+    assert (other.difficult, other.root) == ("ignore", second)
+
+
 def test_a_folder_of_no_known_layout_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"instances_train2017\.json.*README\.md's lacks .*train\.json.*--data"):
+    with pytest.raises(DatasetError, match=r"known format(.|\n)*coco_dir: (.|\n)*yolo_dir: (.|\n)*voc_dir: "):
         read_choice([GFL], tmp_path)
 
 

@@ -8,8 +8,8 @@ import yaml
 from deploy.runtime.artefact import read_spec
 from pipeline.checkpoints import save_weights
 from pipeline.datasets.prepared import read_dataset
+from pipeline.deploy_records import ExportRecord
 from pipeline.recipes import build_detector, load_resolved, resolve, write_resolved
-from pipeline.records import ExportRecord
 from pipeline.storage import sha256_of
 from stages.export import main
 from tests.deploy.tiny import write_dataset

@@ -14,8 +14,8 @@ from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
 from deploy.runtime.artefact import read_spec
 from deploy.runtime.backends import open_backend
+from pipeline.deploy_records import ExportCheck, ExportRecord
 from pipeline.errors import DatasetError, GateError, SettingsError
-from pipeline.records import ExportCheck, ExportRecord
 from pipeline.settings import Gates
 from tests.deploy.stock import noise_images, spec, stock_detector
 from tests.deploy.tiny import write_artefact, write_dataset

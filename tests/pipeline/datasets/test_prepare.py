@@ -195,7 +195,7 @@ def test_many_findings_are_counted_in_the_record_and_all_in_a_file(coco_folder, 
     record = prepare(custom(folder.write().root), tmp_path / "out", tmp_path)
     (group,) = record.findings
     assert (group.count, len(group.examples)) == (30, 5)
-    assert group.kind == "bbox … reaches over the border of image … (…); clipped to it"
+    assert group.kind == "bbox … reaches over the border of … (…); clipped to it"
     lines = (tmp_path / "out" / "findings.txt").read_text().splitlines()
     assert len(lines) == 30
     assert lines[7] == f"warning: {group.file}: " + group.examples[0].replace("100", "107").replace("1.0", "1.07")

@@ -120,6 +120,58 @@ def test_boxes_outside_the_image_are_errors(coco_folder):
     errors = errors_of(check(folder.write())[1])
     assert [error[1] for error in errors] == ["annotation 1", "annotation 2", "annotation 3"]
     assert all("reaches outside image" in error[2] for error in errors)
+    assert all("(40x30 pixels); correct it, or set `data.coco_dir.boxes_outside: clip`" in error[2] for error in errors)
+
+
+def test_boxes_outside_the_image_are_clipped_where_asked_and_each_is_listed(coco_folder):
+    folder = coco_folder()
+    entries = folder.splits["train"]["annotations"]
+    entries[0].update(bbox=[35, -4, 10, 10], area=90)
+    entries[1].update(bbox=[-0.5, 0, 10, 10], area=40)
+    folder.write()
+    splits = {
+        name: SourceSplit(f"{name}.json", content, folder.folder(name), outside="clip")
+        for name, content in folder.splits.items()
+    }
+    checked, findings = validate(splits)
+    clipped = [(entry["bbox"], entry["area"]) for entry in checked["train"].content["annotations"]]
+    assert clipped[:2] == [([35, 0, 5, 6], 30), ([0, 0, 9.5, 10], 40)]
+    assert [finding.item for finding in findings if "clipped to it" in finding.message] == [
+        "annotation 1",
+        "annotation 2",
+    ]
+    assert errors_of(findings) == []
+
+
+def test_a_box_of_which_clipping_leaves_nothing_is_an_error(coco_folder):
+    folder = coco_folder()
+    folder.splits["train"]["annotations"][0]["bbox"] = [41, 3, 10, 10]
+    folder.write()
+    split = SourceSplit("train.json", folder.splits["train"], folder.folder("train"), outside="clip")
+    ((_, item, message),) = errors_of(validate({"train": split})[1])
+    assert item == "annotation 1"
+    assert "lies outside image 1 (40x30 pixels), and nothing of it is left to clip" in message
+
+
+def test_shares_become_pixels_and_lose_their_rounding(coco_folder):
+    folder = coco_folder()
+    content = folder.splits["train"]
+    for image in content["images"]:
+        del image["width"], image["height"]
+    boxes = [[0.5, 0.5, 0.25, 0.5], [-1e-6, 0.1, 1 + 2e-6, 0.9000001], [0.9, 0.9, 0.11, 0.1]]
+    for entry, box in zip(content["annotations"], boxes, strict=True):
+        entry["bbox"] = box
+    folder.write()
+    split = SourceSplit("train.json", content, folder.folder("train"), in_shares=True, named=lambda item: f"<{item}>")
+    checked, findings = validate({"train": split})
+    first, second, third = checked["train"].content["annotations"]
+    assert (first["bbox"], first["area"]) == ([20, 15, 10, 15], 150)
+    assert second["bbox"] == pytest.approx([0, 3, 40, 27])
+    assert second["bbox"][0] == 0
+    assert third["bbox"] == pytest.approx([36, 27, 4, 3])
+    ((_, item, message),) = warnings_of(findings)
+    assert item == "<annotation 3>"
+    assert "reaches over the border of <image 2> (40x30 pixels); clipped to it" in message
 
 
 def test_a_box_just_over_the_border_is_clipped_with_a_warning(coco_folder):
@@ -270,6 +322,9 @@ def test_unreadable_images_are_of_one_kind_whatever_they_are_called(coco_folder,
     assert {finding.kind for finding in findings} == {"… is no readable image: the file is empty"}
 
 
+OUTSIDE = "bbox … reaches outside … (…); correct it, or set `data.coco_dir.boxes_outside: clip` in params.yaml"
+
+
 def test_kinds_are_told_apart_and_values_are_not(coco_folder):
     folder = coco_folder()
     boxes = folder.splits["train"]["annotations"]
@@ -277,8 +332,8 @@ def test_kinds_are_told_apart_and_values_are_not(coco_folder):
     boxes += [{**boxes[0], "id": 60 + number, "image_id": 70 + number} for number in range(1, 4)]
     found = [finding for finding in check(folder.write())[1] if finding.item >= "annotation 5"]
     assert sorted((finding.item, finding.kind) for finding in found) == [
-        ("annotation 52", "bbox … reaches over the border of image … (…); clipped to it"),
-        ("annotation 53", "bbox … reaches outside image … (… pixels)"),
-        ("annotation 54", "bbox … reaches outside image … (… pixels)"),
+        ("annotation 52", "bbox … reaches over the border of … (…); clipped to it"),
+        ("annotation 53", OUTSIDE),
+        ("annotation 54", OUTSIDE),
         *((f"annotation 6{number}", "image_id … is no usable image of this file") for number in range(1, 4)),
     ]
