@@ -14,6 +14,7 @@ export DVC_NO_ANALYTICS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
+USE_OPTIONS := FORMAT MODEL TEACHER SIZE EPOCHS BATCH METHODS
 .PHONY: help setup repro use test lint smoke trt-check gpu-proof lock clean
 
 help:  ## List the targets
@@ -53,8 +54,9 @@ repro: setup  ## Run the whole chain: data, teacher, students, evaluation, expor
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 # Paths with spaces are not for make: call the command itself.
-use: setup  ## Switch params.yaml to a recipe: make use RECIPE=configs/students/NAME.py DATA=path/to/data
-	@$(BIN)/python -m pipeline.choice $(RECIPE) --data $(or $(DATA),datasets/coco) $(if $(FORMAT),--format $(FORMAT))
+use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS=]
+	@$(BIN)/python -m pipeline.choice $(RECIPE) --data $(or $(DATA),datasets/coco) $(foreach option,$(USE_OPTIONS),\
+	  $(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) $($(option))))
 
 test: setup  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --maxprocesses 4

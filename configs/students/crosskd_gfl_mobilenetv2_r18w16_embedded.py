@@ -1,5 +1,8 @@
 _base_ = ["../_base_/student_gfl_r18w16.py"]
 
+teacher = "configs/teachers/gfl_mobilenetv2_embedded.py"
+twin = "configs/students/twin_gfl_r18w16_embedded.py"
+
 # Chosen on the val split (docs/results.md).
 distillation = dict(
     # One of the student's two tower convolutions stays free for its own predictions, as in the published recipes

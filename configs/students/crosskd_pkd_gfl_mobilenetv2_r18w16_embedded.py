@@ -1,5 +1,8 @@
 _base_ = ["../_base_/student_gfl_r18w16.py"]
 
+teacher = "configs/teachers/gfl_mobilenetv2_embedded.py"
+twin = "configs/students/twin_gfl_r18w16_embedded.py"
+
 # CrossKD as in the recipe of its own, and PKD lightly: 1 already cost 1.7 AP on val (docs/results.md).
 distillation = dict(
     methods=[

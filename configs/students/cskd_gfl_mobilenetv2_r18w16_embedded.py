@@ -1,5 +1,8 @@
 _base_ = ["../_base_/student_gfl_r18w16.py"]
 
+teacher = "configs/teachers/gfl_mobilenetv2_embedded.py"
+twin = "configs/students/twin_gfl_r18w16_embedded.py"
+
 # Squared errors of features weigh a hundredth, and predictions a tenth, of what is published for GFL. This teacher's
 # P6 and P7, which hardly carry an object here, are so large that with the published weights the neck's four terms had
 # first gradients of norm 574 to 1,758 at the backbone, against 16 of CrossKD's box loss and 0.1 of the labels. With

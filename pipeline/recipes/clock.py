@@ -1,9 +1,26 @@
-"""A recipe's schedule in iterations, where it is written in epochs."""
+"""How many iterations a recipe trains, and its schedule in iterations where it is written in epochs."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 _POINTS = ("begin", "end", "T_max")
+
+
+def epoch_of(config: Mapping[str, Any], images: int) -> int:
+    """Iterations of an epoch over so many images, in one process."""
+    return math.ceil(images / config["train_dataloader"]["batch_size"])
+
+
+def iterations_of(config: Mapping[str, Any], images: int) -> int:
+    """Iterations of the whole training, in one process."""
+    loop = config["train_cfg"]
+    return int(loop["max_epochs"]) * epoch_of(config, images) if counts_epochs(config) else int(loop["max_iters"])
+
+
+def counts_epochs(config: Mapping[str, Any]) -> bool:
+    """Whether the training's length is given in epochs."""
+    return bool(config["train_cfg"].get("max_epochs"))
 
 
 def in_iterations(config: Mapping[str, Any], epoch: int) -> dict[str, Any]:

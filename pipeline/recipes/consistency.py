@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.runtime.errors import shown
 from pipeline.errors import RecipeError
+from pipeline.recipes.clock import iterations_of
 from pipeline.recipes.shape import sides_of
 
 # Words in the names of other steps after which a picture may have any size.
@@ -72,7 +73,7 @@ def check_schedule(config: Mapping[str, Any], path: object, images: int) -> None
     """
     loop = config["train_cfg"]
     epochs = loop.get("max_epochs")
-    iterations = epochs * math.ceil(images / config["train_dataloader"]["batch_size"]) if epochs else loop["max_iters"]
+    iterations = iterations_of(config, images)
     findings = []
     schedulers = config["param_scheduler"]
     for index, scheduler in enumerate(schedulers if isinstance(schedulers, list | tuple) else [schedulers]):

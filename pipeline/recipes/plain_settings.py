@@ -1,6 +1,5 @@
 """The plain settings of ``params.yaml`` on a recipe: each changes all that must follow."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ from mmengine.config import Config
 
 from pipeline.recipe_settings import BudgetSettings
 from pipeline.recipes.batch_size import at_batch_size, at_learning_rate
-from pipeline.recipes.clock import in_iterations
+from pipeline.recipes.clock import counts_epochs, epoch_of, in_iterations
 from pipeline.recipes.input_size import at_input_size
 from pipeline.recipes.length import at_length
 from pipeline.recipes.width import at_width
@@ -56,7 +55,7 @@ def _steps(plain: PlainSettings, images: int, path: object) -> Iterator[Step]:
     if (epochs := budget.epochs) is not None:
         yield lambda config: _for_epochs(config, epochs, images)
     if (iterations := budget.iterations) is not None:
-        yield lambda config: in_iterations(config, _epoch(config, images)) if _counts_epochs(config) else {}
+        yield lambda config: in_iterations(config, epoch_of(config, images)) if counts_epochs(config) else {}
         yield lambda config: at_length(config, iterations)
     if (rate := budget.learning_rate) is not None:
         yield lambda config: at_learning_rate(config, rate)
@@ -67,13 +66,5 @@ def _steps(plain: PlainSettings, images: int, path: object) -> Iterator[Step]:
 
 
 def _for_epochs(config: Mapping[str, Any], epochs: int, images: int) -> Options:
-    epoch = _epoch(config, images)
-    return at_length(config, epochs, epoch) if _counts_epochs(config) else at_length(config, epochs * epoch)
-
-
-def _counts_epochs(config: Mapping[str, Any]) -> bool:
-    return bool(config["train_cfg"].get("max_epochs"))
-
-
-def _epoch(config: Mapping[str, Any], images: int) -> int:
-    return math.ceil(images / config["train_dataloader"]["batch_size"])
+    epoch = epoch_of(config, images)
+    return at_length(config, epochs, epoch) if counts_epochs(config) else at_length(config, epochs * epoch)

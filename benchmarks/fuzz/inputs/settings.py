@@ -8,7 +8,7 @@ from benchmarks.fuzz.byte_damage import damage_bytes
 from benchmarks.fuzz.cases import Kind, Sample
 from benchmarks.fuzz.odd_values import YAML
 from benchmarks.fuzz.tree_damage import tree_damage
-from pipeline.choice import switch
+from pipeline.choice.params_file import read_params, switched
 from pipeline.errors import PipelineError
 from pipeline.profiles import apply_profile, load_profile
 from pipeline.settings import PARAMS_FILE, Params, load_params
@@ -23,7 +23,7 @@ def _read_params(path: Path) -> None:
     if path.name == "profile.yaml":
         apply_profile(_TREE, load_profile(path))
     elif path.name == "switched.yaml":
-        switch(path, _CHOICE)
+        switched(read_params(path), _CHOICE, str(path))
     else:
         assert isinstance(load_params(path), Params)
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.choice import main, read_choice, switched
+from pipeline.choice.__main__ import main
+from pipeline.choice.params_file import switched
+from pipeline.choice.recipes import read_choice
 from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.recipes import COCO_CLASSES
 from pipeline.settings import PARAMS_FILE, load_params, parse_params

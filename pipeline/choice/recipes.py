@@ -1,0 +1,141 @@
+"""From recipes and a folder to what of ``params.yaml`` changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from pipeline.dataset_settings import DataSettings
+from pipeline.datasets.folder_format import class_names, detect
+from pipeline.errors import RecipeError
+from pipeline.layout import TEACHER
+from pipeline.profiles import FOLDER, load_profile
+from pipeline.recipes import COCO_CLASSES, read_recipe
+
+COCO_PROFILE = FOLDER / "coco.yaml"
+COCO = "coco_dir"
+TWIN = "twin"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is set beside the recipes; none is as they have it.
+
+    Attributes:
+        teacher: file of the teacher's configuration.
+        size: the canvas's height and width in pixels.
+        epochs: of all trainings.
+        batch_size: images an iteration.
+    """
+
+    teacher: Path | None = None
+    size: tuple[int, int] | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+
+
+AS_THEY_ARE = Wishes()
+
+
+def read_choice(
+    recipes: Sequence[Path], data: Path, data_format: str | None = None, wishes: Wishes = AS_THEY_ARE
+) -> dict[str, Any]:
+    """What of ``params.yaml`` changes, section by section.
+
+    Args:
+        recipes: files of students, all of one teacher and twin.
+        data: the data set's folder.
+        data_format: as :func:`detect` takes it.
+        wishes: what is set beside them.
+
+    Raises:
+        RecipeError: a recipe cannot be read or names no teacher and twin, or several do not share them.
+        DatasetError: the folder is in no format that is known, or could be in several.
+    """
+    configs = {path: read_recipe(path) for path in recipes}
+    pairs = {path: _pair(path, config, wishes.teacher) for path, config in configs.items()}
+    first = recipes[0]
+    for path, pair in pairs.items():
+        if pair != pairs[first]:
+            raise RecipeError(
+                f"{path} is for the teacher {pair[0]} and the twin {pair[1]}, {first} for {pairs[first][0]} and "
+                f"{pairs[first][1]}; a run has one of each, so use them one after the other"
+            )
+    teacher, twin = pairs[first]
+    students = {name: str(path) for name, path in _named(configs).items()}
+    found = detect(data, data_format)
+    choice = _data_changes(found)
+    budget = {"epochs": wishes.epochs, "iterations": None, "batch_size": wishes.batch_size, "learning_rate": None}
+    choice["input_size"] = _written(wishes.size)
+    choice["train"] = {**choice.get("train", {}), **budget}
+    choice["teacher"] = {
+        "source": "auto",
+        "config": teacher,
+        "options": {},
+        "train": budget,
+        "checkpoints": _checkpoints(teacher, found),
+    }
+    choice["twins"] = {TWIN: {"recipe": twin, "options": {}}}
+    choice["students"] = {name: {"recipe": path, "options": {}} for name, path in students.items()}
+    choice["export"] = {"models": [TEACHER, TWIN, *students], **_thresholds(configs[first])}
+    choice["report"] = {"baseline": TWIN}
+    return choice
+
+
+def _written(size: tuple[int, int] | None) -> int | list[int] | None:
+    return size if size is None else size[0] if size[0] == size[1] else [*size]
+
+
+def _pair(path: Path, config: Config, teacher: Path | None) -> tuple[str, str]:
+    if teacher is not None:
+        config.teacher = str(teacher)
+    missing = [key for key in (TEACHER, TWIN) if not isinstance(config.get(key), str)]
+    if missing or "distillation" not in config:
+        raise RecipeError(
+            f"{path}: names no {' and no '.join(missing) or 'method under `distillation`'}; choose a distilled recipe, "
+            'or add `teacher = "configs/teachers/..."` and `twin = "configs/students/..."` to yours'
+        )
+    for key in (TEACHER, TWIN):
+        if not Path(config[key]).is_file():
+            raise RecipeError(f"{path}: {key} = {config[key]!r}: no such file; paths start at the project's root")
+    return config[TEACHER], config[TWIN]
+
+
+def _named(configs: Mapping[Path, Config]) -> dict[str, Path]:
+    """Students by the names of their methods, or of their files where two have the same methods."""
+    methods = {
+        path: "_".join(m["type"].lower() for m in config.distillation.methods) for path, config in configs.items()
+    }
+    names = list(methods.values())
+    return {path.stem if names.count(name) > 1 else name: path for path, name in methods.items()}
+
+
+def _data_changes(found: DataSettings) -> dict[str, Any]:
+    changes = found.model_dump(mode="json", exclude_unset=True)
+    profile = load_profile(COCO_PROFILE)
+    own, section = profile["data"][COCO], changes[found.name]
+    if found.name == COCO and (section["train"], section["val"]) == (own["train"], own["val"]):
+        own["root"] = section["root"]
+        return profile
+    return {"data": changes}
+
+
+def _checkpoints(teacher: str, found: DataSettings) -> dict[str, Any]:
+    config = read_recipe(Path(teacher))
+    if "checkpoint" not in config or class_names(found) != COCO_CLASSES:
+        return {}
+    return {found.name: config.checkpoint.to_dict()}
+
+
+def _thresholds(config: Config) -> dict[str, Any]:
+    """The recipe's own post-processing, which its published AP was measured with."""
+    test = config.model.test_cfg
+    last = test.get("rcnn", test)
+    return {
+        "score_threshold": last.score_thr,
+        "nms_iou_threshold": last.nms.iou_threshold,
+        "max_candidates": test.get("nms_pre", 1000),
+        "max_detections": last.max_per_img,
+    }
