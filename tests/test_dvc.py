@@ -106,10 +106,10 @@ NOT_USED_BY = {
     "teacher": {
         "pipeline.detectors.*": "for methods, which a teacher is trained without; the flows are dependencies",
         "pipeline.distillers.*": "the same; the distiller itself is a dependency",
-        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
     "distill": {
-        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
         "pipeline.weight_sources": "delivers backbone weights of a given hash or fails",
     },
     "evaluate": {
@@ -122,7 +122,7 @@ NOT_USED_BY = {
     },
     "precision": {
         "pipeline.mmcv_ops": "the artefact runs without mmdet",
-        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
     "engine": {"pipeline.mmcv_ops": "no detector"},
     "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
@@ -142,18 +142,21 @@ NOT_USED_BY["train"] = {
     **NOT_USED_BY["teacher"],
     "pipeline.weight_sources": NOT_USED_BY["distill"]["pipeline.weight_sources"],
 }
+# Of pipeline/evaluation, what measures accuracy without an interval.
+ACCURACY = {
+    f"pipeline.evaluation.{name}" for name in ("accuracy", "box_overlaps", "coco_matching", "coco_numbers", "inputs")
+}
 # The one module of a package above that a stage depends on all the same.
 NEEDED = {
     "teacher": {
         "pipeline.detectors.faster_rcnn",
         "pipeline.detectors.flow",
         "pipeline.distillers.distiller",
-        "pipeline.evaluation.accuracy",
-        "pipeline.evaluation.inputs",
+        *ACCURACY,
     },
-    "distill": {"pipeline.evaluation.accuracy", "pipeline.evaluation.inputs"},
+    "distill": ACCURACY,
     "export": {"pipeline.detectors.kinds"},
-    "precision": {"pipeline.evaluation.accuracy", "pipeline.evaluation.inputs"},
+    "precision": ACCURACY,
 }
 NEEDED["train"] = NEEDED["teacher"]
 

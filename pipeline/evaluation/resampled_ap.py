@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from pipeline.evaluation.coco_matching import ClassMatches
+from pipeline.evaluation.coco_numbers import RECALL_THRESHOLDS
 
-RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)
 _MOST_CELLS = 1 << 23
 """Of an array of true positives times draws: as many draws at once as there is memory for."""
 _CELLS_IN_CACHE = 1 << 14

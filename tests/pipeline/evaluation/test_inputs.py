@@ -1,6 +1,7 @@
 """Results read back from their file; what evaluation asks of them is tested in test_accuracy.py."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation.inputs import (
+    GroundTruth,
     _all_fine,
     _problem,
-    indexed,
     read_detections,
     read_ground_truth,
     read_results,
@@ -85,7 +86,28 @@ NUMBERS = st.sampled_from([float("nan"), float("inf"), 2.0**53, 10**400])
 
 @given(key=st.sampled_from(sorted(GOOD)), value=WILD | NUMBERS, place=st.integers(0, 2))
 def test_what_is_fine_for_all_at_once_is_fine_one_by_one(key: str, value: object, place: int) -> None:
-    ground_truth = indexed([{"id": 1}], [{"id": 1, "name": "a"}], [])
+    ground_truth = GroundTruth({1: {"id": 1}}, {1: {"id": 1, "name": "a"}}, [])
     results = [dict(GOOD) for _ in range(3)]
     results[place][key] = value
-    assert _all_fine(results, ground_truth) == (not any(_problem(item, ground_truth) for item in results))
+    fine = _all_fine(results, ground_truth) is not None
+    assert fine == (not any(_problem(item, ground_truth) for item in results))
+
+
+def test_results_become_columns_in_their_order(tmp_path: Path) -> None:
+    results = [RESULT, {**RESULT, "bbox": [0.5, 1, 2.5, 4], "score": 1}]
+    found = read_detections(results, ground_truth(tmp_path))
+    assert (found.place.tolist(), found.image.tolist(), found.category.tolist()) == ([0, 1], [1, 1], [1, 1])
+    assert found.corner.tolist() == [[10, 10, 40, 40], [0.5, 1, 2.5, 4]]
+    assert (found.area.tolist(), found.score.tolist()) == ([1600, 10], [0.9, 1])
+
+
+def test_no_results_are_columns_of_no_length(tmp_path: Path) -> None:
+    found = read_detections([], ground_truth(tmp_path))
+    assert (len(found), found.corner.shape) == (0, (0, 4))
+
+
+def test_an_area_that_is_missing_is_that_of_the_box() -> None:
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    boxes = GroundTruth({}, {}, [box, {**box, "area": 5, "iscrowd": 1}, {**box, "area": 0}]).boxes
+    assert (boxes.area.tolist(), boxes.crowd.tolist()) == ([12, 5, 0], [False, True, False])
+    assert GroundTruth({}, {}, []).boxes.corner.shape == (0, 4)
