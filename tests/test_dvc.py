@@ -83,6 +83,10 @@ MAKERS = {
         "pipeline.recipes.tuples",
     },
 }
+HELD_IN_COLUMNS = {
+    "deploy.runtime.detection_columns": "holds what pipeline.evaluation reads; detections are joined elsewhere",
+    "deploy.runtime.detections": "the same",
+}
 # What a stage imports and does not run, or runs without a trace in its result: a module, or a package with ``.*``.
 NOT_USED_BY = {
     "data": {"pipeline.mmcv_ops": "no detector"},
@@ -104,11 +108,13 @@ NOT_USED_BY = {
         ),
     },
     "teacher": {
+        **HELD_IN_COLUMNS,
         "pipeline.detectors.*": "for methods, which a teacher is trained without; the flows are dependencies",
         "pipeline.distillers.*": "the same; the distiller itself is a dependency",
         "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
     "distill": {
+        **HELD_IN_COLUMNS,
         "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
         "pipeline.weight_sources": "delivers backbone weights of a given hash or fails",
     },
@@ -128,6 +134,7 @@ NOT_USED_BY = {
     "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
     "compare": {"pipeline.mmcv_ops": "the artefacts run without mmdet"},
     "report": {
+        **HELD_IN_COLUMNS,
         "pipeline.mmcv_ops": "no detector",
         "deploy.runtime.artefact": "an engine's record names its target by a class of engine_file",
         "deploy.runtime.engine_file": "the same",

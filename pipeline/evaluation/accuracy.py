@@ -6,17 +6,16 @@ reference implementation, pycocotools' ``COCOeval``, in every bit; tests hold th
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.split import Split
 from pipeline.evaluation.bootstrap import bootstrap_ap
-from pipeline.evaluation.box_overlaps import FoundBoxes
 from pipeline.evaluation.coco_matching import ALL_AREAS, IOU_THRESHOLDS, match_detections
 from pipeline.evaluation.coco_numbers import RECALL_THRESHOLDS, accumulate, twelve_numbers
-from pipeline.evaluation.inputs import GroundTruth, ground_truth_of, read_detections, read_ground_truth
+from pipeline.evaluation.inputs import GroundTruth, Results, ground_truth_of, read_detections, read_ground_truth
 from pipeline.records import AccuracyRecord, ClassNumbers, CocoNumbers, PrecisionRecallCurve
 from pipeline.settings import EvaluateSettings
 
@@ -25,7 +24,7 @@ _CURVE_IOUS = (0.5, 0.75)
 
 def evaluate_detections(
     annotations: Path | Split,
-    results: Sequence[dict[str, Any]],
+    results: Results,
     split: str,
     bootstrap: EvaluateSettings | None = None,
     source: str = "detections",
@@ -34,8 +33,7 @@ def evaluate_detections(
 
     Args:
         annotations: COCO json of the split, or its content.
-        results: COCO-format results ``{image_id, category_id, bbox: [x, y, width, height], score}`` in pixels of the
-            original images; may be empty.
+        results: what was found, in pixels of the original images; may be empty.
         split: name of the split, kept in the record.
         bootstrap: number of resamples, seed and confidence of the interval for mAP; ``None`` leaves it out.
         source: where the results are from, for the error.
@@ -79,7 +77,7 @@ def _points(value: float) -> float | None:
 
 
 def _class_numbers(
-    ground_truth: GroundTruth, detections: FoundBoxes, precision: NDArray[np.float64]
+    ground_truth: GroundTruth, detections: DetectionColumns, precision: NDArray[np.float64]
 ) -> list[ClassNumbers]:
     """``precision`` is ``[10 IoUs, 101 recalls, classes]`` with classes in the order of their ids."""
     boxes = _counted(ground_truth.boxes.category[~ground_truth.boxes.crowd])

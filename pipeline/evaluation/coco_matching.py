@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import Params
 
+from deploy.runtime.detection_columns import DetectionColumns
 from pipeline.evaluation.box_overlaps import Boxes, FoundBoxes, Overlaps, TruthBoxes, overlapping
 from pipeline.evaluation.inputs import GroundTruth
 
@@ -59,19 +60,19 @@ class ClassMatches:
     boxes: NDArray[np.int64]
 
 
-def match_detections(ground_truth: GroundTruth, detections: FoundBoxes) -> dict[str, list[ClassMatches]]:
+def match_detections(ground_truth: GroundTruth, found: DetectionColumns) -> dict[str, list[ClassMatches]]:
     """Match detections and boxes with at most 100 detections an image and class, as COCO does.
 
     Args:
         ground_truth: of the split.
-        detections: in any order; equal scores count in theirs.
+        found: detections in any order; equal scores count in theirs.
 
     Returns:
         For each of :data:`AREAS` one entry a class, in the order of the category ids.
     """
     truths = ground_truth.boxes
     images, categories = np.array(sorted(ground_truth.images)), np.array(sorted(ground_truth.categories))
-    detections = strongest(detections)
+    detections = strongest(FoundBoxes.of(found))
     overlaps = overlapping(truths, detections, least_ious(IOU_THRESHOLDS)[0])
     order = np.lexsort((-detections.score, detections.category))
     ordered = detections.taken(order)

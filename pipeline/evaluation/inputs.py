@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.errors import shown
 from deploy.runtime.split import Split, is_box
 from deploy.runtime.text_files import LARGEST, MissingText, UnreadableText, is_finite, is_whole, parse_json, read_text
 from pipeline.errors import DatasetError, PipelineError
-from pipeline.evaluation.box_overlaps import FoundBoxes, TruthBoxes
+from pipeline.evaluation.box_overlaps import TruthBoxes
 
 _LISTED = 5
 _KEYS = ("image_id", "category_id", "bbox", "score")
+
+Results = Sequence[dict[str, Any]] | DetectionColumns
+"""COCO-format results ``{image_id, category_id, bbox: [x, y, width, height], score}``, in pixels; may be empty."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +91,11 @@ def _parsed(text: str) -> Any:
             return parse_json(text)
 
 
-def read_detections(
-    results: Sequence[dict[str, Any]], ground_truth: GroundTruth, source: str = "detections"
-) -> FoundBoxes:
-    """Check COCO-format results against the split that they are of, and read them into columns, in their order.
+def read_detections(results: Results, ground_truth: GroundTruth, source: str = "detections") -> DetectionColumns:
+    """Check COCO-format results against the split that they are of; columns in their order.
 
     Args:
-        results: items ``{image_id, category_id, bbox: [x, y, width, height], score}``; may be empty.
+        results: what was found.
         ground_truth: of the split.
         source: where they are from, for the error.
 
@@ -101,13 +103,14 @@ def read_detections(
         PipelineError: an item names an image or category that the ground truth does not have, lacks a key, or holds
             a number that is not finite or a negative size.
     """
-    found = _all_fine(results, ground_truth)
-    if found is None:
-        problems = [(index, problem) for index, item in enumerate(results) if (problem := _problem(item, ground_truth))]
-        if problems:
-            raise PipelineError(_cannot_be_evaluated(source, problems, len(results)))
-        found = _columns(*([item[key] for item in results] for key in _KEYS))
-    return found
+    found = results if isinstance(results, DetectionColumns) else _of_kinds_known(results)
+    if found is not None and _all_fine(found, ground_truth):
+        return found
+    items = results.results() if isinstance(results, DetectionColumns) else results
+    problems = [(index, problem) for index, item in enumerate(items) if (problem := _problem(item, ground_truth))]
+    if problems:
+        raise PipelineError(_cannot_be_evaluated(source, problems, len(items)))
+    return _columns(*([item[key] for item in items] for key in _KEYS))
 
 
 def _cannot_be_evaluated(source: str, problems: list[tuple[int, str]], count: int) -> str:
@@ -134,8 +137,8 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _all_fine(results: Sequence[dict[str, Any]], ground_truth: GroundTruth) -> FoundBoxes | None:
-    """The columns where none has a :func:`_problem`, found for all at once; where this cannot tell, none."""
+def _of_kinds_known(results: Sequence[dict[str, Any]]) -> DetectionColumns | None:
+    """The columns of results whose values are of the kinds that are written here, found for all at once."""
     try:
         # A list a key: items regrouped as tuples would be half a million of them.
         images, categories, boxes, scores = ([item[key] for item in results] for key in _KEYS)
@@ -144,23 +147,27 @@ def _all_fine(results: Sequence[dict[str, Any]], ground_truth: GroundTruth) -> F
         kinds = {*map(type, chain.from_iterable(boxes)), *map(type, scores)}
         if {*map(len, boxes)} != {4} or not kinds <= {int, float}:
             return None
-        found = _columns(images, categories, boxes, scores)
+        return _columns(images, categories, boxes, scores)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    known = {*images} <= ground_truth.images.keys() and {*categories} <= ground_truth.categories.keys()
-    finite = (np.abs(found.corner) < LARGEST).all() and (np.abs(found.score) < LARGEST).all()
-    return found if known and finite and (found.corner[:, 2:] >= 0).all() else None
 
 
-def _columns(images: list[int], categories: list[int], boxes: list[list[float]], scores: list[float]) -> FoundBoxes:
-    corner = np.fromiter(chain.from_iterable(boxes), np.float64, 4 * len(boxes)).reshape(-1, 4)
-    return FoundBoxes(
-        place=np.arange(len(images)),
-        image=np.array(images, np.int64),
-        category=np.array(categories, np.int64),
-        corner=corner,
-        area=corner[:, 2] * corner[:, 3],
-        score=np.array(scores, np.float64),
+def _all_fine(found: DetectionColumns, ground_truth: GroundTruth) -> bool:
+    """Whether none has a :func:`_problem`."""
+    known = {*np.unique(found.image).tolist()} <= ground_truth.images.keys()
+    known &= {*np.unique(found.category).tolist()} <= ground_truth.categories.keys()
+    finite = (np.abs(found.box) < LARGEST).all() and (np.abs(found.score) < LARGEST).all()
+    return bool(known and finite and (found.box[:, 2:] >= 0).all())
+
+
+def _columns(
+    images: list[int], categories: list[int], boxes: list[list[float]], scores: list[float]
+) -> DetectionColumns:
+    return DetectionColumns(
+        np.array(images, np.int64),
+        np.array(categories, np.int64),
+        np.fromiter(chain.from_iterable(boxes), np.float64, 4 * len(boxes)).reshape(-1, 4),
+        np.array(scores, np.float64),
     )
 
 

@@ -112,7 +112,7 @@ def judge(
     Raises:
         PipelineError: results name unknown images or categories or are malformed.
     """
-    found = read_detections(results, ground_truth, source)
+    found = FoundBoxes.of(read_detections(results, ground_truth, source))
     return Outcomes(ground_truth, results, found.taken(found.score >= score_threshold))
 
 

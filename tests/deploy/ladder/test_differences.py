@@ -2,13 +2,19 @@
 
 import pytest
 
-from deploy.ladder.differences import box_differences, worst_class
-from pipeline.deploy_records import ClassDrop
+from deploy.ladder.differences import box_differences as differences_of_columns
+from deploy.ladder.differences import worst_class
+from pipeline.deploy_records import BoxDifferences, ClassDrop
 from pipeline.records import AccuracyRecord, ClassNumbers
+from tests.deploy.columns import columns
 
 
 def result(image: int, box: list[float], score: float, category: int = 3) -> dict:
     return {"image_id": image, "category_id": category, "bbox": box, "score": score}
+
+
+def box_differences(reference: list[dict], artefact: list[dict], score: float) -> BoxDifferences:
+    return differences_of_columns(columns(reference), columns(artefact), score)
 
 
 def accuracy(**ap: float | None) -> AccuracyRecord:

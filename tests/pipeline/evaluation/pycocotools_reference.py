@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from deploy.runtime.detection_columns import DetectionColumns
 from pipeline.evaluation.box_overlaps import FoundBoxes, TruthBoxes
 from pipeline.evaluation.inputs import GroundTruth, read_detections
 
@@ -47,7 +48,7 @@ def entry(image: int, category: int, corners: list[float], **more: Any) -> dict[
     return {"image_id": image, "category_id": category, "bbox": corners} | more
 
 
-def read(annotations: Entries, results: Entries) -> tuple[GroundTruth, FoundBoxes]:
+def read(annotations: Entries, results: Entries) -> tuple[GroundTruth, DetectionColumns]:
     """Both as the evaluation has them."""
     images, categories = ({number: {"id": number} for number in numbers} for numbers in (IMAGES, CATEGORIES))
     ground_truth = GroundTruth(images, categories, annotations)
@@ -57,7 +58,7 @@ def read(annotations: Entries, results: Entries) -> tuple[GroundTruth, FoundBoxe
 def columns(annotations: Entries, results: Entries) -> tuple[TruthBoxes, FoundBoxes]:
     """Both as boxes."""
     ground_truth, found = read(annotations, results)
-    return ground_truth.boxes, found
+    return ground_truth.boxes, FoundBoxes.of(found)
 
 
 def evaluated(annotations: Entries, results: Entries, ious: np.ndarray | None = None) -> COCOeval:
