@@ -49,10 +49,11 @@ def box_differences(reference: DetectionColumns, artefact: DetectionColumns, sco
 
 
 def _by_image(found: DetectionColumns, categories: NDArray[np.int64]) -> dict[int, Detections]:
-    """The detections of each image that has some, in the order of the images' ids."""
-    ordered = found.taken(np.argsort(found.image, kind="stable"))
-    images, starts = np.unique(ordered.image, return_index=True)
-    every = _detections(ordered, categories)
+    """The detections of each image that has some, in the order in which the images come."""
+    _, comes, image = np.unique(found.image, return_index=True, return_inverse=True)
+    ordered = found.taken(np.argsort(comes[image], kind="stable"))
+    starts = np.flatnonzero(np.diff(ordered.image, prepend=ordered.image[:1] - 1))
+    images, every = ordered.image[starts], _detections(ordered, categories)
     ranges = pairwise([*starts.tolist(), len(ordered)])
     return {
         image: replace(

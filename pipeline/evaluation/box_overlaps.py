@@ -75,13 +75,7 @@ class Overlaps:
 
 
 def overlapping(truths: TruthBoxes, detections: FoundBoxes, least_iou: float) -> Overlaps:
-    """The pairs whose IoU is at least ``least_iou``, which is above 0; the order of the truths within a class matters.
-
-    Args:
-        truths: in any order.
-        detections: in any order.
-        least_iou: 0 to 1.
-    """
+    """The pairs whose IoU is at least ``least_iou``, which is above 0; both in any order."""
     of_truth, of_detection = _pictures_of_a_class(truths, detections)
     order = np.argsort(of_truth, kind="stable")
     first, end = (np.searchsorted(of_truth[order], of_detection, side) for side in ("left", "right"))

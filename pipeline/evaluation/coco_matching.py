@@ -49,7 +49,8 @@ class ClassMatches:
         image: ``[D]`` int, position of the detection's image among the sorted image ids.
         score: ``[D]`` float.
         matched: ``[10, D]`` bool, per IoU threshold: found a box (crowd boxes included).
-        ignored: ``[10, D]`` bool, per IoU threshold: counts neither for nor against (it found a crowd box).
+        ignored: ``[10, D]`` bool, per IoU threshold: counts neither for nor against (it found a crowd box, or a box
+            outside the range of areas, or found none and lies outside itself).
         boxes: ``[I]`` int, boxes to be found in each image.
     """
 
@@ -133,9 +134,9 @@ def match(
     left_out = np.repeat(_outside(detections, area)[None], len(thresholds), axis=0)
     found = np.zeros((len(thresholds), len(truths)), dtype=bool)
     free = np.ones_like(found)
-    unwanted = ignored(truths, area)
+    unwanted, least = ignored(truths, area), least_ious(thresholds)[:, None]
     for detection, starts, truth, iou in _turns(detections, overlaps, unwanted):
-        fitting = free[:, truth] & (iou >= least_ious(thresholds)[:, None])
+        fitting = free[:, truth] & (iou >= least)
         choice = np.where(fitting, np.arange(len(truth)), len(truth))
         choice = np.minimum.reduceat(choice, starts, axis=1)
         level, taker = np.nonzero(choice < len(truth))

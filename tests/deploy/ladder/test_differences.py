@@ -31,6 +31,12 @@ def test_boxes_are_compared_pair_by_pair() -> None:
     assert (found.mean_score_difference, found.max_score_difference) == (pytest.approx(0.25), pytest.approx(0.4))
 
 
+def test_images_come_in_any_order_and_their_detections_apart() -> None:
+    torch = [result(image, [image, 0, 10, 10], 0.9 - image / 100) for image in (7, 2, 9, 2, 7)]
+    found = box_differences(torch, torch[::-1], 0.3)
+    assert (found.detections, found.matched, found.mean_iou, found.max_score_difference) == (5, 1, 1, 0)
+
+
 def test_only_what_pytorch_is_sure_of_counts() -> None:
     torch = [result(1, [0, 0, 10, 10], 0.9), result(1, [50, 50, 10, 10], 0.1)]
     assert box_differences(torch, torch[:1], 0.3).matched == 1
