@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         model,
         artefacts={precision: artefact_file(model, precision) for precision in params.benchmark.precisions},
         dataset_dir=DATASET,
-        torch=read_reference(report_file("evaluation", model), report_file("detections", model)),
+        torch=read_reference(report_file("evaluation", model), report_file("detections", model), DATASET),
         settings=params.benchmark,
     )
     record.write(report_file("benchmark", model))

@@ -85,6 +85,10 @@ MAKERS = {
         "pipeline.recipes.tuples",
     },
 }
+HELD_IN_COLUMNS = {
+    "deploy.runtime.detection_columns": "holds what pipeline.evaluation reads; detections are joined elsewhere",
+    "deploy.runtime.detections": "the same",
+}
 # What a stage imports and does not run, or runs without a trace in its result: a module, or a package with ``.*``.
 NOT_USED_BY = {
     "data": {"pipeline.mmcv_ops": "no detector"},
@@ -106,12 +110,14 @@ NOT_USED_BY = {
         ),
     },
     "teacher": {
+        **HELD_IN_COLUMNS,
         "pipeline.detectors.*": "for methods, which a teacher is trained without; the flows are dependencies",
         "pipeline.distillers.*": "the same; the distiller itself is a dependency",
-        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
     "distill": {
-        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
+        **HELD_IN_COLUMNS,
+        "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
         "pipeline.weight_sources": "delivers backbone weights of a given hash or fails",
     },
     "evaluate": {
@@ -124,12 +130,13 @@ NOT_USED_BY = {
     },
     "precision": {
         "pipeline.mmcv_ops": "the artefact runs without mmdet",
-        "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
+        "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
     "engine": {"pipeline.mmcv_ops": "no detector"},
     "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
     "compare": {"pipeline.mmcv_ops": "the artefacts run without mmdet"},
     "report": {
+        **HELD_IN_COLUMNS,
         "pipeline.mmcv_ops": "no detector",
         "deploy.runtime.artefact": "an engine's record names its target by a class of engine_file",
         "deploy.runtime.engine_file": "the same",
@@ -144,18 +151,21 @@ NOT_USED_BY["train"] = {
     **NOT_USED_BY["teacher"],
     "pipeline.weight_sources": NOT_USED_BY["distill"]["pipeline.weight_sources"],
 }
+# Of pipeline/evaluation, what measures accuracy without an interval.
+ACCURACY = {
+    f"pipeline.evaluation.{name}" for name in ("accuracy", "box_overlaps", "coco_matching", "coco_numbers", "inputs")
+}
 # The one module of a package above that a stage depends on all the same.
 NEEDED = {
     "teacher": {
         "pipeline.detectors.faster_rcnn",
         "pipeline.detectors.flow",
         "pipeline.distillers.distiller",
-        "pipeline.evaluation.accuracy",
-        "pipeline.evaluation.inputs",
+        *ACCURACY,
     },
-    "distill": {"pipeline.evaluation.accuracy", "pipeline.evaluation.inputs"},
+    "distill": ACCURACY,
     "export": {"pipeline.detectors.kinds"},
-    "precision": {"pipeline.evaluation.accuracy", "pipeline.evaluation.inputs"},
+    "precision": ACCURACY,
 }
 NEEDED["train"] = NEEDED["teacher"]
 

@@ -37,7 +37,6 @@ DISTRIBUTION = {
     "PIL": "pillow",
     "cpuinfo": "py-cpuinfo",
     "cv2": "opencv-python-headless",
-    "faster_coco_eval": "faster-coco-eval",
     "mmcv": "mmcv-lite",
     "ruamel": "ruamel.yaml",
     "sklearn": "scikit-learn",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from deploy.ladder.pytorch_rung import detect
 from deploy.precision.precisions import make_precisions
 from deploy.runtime.backends import BACKENDS
 from deploy.runtime.backends.tensorrt import TensorRtBackend
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import BackendUnavailable
 from deploy.runtime.images import Image, read_image
@@ -82,8 +82,8 @@ class Teacher:
         return find_split(self.embedded.dataset_dir, SPLIT)
 
     @cached_property
-    def reference(self) -> list[dict[str, Any]]:
-        """What ONNX Runtime finds on the CPU in fp32: COCO results of the split."""
+    def reference(self) -> DetectionColumns:
+        """What ONNX Runtime finds on the split on the CPU in fp32."""
         with open_detector(self.exported, "onnxruntime") as detector:
             return detect(detector, *self.split)
 
@@ -92,8 +92,8 @@ class Teacher:
         """Its AP."""
         return self.ap(self.reference)
 
-    def ap(self, results: list[dict[str, Any]]) -> float:
-        """AP of COCO results on the split, in points."""
+    def ap(self, results: DetectionColumns) -> float:
+        """AP of what was found on the split, in points."""
         return evaluate_detections(self.split[0], results, SPLIT).numbers.ap or 0.0
 
 

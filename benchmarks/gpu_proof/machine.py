@@ -25,7 +25,6 @@ PACKAGES = (
     "mmcv-lite",
     "mmdet",
     "pycocotools",
-    "faster-coco-eval",
     "pydantic",
     "onnx",
     "onnxscript",

@@ -6,7 +6,7 @@
 `sources`: what a run in which nothing changed looks at of a folder of the user's own; size is in images.
 `annotations`: `coco_dir` from train's json (4.1 KB an image) to what the data stage writes; size is in images.
 `images`: the data stage's look at every image file; size is in images, JPEG of 640 x 480 pixels and 73 KB.
-`bookkeeping`: the accuracy of a rung with its interval, from detections (100 an image, 80 classes); size is in images.
+`bookkeeping`: a rung from its detections (100 an image, 80 classes) to its record with an interval; size is in images.
 `resume`: how long a training that stopped in the middle of an epoch takes to know its next batch; size is in images.
 `calibration`: ranges of the activations of a GFL-R50; size is the longer side of the canvas.
 `ranking`: layers of a GFL-R50 by what int8 does to them, on two images; size is the longer side of the canvas.

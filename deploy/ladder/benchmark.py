@@ -4,14 +4,16 @@ The backends run in processes of their own (:mod:`deploy.timing.isolated`); thei
 evaluator here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from deploy.ladder.differences import box_differences, worst_class
 from deploy.runtime.artefact import read_spec
 from deploy.runtime.backends import check_name
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from deploy.runtime.split import Split
 from deploy.timing.isolated import run_isolated
@@ -22,7 +24,7 @@ from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord
 from pipeline.deploy_settings import BenchmarkSettings
 from pipeline.errors import SettingsError
 from pipeline.evaluation import evaluate_detections, paired_difference
-from pipeline.evaluation.inputs import read_results
+from pipeline.evaluation.inputs import read_detections, read_ground_truth, read_results
 from pipeline.gates import refuse
 from pipeline.records import AccuracyRecord, Bootstrap, EvaluationRecord, Interval
 from pipeline.settings import EvaluateSettings, Gates
@@ -31,25 +33,32 @@ from pipeline.storage import sha256_of
 
 @dataclass(frozen=True)
 class Reference:
-    """What PyTorch reached on the split, and its detections (COCO results)."""
+    """What PyTorch reached on the split, and its detections."""
 
     record: EvaluationRecord
-    detections: Sequence[dict[str, Any]]
+    detections: DetectionColumns
 
     def on(self, content: Split) -> "Reference":
         """The same on some of the split's images: what a rung that was run on them alone is compared with."""
         whole = self.record.accuracy
         if len(content.images) == whole.images:
             return self
-        images = {image["id"] for image in content.images}
-        detections = [item for item in self.detections if item["image_id"] in images]
+        images = [image["id"] for image in content.images]
+        detections = self.detections.taken(np.isin(self.detections.image, images))
         accuracy = evaluate_detections(content, detections, whole.split, _same_resamples(whole.bootstrap))
         return Reference(self.record.model_copy(update={"accuracy": accuracy}), detections)
 
 
-def read_reference(record: Path, detections: Path) -> Reference:
-    """Read what the evaluation of the PyTorch model left; raises :class:`PipelineError` naming a missing file."""
-    return Reference(EvaluationRecord.read(record), read_results(detections))
+def read_reference(record: Path, detections: Path, dataset_dir: Path) -> Reference:
+    """Read what the evaluation of the PyTorch model left.
+
+    Raises:
+        PipelineError: a file is missing, or the detections are not of the split of the data set.
+        DatasetError: the data set has no such split.
+    """
+    evaluation = EvaluationRecord.read(record)
+    ground_truth = read_ground_truth(find_split(dataset_dir, evaluation.accuracy.split)[0])
+    return Reference(evaluation, read_detections(read_results(detections), ground_truth, str(detections)))
 
 
 def benchmark(

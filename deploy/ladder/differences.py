@@ -1,18 +1,16 @@
 """How an artefact differs from PyTorch: per class in AP, and box by box."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.detections import Detections
 from deploy.runtime.matching import match, pairwise_iou
 from pipeline.deploy_records import BoxDifferences, ClassDrop
 from pipeline.records import AccuracyRecord
-
-Results = Sequence[dict[str, Any]]
-"""COCO results: ``{image_id, category_id, bbox: [x, y, width, height], score}``."""
 
 
 def worst_class(reference: AccuracyRecord, artefact: AccuracyRecord) -> ClassDrop | None:
@@ -26,15 +24,15 @@ def worst_class(reference: AccuracyRecord, artefact: AccuracyRecord) -> ClassDro
     return max(drops, key=lambda item: item.drop, default=None)
 
 
-def box_differences(reference: Results, artefact: Results, score: float) -> BoxDifferences:
+def box_differences(reference: DetectionColumns, artefact: DetectionColumns, score: float) -> BoxDifferences:
     """Match the reference's results scored ``score`` or more, image by image, with all of the artefact's."""
-    categories = sorted({item["category_id"] for item in (*reference, *artefact)})
-    labels = {category: label for label, category in enumerate(categories)}
-    first = _by_image([item for item in reference if item["score"] >= score], labels)
-    second = _by_image(artefact, labels)
+    categories = np.unique(np.concatenate([reference.category, artefact.category]))
+    first = _by_image(reference.taken(reference.score >= score), categories)
+    second = _by_image(artefact, categories)
+    nothing = _detections(DetectionColumns.none(), categories)
     count, overlaps, scores = 0, [np.empty(0)], [np.empty(0)]
     for image, detections in first.items():
-        found = second.get(image) or _detections([], labels)
+        found = second.get(image, nothing)
         one, other = match(detections, found).T
         count += len(detections)
         overlaps.append(pairwise_iou(detections.boxes, found.boxes)[one, other])
@@ -50,16 +48,23 @@ def box_differences(reference: Results, artefact: Results, score: float) -> BoxD
     )
 
 
-def _by_image(results: Results, labels: dict[int, int]) -> dict[int, Detections]:
-    images: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for item in results:
-        images[item["image_id"]].append(item)
-    return {image: _detections(items, labels) for image, items in images.items()}
+def _by_image(found: DetectionColumns, categories: NDArray[np.int64]) -> dict[int, Detections]:
+    """The detections of each image that has some, in the order in which the images come."""
+    _, comes, image = np.unique(found.image, return_index=True, return_inverse=True)
+    ordered = found.taken(np.argsort(comes[image], kind="stable"))
+    starts = np.flatnonzero(np.diff(ordered.image, prepend=ordered.image[:1] - 1))
+    images, every = ordered.image[starts], _detections(ordered, categories)
+    ranges = pairwise([*starts.tolist(), len(ordered)])
+    return {
+        image: replace(
+            every, boxes=every.boxes[start:end], scores=every.scores[start:end], labels=every.labels[start:end]
+        )
+        for image, (start, end) in zip(images.tolist(), ranges, strict=True)
+    }
 
 
-def _detections(items: Results, labels: dict[int, int]) -> Detections:
-    boxes = np.array([item["bbox"] for item in items], np.float64).reshape(-1, 4)
+def _detections(found: DetectionColumns, categories: NDArray[np.int64]) -> Detections:
+    boxes = found.box.copy()
     boxes[:, 2:] += boxes[:, :2]
-    scores = np.array([item["score"] for item in items], np.float32)
-    found = np.array([labels[item["category_id"]] for item in items], np.int64)
-    return Detections(boxes.astype(np.float32), scores, found, tuple(map(str, labels)))
+    labels = np.searchsorted(categories, found.category)
+    return Detections(boxes.astype(np.float32), found.score.astype(np.float32), labels, tuple(map(str, categories)))

@@ -3,13 +3,13 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
 from deploy.graph.specification import describe
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
 from deploy.runtime.printable import in_one_line
@@ -62,7 +62,7 @@ def evaluate_model(
     batch_size = 1 if spec.dynamic_size else params.evaluate.batch_size
     detector = Detector(spec, PytorchBackend(DeployableDetector(stock, spec)), batch_size)
     results = detect(detector, annotations, image_root)
-    write_atomic(detections, json.dumps(results, separators=(",", ":")) + "\n")
+    write_atomic(detections, json.dumps(results.results(), separators=(",", ":")) + "\n")
     record = EvaluationRecord(
         model=recipe.name,
         recipe=spec.recipe,
@@ -77,8 +77,8 @@ def evaluate_model(
     return record
 
 
-def detect(detector: Detector, annotations: Path, image_root: Path) -> list[dict[str, Any]]:
-    """COCO results of every image of an annotation file, in its order, with a progress bar; fp32 without TF32."""
+def detect(detector: Detector, annotations: Path, image_root: Path) -> DetectionColumns:
+    """What is found on every image of an annotation file, in its order, with a progress bar; fp32 without TF32."""
     split = Split.read(annotations)
     ids = category_ids(detector.spec.classes, split.categories, detector.spec.model)
     title = in_one_line(f"evaluate {detector.spec.model}")

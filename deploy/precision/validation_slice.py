@@ -8,6 +8,7 @@ import onnx
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.backends import resolve_threads
 from deploy.runtime.backends.ort import open_cpu
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
 from deploy.runtime.images import Image, read_image
@@ -47,9 +48,6 @@ class ValidationSlice:
             onnx.save(model, artefact)
             ids = category_ids(spec.classes, self.content.categories, spec.model)
             with Detector(spec, open_cpu(artefact, spec, resolve_threads(0))) as detector:
-                results = [
-                    item
-                    for entry, image in zip(self.content.images, self.images, strict=True)
-                    for item in detector(image).to_coco(entry["id"], ids)
-                ]
+                pairs = zip(self.content.images, self.images, strict=True)
+                results = DetectionColumns.joined(((entry["id"], detector(image)) for entry, image in pairs), ids)
             return evaluate_detections(self.content, results, self.split).numbers.ap

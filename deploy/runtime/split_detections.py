@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
+from deploy.runtime.detection_columns import DetectionColumns
+from deploy.runtime.detections import Detections
 from deploy.runtime.detector import Detector
 from deploy.runtime.images import Image, read_image
 from deploy.runtime.split import Split
@@ -19,8 +20,8 @@ _BATCHES_AHEAD = 2
 
 def detect_split(
     detector: Detector, split: Split, image_root: Path, ids: Sequence[int], title: str, batch_size: int = 1
-) -> list[dict[str, Any]]:
-    """COCO results of every image of a split, in its order, with a progress bar; the next images are read meanwhile.
+) -> DetectionColumns:
+    """What is found on every image of a split, in its order, with a progress bar; the next images are read meanwhile.
 
     Args:
         image_root: the folder of the split's ``file_name`` entries.
@@ -32,14 +33,14 @@ def detect_split(
         ImageError: an image cannot be read.
     """
     files = [image_root / name for name in split.files]
-    results: list[dict[str, Any]] = []
+    results: list[tuple[int, Detections]] = []
     with tqdm(total=len(files), desc=title, unit="image", mininterval=0.5, leave=None) as bar:
         entries = iter(split.images)
         for batch in _batches(read_ahead(files, _BATCHES_AHEAD * batch_size), batch_size):
             for entry, found in zip(islice(entries, len(batch)), detector.timed(batch)[0], strict=True):
-                results += found.to_coco(entry["id"], ids)
+                results.append((entry["id"], found))
             bar.update(len(batch))
-    return results
+    return DetectionColumns.joined(results, ids)
 
 
 def read_ahead(files: Sequence[Path], ahead: int) -> Iterator[Image]:

@@ -29,7 +29,7 @@ def run_isolated(job: Job) -> Outcome:
         if status:
             ending = f"was killed by signal {-status}" if status < 0 else f"failed with exit status {status}"
             raise ArtefactError(f"{job.artefact}: its benchmark under {job.backend} {ending}; its last words:\n{tail}")
-        return Outcome.from_content(json.loads(outcome_file.read_text(encoding="utf-8")))
+        return Outcome.read(outcome_file)
 
 
 def _run(command: list[str]) -> tuple[int, str]:

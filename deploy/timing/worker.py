@@ -8,7 +8,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from deploy.runtime.backends import Backend, resolve_threads
 from deploy.runtime.commands import command
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector, open_detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
@@ -74,17 +75,22 @@ class Outcome:
     sweep_end: End | None = None
     sweep_reason: str = ""
     gpu_unseen: str = ""
-    detections: tuple[dict[str, Any], ...] = ()
+    detections: DetectionColumns = field(default_factory=DetectionColumns.none)
     peak_memory_bytes: int | None = None
 
-    def content(self) -> dict[str, Any]:
-        """For json. The detections go as they are: ``asdict`` would copy each of them first."""
-        return {**vars(self), "latency": [asdict(latency) for latency in self.latency]}
+    def write(self, path: Path) -> None:
+        """Write them for :meth:`read`: json, and the detections in a file beside it."""
+        self.detections.write(path.with_suffix(".npz"))
+        content = {name: value for name, value in vars(self).items() if name != "detections"}
+        content["latency"] = [asdict(latency) for latency in self.latency]
+        path.write_text(json.dumps(content), encoding="utf-8")
 
     @classmethod
-    def from_content(cls, content: dict[str, Any]) -> Self:
-        """From what the worker wrote."""
-        return cls(**{**content, "latency": tuple(map(Latency.from_content, content["latency"]))})
+    def read(cls, path: Path) -> Self:
+        """Read what the worker wrote."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        latency = tuple(map(Latency.from_content, content.pop("latency")))
+        return cls(**content, latency=latency, detections=DetectionColumns.read(path.with_suffix(".npz")))
 
 
 def run_job(job: Job) -> Outcome:
@@ -126,7 +132,7 @@ def _measured(detector: Detector, job: Job) -> Outcome:
         sweep_end=swept.end,
         sweep_reason=swept.reason,
         gpu_unseen=gpu_unseen,
-        detections=tuple(detections),
+        detections=detections,
         peak_memory_bytes=peak,
     )
 
@@ -162,11 +168,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure one artefact under one backend. ``stages.benchmark`` starts it; there is nothing to start by hand."""
     parser = argparse.ArgumentParser(prog="python -m deploy.timing.worker", description=main.__doc__)
     parser.add_argument("job", type=Path, help="json of what to measure")
-    parser.add_argument("outcome", type=Path, help="the json to write")
+    parser.add_argument("outcome", type=Path, help="the json to write, with the detections beside it")
     options = parser.parse_args(argv)
     content = json.loads(options.job.read_text(encoding="utf-8"))
     job = Job(**{**content, "plan": Plan(**content["plan"])})
-    options.outcome.write_text(json.dumps(run_job(job).content()), encoding="utf-8")
+    run_job(job).write(options.outcome)
 
 
 if __name__ == "__main__":

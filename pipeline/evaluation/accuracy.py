@@ -1,33 +1,30 @@
 """COCO box accuracy as one record.
 
-The metric is COCO's (Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014; reference implementation
-pycocotools ``COCOeval``), computed by faster-coco-eval, which gives the reference's numbers in a fraction of its time.
+The metric is COCO's (Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014). Its numbers are those of the
+reference implementation, pycocotools' ``COCOeval``, in every bit; tests hold them against it.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.split import Split
 from pipeline.evaluation.bootstrap import bootstrap_ap
-from pipeline.evaluation.coco_matching import match_detections
-from pipeline.evaluation.inputs import ground_truth_of, read_detections, read_ground_truth
+from pipeline.evaluation.coco_matching import ALL_AREAS, IOU_THRESHOLDS, match_detections
+from pipeline.evaluation.coco_numbers import RECALL_THRESHOLDS, accumulate, twelve_numbers
+from pipeline.evaluation.inputs import GroundTruth, Results, ground_truth_of, read_detections, read_ground_truth
 from pipeline.records import AccuracyRecord, ClassNumbers, CocoNumbers, PrecisionRecallCurve
 from pipeline.settings import EvaluateSettings
 
-_ALL_AREAS = 0
-_MOST_DETECTIONS = -1
 _CURVE_IOUS = (0.5, 0.75)
 
 
 def evaluate_detections(
     annotations: Path | Split,
-    results: Sequence[dict[str, Any]],
+    results: Results,
     split: str,
     bootstrap: EvaluateSettings | None = None,
     source: str = "detections",
@@ -36,8 +33,7 @@ def evaluate_detections(
 
     Args:
         annotations: COCO json of the split, or its content.
-        results: COCO-format results ``{image_id, category_id, bbox: [x, y, width, height], score}`` in pixels of the
-            original images; may be empty.
+        results: what was found, in pixels of the original images; may be empty.
         split: name of the split, kept in the record.
         bootstrap: number of resamples, seed and confidence of the interval for mAP; ``None`` leaves it out.
         source: where the results are from, for the error.
@@ -52,32 +48,23 @@ def evaluate_detections(
     """
     ground_truth = ground_truth_of(annotations) if isinstance(annotations, Split) else read_ground_truth(annotations)
     detections = read_detections(results, ground_truth, source)
-    evaluator = _evaluate(ground_truth, detections)
-    precision = np.asarray(evaluator.eval["precision"])[:, :, :, _ALL_AREAS, _MOST_DETECTIONS]
+    matches = match_detections(ground_truth, detections)
+    arrays = accumulate(matches)
+    precision = arrays.precision[ALL_AREAS]
     classes = _class_numbers(ground_truth, detections, precision)
-    numbers = _coco_numbers(evaluator.stats)
+    numbers = _coco_numbers(twelve_numbers(arrays))
     resampled = None
     if bootstrap and numbers.ap is not None:
-        resampled = bootstrap_ap(match_detections(ground_truth, detections), bootstrap, numbers.ap)
+        resampled = bootstrap_ap(matches[ALL_AREAS], bootstrap, numbers.ap)
     return AccuracyRecord(
         split=split,
-        images=len(ground_truth.imgs),
+        images=len(ground_truth.images),
         boxes=sum(item.boxes for item in classes),
         numbers=numbers,
         classes=classes,
-        curves=_curves(precision, evaluator.params.iouThrs, evaluator.params.recThrs),
+        curves=_curves(precision),
         bootstrap=resampled,
     )
-
-
-def _evaluate(ground_truth: COCO, detections: COCO) -> COCOeval_faster:
-    evaluator = COCOeval_faster(ground_truth, detections, "bbox", print_function=_discard)
-    evaluator.run()
-    return evaluator
-
-
-def _discard(*_: object) -> None:
-    """Takes the place of the evaluator's print."""
 
 
 def _coco_numbers(stats: Sequence[float]) -> CocoNumbers:
@@ -89,31 +76,36 @@ def _points(value: float) -> float | None:
     return None if value < 0 else 100 * float(value)
 
 
-def _class_numbers(ground_truth: COCO, detections: COCO, precision: NDArray[np.float64]) -> list[ClassNumbers]:
+def _class_numbers(
+    ground_truth: GroundTruth, detections: DetectionColumns, precision: NDArray[np.float64]
+) -> list[ClassNumbers]:
     """``precision`` is ``[10 IoUs, 101 recalls, classes]`` with classes in the order of their ids."""
-    boxes = Counter(item["category_id"] for item in ground_truth.anns.values() if not item["iscrowd"])
-    found = Counter(item["category_id"] for item in detections.anns.values())
+    boxes = _counted(ground_truth.boxes.category[~ground_truth.boxes.crowd])
+    found = _counted(detections.category)
     return [
         ClassNumbers(
-            name=ground_truth.cats[category]["name"],
+            name=ground_truth.categories[category]["name"],
             ap=_points(float(precision[:, :, index].mean())),
             ap50=_points(float(precision[0, :, index].mean())),
-            boxes=boxes[category],
-            detections=found[category],
+            boxes=boxes.get(category, 0),
+            detections=found.get(category, 0),
         )
-        for index, category in enumerate(sorted(ground_truth.cats))
+        for index, category in enumerate(sorted(ground_truth.categories))
     ]
 
 
-def _curves(
-    precision: NDArray[np.float64], ious: NDArray[np.float64], recall: NDArray[np.float64]
-) -> list[PrecisionRecallCurve]:
+def _counted(categories: NDArray[np.int64]) -> Mapping[int, int]:
+    names, counts = np.unique(categories, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def _curves(precision: NDArray[np.float64]) -> list[PrecisionRecallCurve]:
     present = precision[0, 0] > -1
     if not present.any():
         return []
     by_iou = precision[:, :, present].mean(axis=2)
-    single = [(iou, by_iou[int(np.argmin(np.abs(ious - iou)))]) for iou in _CURVE_IOUS]
+    single = [(iou, by_iou[int(np.argmin(np.abs(IOU_THRESHOLDS - iou)))]) for iou in _CURVE_IOUS]
     return [
-        PrecisionRecallCurve(iou=iou, recall=recall.tolist(), precision=values.tolist())
+        PrecisionRecallCurve(iou=iou, recall=RECALL_THRESHOLDS.tolist(), precision=values.tolist())
         for iou, values in [*single, (None, by_iou.mean(axis=0))]
     ]

@@ -1,26 +1,56 @@
 """Ground truth and detections read for evaluation, with everything checked that the evaluators take for granted."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO
 from pydantic_core import from_json
 
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.errors import shown
 from deploy.runtime.split import Split, is_box
 from deploy.runtime.text_files import LARGEST, MissingText, UnreadableText, is_finite, is_whole, parse_json, read_text
 from pipeline.errors import DatasetError, PipelineError
+from pipeline.evaluation.box_overlaps import TruthBoxes
 
 _LISTED = 5
 _KEYS = ("image_id", "category_id", "bbox", "score")
 
+Results = Sequence[dict[str, Any]] | DetectionColumns
+"""COCO-format results ``{image_id, category_id, bbox: [x, y, width, height], score}``, in pixels; may be empty."""
 
-def read_ground_truth(path: Path) -> COCO:
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """What is to be found in a split: its images and categories by their ids, and its annotations."""
+
+    images: Mapping[int, dict[str, Any]]
+    categories: Mapping[int, dict[str, Any]]
+    annotations: Sequence[dict[str, Any]]
+
+    @cached_property
+    def boxes(self) -> TruthBoxes:
+        """The annotations as columns, in their order."""
+        entries = self.annotations
+        corner = np.array([item["bbox"] for item in entries], np.float64).reshape(-1, 4)
+        area = np.array([item.get("area", np.nan) for item in entries], np.float64)
+        return TruthBoxes(
+            place=np.arange(len(entries)),
+            image=np.array([item["image_id"] for item in entries], np.int64),
+            category=np.array([item["category_id"] for item in entries], np.int64),
+            corner=corner,
+            area=np.where(np.isnan(area), corner[:, 2] * corner[:, 3], area),
+            crowd=np.array([bool(item.get("iscrowd", 0)) for item in entries], np.bool_),
+        )
+
+
+def read_ground_truth(path: Path) -> GroundTruth:
     """Read the boxes of a split for evaluation.
 
     Raises:
@@ -33,14 +63,10 @@ def read_ground_truth(path: Path) -> COCO:
     return ground_truth_of(split)
 
 
-def ground_truth_of(split: Split) -> COCO:
-    """The boxes of a split that has images and categories.
-
-    Annotations are numbered anew from 1: COCO's matching stores the id of the matched box and takes 0 for "unmatched",
-    so that a box with id 0 could never be found (cocodataset/cocoapi issue 664, faster_coco_eval issue 77).
-    """
-    annotations = [_annotation(number, item) for number, item in enumerate(split.annotations, start=1)]
-    return indexed(split.images, split.categories, annotations)
+def ground_truth_of(split: Split) -> GroundTruth:
+    """The boxes of a split that has images and categories; the ids of its annotations decide nothing."""
+    images, categories = ({item["id"]: item for item in items} for items in (split.images, split.categories))
+    return GroundTruth(images, categories, split.annotations)
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
@@ -65,33 +91,26 @@ def _parsed(text: str) -> Any:
             return parse_json(text)
 
 
-def read_detections(results: Sequence[dict[str, Any]], ground_truth: COCO, source: str = "detections") -> COCO:
-    """Check COCO-format results and index them for evaluation; ``results`` itself is not changed.
-
-    Raises:
-        PipelineError: as :func:`check_results`.
-    """
-    check_results(results, ground_truth, source)
-    with no_collection():
-        detections = [_detection(number, item) for number, item in enumerate(results, start=1)]
-        return indexed(ground_truth.dataset["images"], ground_truth.dataset["categories"], detections)
-
-
-def check_results(results: Sequence[dict[str, Any]], ground_truth: COCO, source: str = "detections") -> None:
-    """Check COCO-format results against the split that they are of.
+def read_detections(results: Results, ground_truth: GroundTruth, source: str = "detections") -> DetectionColumns:
+    """Check COCO-format results against the split that they are of; columns in their order.
 
     Args:
-        results: items ``{image_id, category_id, bbox: [x, y, width, height], score}``; may be empty.
+        results: what was found.
+        ground_truth: of the split.
         source: where they are from, for the error.
 
     Raises:
         PipelineError: an item names an image or category that the ground truth does not have, lacks a key, or holds
             a number that is not finite or a negative size.
     """
-    if not _all_fine(results, ground_truth):
-        problems = [(index, problem) for index, item in enumerate(results) if (problem := _problem(item, ground_truth))]
-        if problems:
-            raise PipelineError(_cannot_be_evaluated(source, problems, len(results)))
+    found = results if isinstance(results, DetectionColumns) else _of_kinds_known(results)
+    if found is not None and _all_fine(found, ground_truth):
+        return found
+    items = results.results() if isinstance(results, DetectionColumns) else results
+    problems = [(index, problem) for index, item in enumerate(items) if (problem := _problem(item, ground_truth))]
+    if problems:
+        raise PipelineError(_cannot_be_evaluated(source, problems, len(items)))
+    return _columns(*([item[key] for item in items] for key in _KEYS))
 
 
 def _cannot_be_evaluated(source: str, problems: list[tuple[int, str]], count: int) -> str:
@@ -101,14 +120,6 @@ def _cannot_be_evaluated(source: str, problems: list[tuple[int, str]], count: in
         f"{source}: {len(problems)} of {count} results cannot be evaluated; "
         f"they must come from the split that they are compared with:\n{listed}{more}"
     )
-
-
-def indexed(images: list[dict[str, Any]], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> COCO:
-    """A COCO object of what its json would hold; nothing is checked."""
-    coco = COCO()
-    coco.dataset = {"images": images, "categories": categories, "annotations": annotations}
-    coco.createIndex()
-    return coco
 
 
 @contextmanager
@@ -126,57 +137,48 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _annotation(number: int, item: dict[str, Any]) -> dict[str, Any]:
-    width, height = item["bbox"][2:]
-    return {
-        "id": number,
-        "image_id": item["image_id"],
-        "category_id": item["category_id"],
-        "bbox": item["bbox"],
-        "area": item.get("area", width * height),
-        "iscrowd": int(item.get("iscrowd", 0)),
-    }
-
-
-def _detection(number: int, item: dict[str, Any]) -> dict[str, Any]:
-    box = [float(value) for value in item["bbox"]]
-    return {
-        "id": number,
-        "image_id": item["image_id"],
-        "category_id": item["category_id"],
-        "bbox": box,
-        "area": box[2] * box[3],
-        "iscrowd": 0,
-        "score": float(item["score"]),
-    }
-
-
-def _all_fine(results: Sequence[dict[str, Any]], ground_truth: COCO) -> bool:
-    """Whether none has a :func:`_problem`, found for all at once; where this cannot tell, it says no."""
+def _of_kinds_known(results: Sequence[dict[str, Any]]) -> DetectionColumns | None:
+    """The columns of results whose values are of the kinds that are written here, found for all at once."""
     try:
         # A list a key: items regrouped as tuples would be half a million of them.
         images, categories, boxes, scores = ([item[key] for item in results] for key in _KEYS)
         if {*map(type, images), *map(type, categories)} != {int} or {*map(type, boxes)} != {list}:
-            return False
-        values = [*chain.from_iterable(boxes), *scores]
-        if {*map(len, boxes)} != {4} or not {*map(type, values)} <= {int, float}:
-            return False
-        numbers = np.array(values, dtype=np.float64)
+            return None
+        kinds = {*map(type, chain.from_iterable(boxes)), *map(type, scores)}
+        if {*map(len, boxes)} != {4} or not kinds <= {int, float}:
+            return None
+        return _columns(images, categories, boxes, scores)
     except (KeyError, TypeError, ValueError, OverflowError):
-        return False
-    sizes = numbers[: -len(scores)].reshape(-1, 4)[:, 2:]
-    known = {*images} <= ground_truth.imgs.keys() and {*categories} <= ground_truth.cats.keys()
-    return bool(known and (np.abs(numbers) < LARGEST).all() and (sizes >= 0).all())
+        return None
 
 
-def _problem(item: dict[str, Any], ground_truth: COCO) -> str:
+def _all_fine(found: DetectionColumns, ground_truth: GroundTruth) -> bool:
+    """Whether none has a :func:`_problem`."""
+    known = {*np.unique(found.image).tolist()} <= ground_truth.images.keys()
+    known &= {*np.unique(found.category).tolist()} <= ground_truth.categories.keys()
+    finite = (np.abs(found.box) < LARGEST).all() and (np.abs(found.score) < LARGEST).all()
+    return bool(known and finite and (found.box[:, 2:] >= 0).all())
+
+
+def _columns(
+    images: list[int], categories: list[int], boxes: list[list[float]], scores: list[float]
+) -> DetectionColumns:
+    return DetectionColumns(
+        np.array(images, np.int64),
+        np.array(categories, np.int64),
+        np.fromiter(chain.from_iterable(boxes), np.float64, 4 * len(boxes)).reshape(-1, 4),
+        np.array(scores, np.float64),
+    )
+
+
+def _problem(item: dict[str, Any], ground_truth: GroundTruth) -> str:
     if missing := [key for key in _KEYS if key not in item]:
         return f"the keys {missing} are missing"
     image, category, box, score = (item[key] for key in _KEYS)
-    if not is_whole(image) or image not in ground_truth.imgs:
+    if not is_whole(image) or image not in ground_truth.images:
         return f"unknown image_id {shown(image)}"
-    if not is_whole(category) or category not in ground_truth.cats:
-        return f"unknown category_id {shown(category)}, known are {shown(sorted(ground_truth.cats))}"
+    if not is_whole(category) or category not in ground_truth.categories:
+        return f"unknown category_id {shown(category)}, known are {shown(sorted(ground_truth.categories))}"
     if not is_box(box):
         return f"bbox {shown(box)} is no [x, y, width, height]"
     return "" if is_finite(score) else f"score {shown(score)} is not finite"

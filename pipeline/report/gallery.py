@@ -55,7 +55,7 @@ def gallery(results: Results, root: Path = Path()) -> tuple[GalleryRow, ...]:
     with_names = len(results.dataset.classes) > 1
     rows = []
     for image in choose_images(ground_truth, [found.f1 for found in outcomes.values()], settings.images):
-        file = ground_truth.imgs[image]["file_name"]
+        file = ground_truth.images[image]["file_name"]
         pixels = read_image(folder / file)
         size = (pixels.shape[1], pixels.shape[0])
         truth = truth_boxes(ground_truth, image)

@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from faster_coco_eval import COCO
 
-from pipeline.evaluation.inputs import check_results
-from pipeline.report.outcome_matching import annotated, detected, match
+from pipeline.evaluation.box_overlaps import FoundBoxes, overlapping
+from pipeline.evaluation.coco_matching import ALL_AREAS, AREAS, ignored, match, strongest
+from pipeline.evaluation.inputs import GroundTruth, read_detections
 
 MATCH_IOU = 0.5
 
@@ -47,22 +47,23 @@ class Outcome:
 class Outcomes(Mapping[int, Outcome]):
     """The outcome of every image by its id, made when it is asked for: thousands are ranked and a few are drawn."""
 
-    def __init__(self, ground_truth: COCO, shown: list[dict[str, Any]]) -> None:
-        annotations = list(ground_truth.anns.values())
-        truths, detections = annotated(annotations), detected(shown)
-        matching = match(truths, detections, MATCH_IOU)
-        missed = np.flatnonzero(~matching.found & ~truths.ignored)
+    def __init__(self, ground_truth: GroundTruth, results: Sequence[dict[str, Any]], shown: FoundBoxes) -> None:
+        """``shown``: columns of those of the ``results`` that count."""
+        truths, detections, area = ground_truth.boxes, strongest(shown), AREAS[ALL_AREAS]
+        overlaps = overlapping(truths, detections, MATCH_IOU)
+        matching = match(truths, detections, overlaps, np.array([MATCH_IOU]), area)
+        missed = np.flatnonzero(~matching.found[0] & ~ignored(truths, area))
         # The best score comes last, so that its label is drawn on top.
-        kept = np.flatnonzero(~matching.left_out)[::-1]
+        kept = np.flatnonzero(~matching.left_out[0])[::-1]
         image = np.concatenate([truths.image[missed], detections.image[kept]])
         category = np.concatenate([truths.category[missed], detections.category[kept]])
         order = np.lexsort((category, image))
-        kinds = np.concatenate([np.full(len(missed), 2), np.where(matching.hit[kept], 0, 1)])
+        kinds = np.concatenate([np.full(len(missed), 2), np.where(matching.hit[0, kept], 0, 1)])
         self._image, self._kind = image[order], kinds[order]
         self._place = np.concatenate([truths.place[missed], detections.place[kept]])[order]
-        self._entries = {"right": shown, "wrong": shown, "missed": annotations}
-        self._names = {number: category["name"] for number, category in ground_truth.cats.items()}
-        self._images = list(ground_truth.imgs)
+        self._entries = {"right": results, "wrong": results, "missed": ground_truth.annotations}
+        self._names = {number: category["name"] for number, category in ground_truth.categories.items()}
+        self._images = list(ground_truth.images)
 
     def __getitem__(self, image: int) -> Outcome:
         if image not in self.f1:
@@ -93,7 +94,7 @@ class Outcomes(Mapping[int, Outcome]):
 
 
 def judge(
-    ground_truth: COCO, results: Sequence[dict[str, Any]], score_threshold: float, source: str = "detections"
+    ground_truth: GroundTruth, results: Sequence[dict[str, Any]], score_threshold: float, source: str = "detections"
 ) -> Outcomes:
     """Match detections with boxes of their class at IoU 0.5 by COCO's own rule, best score first.
 
@@ -111,30 +112,29 @@ def judge(
     Raises:
         PipelineError: results name unknown images or categories or are malformed.
     """
-    check_results(results, ground_truth, source)
-    return Outcomes(ground_truth, [item for item in results if item["score"] >= score_threshold])
+    found = FoundBoxes.of(read_detections(results, ground_truth, source))
+    return Outcomes(ground_truth, results, found.taken(found.score >= score_threshold))
 
 
-def truth_boxes(ground_truth: COCO, image: int) -> tuple[DrawnBox, ...]:
+def truth_boxes(ground_truth: GroundTruth, image: int) -> tuple[DrawnBox, ...]:
     """The annotated boxes of one image."""
+    boxes = ground_truth.boxes
+    items = [
+        (ground_truth.annotations[place], boxes.crowd[place]) for place in np.flatnonzero(boxes.image == image).tolist()
+    ]
     return tuple(
-        DrawnBox(
-            _corners(item),
-            ground_truth.cats[item["category_id"]]["name"],
-            "crowd" if item["iscrowd"] else "truth",
-        )
-        for item in ground_truth.imgToAnns[image]
+        DrawnBox(_corners(item), ground_truth.categories[item["category_id"]]["name"], "crowd" if crowd else "truth")
+        for item, crowd in items
     )
 
 
-def choose_images(ground_truth: COCO, scores: Sequence[Mapping[int, float]], count: int) -> list[int]:
+def choose_images(ground_truth: GroundTruth, scores: Sequence[Mapping[int, float]], count: int) -> list[int]:
     """Choose images from easy to hard without looking at them: the middles of ``count`` equal parts of the ranking.
 
     Images with boxes are ranked by their F1, averaged over the models; equal ones by their id. ``scores`` are the F1
     of every image, by its id, of each model.
     """
-    candidates = [image for image in sorted(ground_truth.imgs) if ground_truth.imgToAnns[image]]
-    candidates = candidates or sorted(ground_truth.imgs)
+    candidates = np.unique(ground_truth.boxes.image).tolist() or sorted(ground_truth.images)
     ranked = sorted(candidates, key=lambda image: -float(np.mean([score[image] for score in scores])))
     count = min(count, len(ranked))
     return [ranked[(2 * part + 1) * len(ranked) // (2 * count)] for part in range(count)]

@@ -1,19 +1,22 @@
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from deploy.ladder.benchmark import Reference, benchmark, check_gates, measure_rung, rungs
+from deploy.ladder.benchmark import Reference, benchmark, check_gates, measure_rung, read_reference, rungs
 from deploy.precision.precisions import make_precisions
 from deploy.runtime.errors import ArtefactError
 from deploy.runtime.split import Split
 from deploy.timing.worker import Outcome
 from pipeline.deploy_records import BackendRun, BenchmarkRecord
 from pipeline.deploy_settings import BenchmarkSettings, PrecisionSettings
-from pipeline.errors import DatasetError, GateError, SettingsError
+from pipeline.errors import DatasetError, GateError, PipelineError, SettingsError
 from pipeline.evaluation import evaluate_detections
 from pipeline.records import Complexity, EvaluationRecord
 from pipeline.settings import EvaluateSettings, Gates
 from pipeline.storage import sha256_of
+from tests.deploy.columns import columns
 from tests.deploy.measured import timed_run
 from tests.deploy.tiny import write_dataset, write_network_artefact
 
@@ -51,7 +54,22 @@ def torch(dataset: Path) -> Reference:
         complexity=Complexity(parameters=1, flops=1, input_size=(32, 48)),
         accuracy=evaluate_detections(dataset / "test.json", results, "test", EvaluateSettings(resamples=40)),
     )
-    return Reference(record, results)
+    return Reference(record, columns(results))
+
+
+def test_the_reference_is_read_with_its_detections(torch: Reference, dataset: Path, tmp_path: Path) -> None:
+    record, detections = tmp_path / "evaluation.json", tmp_path / "detections.json"
+    torch.record.write(record)
+    with pytest.raises(PipelineError, match=r"detections\.json: no such detections; .*dvc repro"):
+        read_reference(record, detections, dataset)
+    results = torch.detections.results()
+    detections.write_text(json.dumps(results))
+    found = read_reference(record, detections, dataset)
+    assert found.record == torch.record
+    assert found.detections.results() == results
+    detections.write_text(json.dumps([{**results[0], "image_id": 11}]))
+    with pytest.raises(PipelineError, match=r"detections\.json: 1 of 1 results.*\n.*unknown image_id 11"):
+        read_reference(record, detections, dataset)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +129,7 @@ def test_some_images_are_compared_with_pytorch_on_the_same_ones(artefacts, datas
     (run,) = record.runs
     whole = benchmark("tiny", artefacts, dataset, torch, some.model_copy(update={"accuracy_images": 4}))
     chosen = [image["id"] for image in Split.read(dataset / "test.json").spaced(2).images]
-    found = [item for item in torch.detections if item["image_id"] in chosen]
+    found = torch.detections.taken(np.isin(torch.detections.image, chosen))
     expected = evaluate_detections(Split.read(dataset / "test.json").spaced(2), found, "test", torch_draws(torch))
     assert (record.images, whole.images) == (2, 4)
     assert (run.accuracy.images, run.accuracy.boxes, run.boxes.detections) == (2, 2, len(found))

@@ -2,13 +2,19 @@
 
 import pytest
 
-from deploy.ladder.differences import box_differences, worst_class
-from pipeline.deploy_records import ClassDrop
+from deploy.ladder.differences import box_differences as differences_of_columns
+from deploy.ladder.differences import worst_class
+from pipeline.deploy_records import BoxDifferences, ClassDrop
 from pipeline.records import AccuracyRecord, ClassNumbers
+from tests.deploy.columns import columns
 
 
 def result(image: int, box: list[float], score: float, category: int = 3) -> dict:
     return {"image_id": image, "category_id": category, "bbox": box, "score": score}
+
+
+def box_differences(reference: list[dict], artefact: list[dict], score: float) -> BoxDifferences:
+    return differences_of_columns(columns(reference), columns(artefact), score)
 
 
 def accuracy(**ap: float | None) -> AccuracyRecord:
@@ -23,6 +29,12 @@ def test_boxes_are_compared_pair_by_pair() -> None:
     assert (found.score, found.detections, found.matched) == (0.3, 3, pytest.approx(2 / 3))
     assert found.mean_iou == pytest.approx(0.9)
     assert (found.mean_score_difference, found.max_score_difference) == (pytest.approx(0.25), pytest.approx(0.4))
+
+
+def test_images_come_in_any_order_and_their_detections_apart() -> None:
+    torch = [result(image, [image, 0, 10, 10], 0.9 - image / 100) for image in (7, 2, 9, 2, 7)]
+    found = box_differences(torch, torch[::-1], 0.3)
+    assert (found.detections, found.matched, found.mean_iou, found.max_score_difference) == (5, 1, 1, 0)
 
 
 def test_only_what_pytorch_is_sure_of_counts() -> None:

@@ -343,7 +343,7 @@ def test_boxes_go_back_to_the_image_and_labels_to_category_ids(dataset: Path) ->
         dataset="blobs",
     )
     assert torch.backends.cudnn.allow_tf32, "PyTorch's own choice, which must not hold here"
-    results = detect(Detector(spec, Corner(), 2), dataset / "test.json", dataset / "images")
+    results = detect(Detector(spec, Corner(), 2), dataset / "test.json", dataset / "images").results()
     assert torch.backends.cudnn.allow_tf32
     assert [item["image_id"] for item in results] == [50, 49, 48, 47, 46]
     assert {item["category_id"] for item in results} == {7}

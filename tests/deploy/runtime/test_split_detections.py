@@ -17,7 +17,7 @@ def test_every_image_is_found_in_order_whatever_the_batch(artefact: Path, datase
     split = Split.read(dataset_dir / "test.json")
     truth = json.loads((dataset_dir / "test.json").read_text())["annotations"]
     with open_detector(artefact, "onnxruntime") as detector:
-        found = detect_split(detector, split, dataset_dir / "images/test", [5, 7], "test", batch_size)
+        found = detect_split(detector, split, dataset_dir / "images/test", [5, 7], "test", batch_size).results()
     assert [item["image_id"] for item in found] == [image["id"] for image in split.images]
     assert [item["bbox"] for item in found] == [item["bbox"] for item in truth]
     assert {item["category_id"] for item in found} == {7}

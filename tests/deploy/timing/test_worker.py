@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.runtime.detections import Detections
+from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.errors import ImageError
+from deploy.runtime.split_detections import detect_split
 from deploy.timing import worker
 from deploy.timing.latency import Plan
 from deploy.timing.worker import Job, run_job
@@ -30,7 +31,7 @@ def test_outcome_holds_every_detection_and_every_batch_size(backend: str, artefa
     outcome = run_job(job(artefact, dataset_dir, backend))
     truth = {a["image_id"]: a for a in json.loads((dataset_dir / "test.json").read_text())["annotations"]}
     assert len(outcome.detections) == len(truth) == 4
-    for found in outcome.detections:
+    for found in outcome.detections.results():
         assert found["bbox"] == truth[found["image_id"]]["bbox"]
         assert found["category_id"] == 7
     assert [(entry.batch_size, entry.calls) for entry in outcome.latency] == [(1, 4), (8, 4)]
@@ -44,24 +45,23 @@ def test_outcome_holds_every_detection_and_every_batch_size(backend: str, artefa
 def test_the_peak_of_memory_is_read_before_detections_are_collected(
     artefact: Path, dataset_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collected: list[int] = []
-    to_coco = Detections.to_coco
+    collected: list[DetectionColumns] = []
 
-    def collect(found: Detections, image_id: int, ids: list[int]) -> list[dict]:
-        collected.append(image_id)
-        return to_coco(found, image_id, ids)
+    def collect(*arguments: object) -> DetectionColumns:
+        collected.append(detect_split(*arguments))
+        return collected[-1]
 
-    monkeypatch.setattr(Detections, "to_coco", collect)
+    monkeypatch.setattr(worker, "detect_split", collect)
     monkeypatch.setattr(worker, "peak_memory", lambda: (100 << 20) + len(collected))
     outcome = run_job(job(artefact, dataset_dir))
-    assert len(collected) == len(outcome.detections) == 4
+    assert (len(collected), len(outcome.detections)) == (1, 4)
     assert outcome.peak_memory_bytes == 100 << 20
 
 
 def test_backend_that_cannot_run_gives_the_reason(artefact: Path, dataset_dir: Path) -> None:
     outcome = run_job(job(artefact, dataset_dir, "onnxruntime-cuda"))
     assert "CUDA" in outcome.reason
-    assert (outcome.latency, outcome.detections, outcome.peak_memory_bytes) == ((), (), None)
+    assert (outcome.latency, len(outcome.detections), outcome.peak_memory_bytes) == ((), 0, None)
 
 
 def test_unreadable_image_stops_the_run_by_name(artefact: Path, dataset_dir: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def matches_of(tmp_path: Path, content: Content, results: Results) -> list[Class
     path = tmp_path / "test.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     ground_truth = read_ground_truth(path)
-    return match_detections(ground_truth, read_detections(results, ground_truth))
+    return match_detections(ground_truth, read_detections(results, ground_truth))["all"]
 
 
 @WILD

@@ -1,16 +1,22 @@
 """Results read back from their file; what evaluation asks of them is tested in test_accuracy.py."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.runtime.detection_columns import DetectionColumns
 from pipeline.errors import PipelineError
 from pipeline.evaluation.inputs import (
+    GroundTruth,
     _all_fine,
+    _of_kinds_known,
     _problem,
-    indexed,
     read_detections,
     read_ground_truth,
     read_results,
@@ -85,7 +91,46 @@ NUMBERS = st.sampled_from([float("nan"), float("inf"), 2.0**53, 10**400])
 
 @given(key=st.sampled_from(sorted(GOOD)), value=WILD | NUMBERS, place=st.integers(0, 2))
 def test_what_is_fine_for_all_at_once_is_fine_one_by_one(key: str, value: object, place: int) -> None:
-    ground_truth = indexed([{"id": 1}], [{"id": 1, "name": "a"}], [])
+    ground_truth = GroundTruth({1: {"id": 1}}, {1: {"id": 1, "name": "a"}}, [])
     results = [dict(GOOD) for _ in range(3)]
     results[place][key] = value
-    assert _all_fine(results, ground_truth) == (not any(_problem(item, ground_truth) for item in results))
+    found = _of_kinds_known(results)
+    fine = found is not None and _all_fine(found, ground_truth)
+    assert fine == (not any(_problem(item, ground_truth) for item in results))
+
+
+def test_results_become_columns_in_their_order(tmp_path: Path) -> None:
+    results = [RESULT, {**RESULT, "bbox": [0.5, 1, 2.5, 4], "score": 1}]
+    found = read_detections(results, ground_truth(tmp_path))
+    assert found.results() == results
+    assert (found.box.dtype, found.score.dtype) == (float, float)
+    assert read_detections(found, ground_truth(tmp_path)) is found
+
+
+def test_no_results_are_columns_of_no_length(tmp_path: Path) -> None:
+    found = read_detections([], ground_truth(tmp_path))
+    assert (len(found), found.box.shape) == (0, (0, 4))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": [1, 9]}, "result 1: unknown image_id 9"),
+        ({"category": [4, 1]}, "result 0: unknown category_id 4"),
+        ({"box": [[0, 0, 1, 1], [0, 0, -1, 1]]}, "result 1: bbox"),
+        ({"score": [0.5, float("nan")]}, "result 1: score nan is not finite"),
+    ],
+)
+def test_columns_are_held_to_the_same(tmp_path: Path, change: dict[str, list[Any]], message: str) -> None:
+    fine = DetectionColumns(np.array([1, 1]), np.array([1, 1]), np.ones((2, 4)), np.array([0.5, 0.5]))
+    with pytest.raises(PipelineError, match=message):
+        read_detections(
+            replace(fine, **{name: np.array(values) for name, values in change.items()}), ground_truth(tmp_path)
+        )
+
+
+def test_an_area_that_is_missing_is_that_of_the_box() -> None:
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    boxes = GroundTruth({}, {}, [box, {**box, "area": 5, "iscrowd": 1}, {**box, "area": 0}]).boxes
+    assert (boxes.area.tolist(), boxes.crowd.tolist()) == ([12, 5, 0], [False, True, False])
+    assert GroundTruth({}, {}, []).boxes.corner.shape == (0, 4)
