@@ -150,6 +150,9 @@ def _places(
         found = next((path for path in looked if _exists(path)), None)
         if found is not None:
             places.append(found)
+        elif looked and name == "test" and not explicit:
+            # Roboflow writes the key whether or not there is such a split.
+            notes.warning(name, "{}: no such folder; taken for a data set without a test split", shown(entry))
         elif looked:
             there = " and ".join(dict.fromkeys(map(str, looked)))
             text = f"{{}}: no such folder; looked for {{}}; check it, or give {SECTION}.{name} in params.yaml"
