@@ -1,5 +1,6 @@
 """A run over many cases: which there are, and who runs them."""
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ def cases_of(kinds: dict[str, Kind], seed: int, count: int) -> Iterator[Case]:
     whole = sum(kind.share for kind in kinds.values())
     for name, kind in kinds.items():
         samples = list(kind.samples)
-        for number in range(max(len(samples), round(count * kind.share / whole))):
+        for number in range(max(len(samples), math.ceil(count * kind.share / whole))):
             yield Case(name, samples[number % len(samples)], seed, number)
 
 

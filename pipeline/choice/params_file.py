@@ -61,7 +61,8 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
         raise SettingsError(f"{source}: holds {type(params).__name__}, not a mapping of settings")
     # Replaced as wholes: an entry of the earlier choice would belong to another teacher or student.
     params["twins"], params["students"] = {}, {}
-    _forget_other_folder(params, choice["data"])
+    if "data" in choice:
+        _forget_other_folder(params, choice["data"])
     if isinstance(teacher := params.get("teacher"), MutableMapping):
         teacher.update({"options": {}, "checkpoints": {}, "published_ap": {}})
     merge(params, choice)

@@ -102,8 +102,8 @@ def _tell(parts: Mapping[str, CheckedSplit], record: MadeSplits, section: str, n
     told = ", ".join(f"{name} {count}" for name, count in counts.items())
     notes.warning(
         "splits",
-        f"there is no val split: images are split by seed {{}} into {{}} ({section}.splits); {{}} groups stay whole, "
-        "the largest has {} images",
+        f"there is no val split: images are split by seed {{}} into {{}} ({section}.splits); {{}} groups of up to "
+        "{} image(s) stay whole",
         *(record.seed, told, record.groups, record.largest_group),
     )
     boxed = {name: _boxed(part) for name, part in parts.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.findings import Findings
 from pipeline.datasets.folder_listing import file_state, files_below
-from pipeline.datasets.yolo_layout import find_layout, is_list, labels_of, listed_images
+from pipeline.datasets.yolo_layout import below, find_layout, is_list, labels_of, listed_images
 from pipeline.records import Record
 from pipeline.storage import sha256_of
 
@@ -61,9 +61,9 @@ def _of_yolo(settings: DataSettings) -> SourceFiles:
     return SourceFiles(
         name=settings.name,
         annotations={custom.config: _content(custom.root / custom.config)}
-        | {_below(place, custom.root): _content(place) for place in sorted(lists)},
-        folders={_below(place, custom.root): _listing(place) for place in sorted(folders)}
-        | {_below(place, custom.root): folder for place, folder in listed.items()},
+        | {below(place, custom.root): _content(place) for place in sorted(lists)},
+        folders={below(place, custom.root): _listing(place) for place in sorted(folders)}
+        | {below(place, custom.root): folder for place, folder in listed.items()},
     )
 
 
@@ -86,11 +86,6 @@ _SOURCES: Mapping[str, Callable[[DataSettings], SourceFiles]] = {
 }
 
 
-def _below(path: Path, root: Path) -> str:
-    """The place of the whole does not count."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
 def _content(path: Path) -> str | None:
     return sha256_of(path) if path.is_file() else None
 
@@ -106,7 +101,7 @@ def _listed(images: Iterable[Path], root: Path) -> SourceFolder:
     for path in images:
         folder = labels.setdefault(path.parent, labels_of(path.parent, root))
         files += [path, folder / f"{path.stem}.txt"]
-    return _hashed((_below(path, root), *file_state(path)) for path in files)
+    return _hashed((below(path, root), *file_state(path)) for path in files)
 
 
 def _hashed(found: Iterable[tuple[str, int, int]]) -> SourceFolder:

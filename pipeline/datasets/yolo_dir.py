@@ -13,7 +13,7 @@ from pipeline.datasets.findings import Finding, Findings
 from pipeline.datasets.folder_listing import files_below, is_hidden
 from pipeline.datasets.label_items import LabelledImages
 from pipeline.datasets.yolo_labels import LARGEST_FILE, read_labels
-from pipeline.datasets.yolo_layout import SECTION, YoloLayout, find_layout, is_list, labels_of, listed_images
+from pipeline.datasets.yolo_layout import SECTION, YoloLayout, below, find_layout, is_list, labels_of, listed_images
 
 _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
 
@@ -68,8 +68,8 @@ def _labelled(images: Sequence[Path], root: Path, own: Path, layout: YoloLayout,
     for path in images:
         folder = folders.setdefault(path.parent, labels_of(path.parent, own))
         label = folder / f"{path.stem}.txt"
-        file = _below(label, root)
-        labelled.add_image(_below(path, root), file)
+        file = below(label, root)
+        labelled.add_image(below(path, root), file)
         try:
             content = read_regular(label, LARGEST_FILE)
         except FileNotFoundError:
@@ -83,7 +83,7 @@ def _labelled(images: Sequence[Path], root: Path, own: Path, layout: YoloLayout,
             if row.is_polygon:
                 polygons.append(f"{file} line {row.line}")
     if images and not found:
-        places = " and ".join(_below(folder, root) for folder in list(folders.values())[:3])
+        places = " and ".join(below(folder, root) for folder in list(folders.values())[:3])
         notes.error("labels", "none of {} images has a label file; looked in {}", len(images), places)
     if polygons:
         text = "{} rows are polygons or turned boxes; the upright box around each is taken; the first: {}"
@@ -98,11 +98,11 @@ def _images(place: Path, root: Path, notes: Findings) -> list[Path]:
     try:
         names = [name for name, _, _ in files_below(place) if not is_hidden(name)]
     except OSError as error:
-        notes.error(_below(place, root), "is no folder of images that can be read: {}", error.strerror)
+        notes.error(below(place, root), "is no folder of images that can be read: {}", error.strerror)
         return []
     images = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
     if not images:
-        notes.error(_below(place, root), "holds no image ({})", ", ".join(sorted(SUFFIXES)))
+        notes.error(below(place, root), "holds no image ({})", ", ".join(sorted(SUFFIXES)))
     labels = labels_of(place, root)
     if labels != place:
         _tell_of_lone_labels(labels, images, root, notes)
@@ -114,9 +114,4 @@ def _tell_of_lone_labels(folder: Path, images: Sequence[str], root: Path, notes:
     for name, size, _ in sorted(files_below(folder)):
         stem, suffix = os.path.splitext(name)  # noqa: PTH122
         if suffix == ".txt" and size > 0 and stem not in known and name not in _NO_LABELS and not is_hidden(name):
-            notes.warning(_below(folder / name, root), "there is no image of this name; its boxes are left out")
-
-
-def _below(path: Path, root: Path) -> str:
-    """As the user knows it: from the root on."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+            notes.warning(below(folder / name, root), "there is no image of this name; its boxes are left out")

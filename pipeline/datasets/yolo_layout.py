@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.runtime.errors import shown
-from deploy.runtime.text_files import UnreadableText, read_text
+from deploy.runtime.text_files import UnreadableText, is_whole, read_text
 from pipeline.dataset_settings import YoloDirSettings
 from pipeline.datasets.findings import Findings
 from pipeline.strict_yaml import read_yaml
@@ -87,7 +87,7 @@ def listed_images(path: Path, root: Path, notes: Findings) -> list[Path]:
     try:
         lines = [line.strip() for line in read_text(path).removeprefix("\ufeff").splitlines()]
     except UnreadableText as error:
-        notes.error(str(path), "{}", error)
+        notes.error(below(path, root), "{}", error)
         return []
     first = next(filter(None, lines), "")
     # As a whole: where the first is, the others are.
@@ -98,10 +98,15 @@ def listed_images(path: Path, root: Path, notes: Findings) -> list[Path]:
             continue
         found = next(filter(None, (_inside(bases[0] / line, allowed) for allowed in (root, path.parent))), None)
         if found is None:
-            notes.error(f"{path} line {number}", "{} leads out of the data set", shown(line))
+            notes.error(f"{below(path, root)} line {number}", "{} leads out of the data set", shown(line))
         else:
             images.append(found)
     return images
+
+
+def below(path: Path, root: Path) -> str:
+    """A path as the user knows it: from the root on, where it is below that."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def is_list(path: Path) -> bool:
@@ -117,9 +122,9 @@ def _names(content: Mapping[str, Any], notes: Findings) -> dict[int, str]:
         return {}
     names: dict[int, str] = {}
     for number, name in entries.items():
-        if type(number) is not int or number < 0:
+        if not is_whole(number) or number < 0:
             notes.error("names", "{} is no number of a class (0, 1, ...)", shown(number))
-        elif type(name) is int:
+        elif is_whole(name):
             names[number] = str(name)
         elif not isinstance(name, str):
             notes.error("names", "class {} is {} and no text; put its name in quotes", number, shown(name))
@@ -150,6 +155,9 @@ def _places(
         found = next((path for path in looked if _exists(path)), None)
         if found is not None:
             places.append(found)
+        elif looked and name == "test" and not explicit:
+            # Roboflow writes the key whether or not there is such a split.
+            notes.warning(name, "{}: no such folder; taken for a data set without a test split", shown(entry))
         elif looked:
             there = " and ".join(dict.fromkeys(map(str, looked)))
             text = f"{{}}: no such folder; looked for {{}}; check it, or give {SECTION}.{name} in params.yaml"

@@ -2,6 +2,7 @@
 
 KINDS = (
     "coco",
+    "labels",
     "settings",
     "recipes",
     "records",

@@ -66,7 +66,8 @@ def test_val_and_test_are_taken_and_recorded(coco_folder, tmp_path):
     assert ids == [int(name[7:9]) + 1 for name in names["val"]]  # those of the file
     told = [group.examples[0] for group in record.findings]
     assert any(
-        "there is no val split: images are split by seed 0 into train 17, val 4, test 3 (data.coco_dir.splits)" in text
+        "there is no val split: images are split by seed 0 into train 17, val 4, test 3 (data.coco_dir.splits); "
+        "24 groups of up to 1 image(s) stay whole" in text
         for text in told
     )
 

@@ -280,6 +280,16 @@ def test_a_missing_config_names_the_keys(folder: YoloFolder) -> None:
     assert find_source_files(chosen(folder.root)).annotations == {"data.yaml": None}
 
 
+def test_a_test_split_that_is_named_and_not_there_is_told(folder: YoloFolder) -> None:
+    folder.config["test"] = "../test/images"
+    record = prepared(folder.write())
+    assert record.splits["test"].sha256 == record.splits["val"].sha256
+    told = [example for group in record.findings for example in group.examples]
+    assert "test: '../test/images': no such folder; taken for a data set without a test split" in told
+    given = {"train": "images/train", "val": "images/val", "test": "none"}
+    assert "test: 'none': no such folder; looked for" in refusal(folder, **given)
+
+
 def test_lists_do_not_lead_out(folder: YoloFolder) -> None:
     folder.config["train"] = "train.txt"
     folder.write().write_text("train.txt", "images/train/a.png\n../../etc/x.png\n/etc/passwd.png\n")
