@@ -1,5 +1,6 @@
 """OpenVINO on the CPU, in the artefact's precision or an fp32 artefact in bf16."""
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from deploy.runtime.artefact import OUTPUT_NAMES, ArtefactSpec, named_inputs
 from deploy.runtime.backends import RawDetections, closed, running
 from deploy.runtime.backends.bindings import ANY, Binding, check_bindings
+from deploy.runtime.backends.compiled_cache import from_cache, key_of
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from deploy.runtime.oldest_versions import refuse_older
 
@@ -139,7 +141,12 @@ def _compile(openvino: Any, artefact: Path, spec: ArtefactSpec, threads: int, pr
         _check_names(artefact, spec, model)
 
         def compile_for(batch: int | None) -> Any:
-            return core.compile_model(_of_batch(model, batch), _DEVICE, config)
+            return from_cache(
+                lambda: key_of(artefact, batch=batch, version=openvino.__version__, cpu=_cpu(core), **config),
+                compiled=lambda: core.compile_model(_of_batch(model, batch), _DEVICE, config),
+                exported=lambda compiled: compiled.export_model().getvalue(),
+                imported=lambda content: core.import_model(io.BytesIO(content), _DEVICE, config),
+            )
 
         is_batch_fixed = spec.dynamic_size or model.inputs[0].get_partial_shape()[0].is_static
         models = CompiledModels(compile_for, is_batch_fixed)
@@ -160,6 +167,11 @@ def _core(openvino: Any) -> Any:
         if not _CORES:
             _CORES.append(openvino.Core())
         return _CORES[0]
+
+
+def _cpu(core: Any) -> list[str]:
+    names = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+    return [str(core.get_property(_DEVICE, name)) for name in names]
 
 
 def _of_batch(model: Any, batch: int | None) -> Any:
