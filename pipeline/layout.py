@@ -14,6 +14,7 @@ WORK_DIRS = Path("work_dirs")
 CHOICE = Path("build/choice")
 RUNNING = Path("build/running")
 COMPARISON = REPORTS / "comparison.json"
+METRICS = REPORTS / "metrics.json"
 DEVICE = REPORTS / "device.json"
 TIMING_CACHES = Path(".cache/tensorrt")
 

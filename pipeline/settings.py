@@ -146,11 +146,15 @@ class Gates(Settings):
 
 
 class ReportSettings(Settings):
-    """What the report shows. ``baseline`` is the twin that every other student is compared with."""
+    """What the report shows. ``baseline`` is the twin that every other student is compared with.
+
+    It says to ship the fastest artefact that loses at most ``max_ap_loss`` AP points to the best of the students'.
+    """
 
     baseline: Name = "twin"
     images: PositiveInt = 6
     score_threshold: Fraction = 0.3
+    max_ap_loss: Annotated[float, Field(ge=0, le=100)] = 1.0
 
 
 class Params(Settings):

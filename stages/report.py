@@ -19,11 +19,12 @@ logger = logging.getLogger(__name__)
 @stage_main
 @one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write ``reports/report.md``, ``reports/report.html`` and ``reports/figures/``."""
+    """Write ``reports/report.md``, ``reports/report.html``, ``reports/figures/`` and ``reports/metrics.json``."""
     parser = argparse.ArgumentParser(prog="python -m stages.report", description=__doc__)
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="settings file (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    write_report(load_params(arguments.params).only(*PARAMS))
+    first = write_report(load_params(arguments.params).only(*PARAMS))
+    logger.info("%s", first)
     logger.info("report: %s", REPORTS / "report.html")
 
 

@@ -565,7 +565,7 @@ def written(stage: Stage) -> set[Path]:
         "engine": {layout.engine_dir(model), layout.report_file("engine", model)},
         "benchmark": {layout.report_file("benchmark", model)},
         "compare": {layout.COMPARISON},
-        "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures")},
+        "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures", "metrics.json")},
     }[stage.name]
 
 
@@ -580,6 +580,7 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
     shared = {"CACHE", "CHOICE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
     outs = {
         "COMPARISON",
+        "METRICS",
         "DEVICE",
         "SOURCE_FILES",
         "DATASET",

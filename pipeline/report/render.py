@@ -1,6 +1,7 @@
 """The finished report: one Markdown page with its figures, one HTML page that needs nothing else."""
 
 import base64
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from matplotlib.figure import Figure
 from PIL.Image import Image
 
-from pipeline.layout import REPORTS
+from pipeline.layout import METRICS, REPORTS
 from pipeline.report import (
     accuracy_tables,
     artefacts,
@@ -26,7 +27,9 @@ from pipeline.report.collect import Results, collect
 from pipeline.report.gallery import GalleryRow, gallery
 from pipeline.report.inline_svg import inline_svg
 from pipeline.report.marks import LABEL_HEIGHT, MARGIN, TEXT
+from pipeline.report.metrics import metrics
 from pipeline.report.outcome_drawing import COLORS, INK, draw, sheet, to_jpeg
+from pipeline.report.shipping import shipping_sentences
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
@@ -49,10 +52,10 @@ class ChartImages:
     narrow: str
 
 
-def write_report(params: Params, root: Path = Path()) -> None:
-    """Read all records under ``root``; write ``report.md``, ``report.html`` and ``figures/`` below its ``reports/``.
+def write_report(params: Params, root: Path = Path()) -> str:
+    """Read all records under ``root``; write the pages, their figures and ``metrics.json`` below its ``reports/``.
 
-    Equal records give equal files: the report carries no time stamp.
+    Equal records give equal files: the report carries no time stamp. Returned is its first sentence, what to ship.
 
     Raises:
         PipelineError: a record or the detections are missing, malformed or of another split.
@@ -67,6 +70,8 @@ def write_report(params: Params, root: Path = Path()) -> None:
         _write_figures(wide, rows, figures)
     write_atomic(folder / "report.md", render_markdown(context))
     write_atomic(folder / "report.html", render_html(context, chart_images(wide, narrow)))
+    write_atomic(root / METRICS, json.dumps(metrics(results), indent=1) + "\n")
+    return str(context["headline"][0])
 
 
 def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, Any]:
@@ -74,7 +79,7 @@ def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, 
     return {
         "results": results,
         "data_title": data_title(results),
-        "headline": headline.headline(results),
+        "headline": [*shipping_sentences(results), *headline.headline(results)],
         "key_figures": headline.key_figures(results),
         "tables": {
             "overview": overview.overview_table(results),

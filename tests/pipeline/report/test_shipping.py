@@ -1,0 +1,84 @@
+"""Which file to ship: one file with its own accuracy and its own latency."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.report.shipping import candidates, shipping_sentences
+from tests.pipeline.report.variants import model_of, with_runs
+
+
+def with_rungs(results, model: str, rungs: dict[str, tuple[float | None, float]]):
+    """The rungs ``artefact@backend`` with these AP and p50 in the place of a model's own."""
+    pattern = next(run for run in model_of(results, model).runs if run.status == "ok")
+    runs = []
+    for name, (ap, p50) in rungs.items():
+        artefact, backend = name.split("@")
+        numbers = pattern.accuracy.numbers.model_copy(update={"ap": ap})
+        latency = replace(pattern.latency_at(1), p50=p50)
+        changes = {"artefact": artefact, "backend": backend, "precision": artefact, "latency": [latency]}
+        accuracy = pattern.accuracy.model_copy(update={"numbers": numbers})
+        runs.append(pattern.model_copy(update={**changes, "accuracy": accuracy}))
+    return with_runs(results, model, runs)
+
+
+@pytest.fixture
+def known(results):
+    results = with_rungs(results, "teacher", {"int8@openvino": (70.0, 1.0)})
+    results = with_rungs(results, "twin", {"int8@openvino": (55.0, 2.0)})
+    return with_rungs(
+        results,
+        "crosskd",
+        {
+            "fp32@onnxruntime": (60.0, 9.0),
+            "fp32@openvino": (60.1, 8.0),
+            "int8@openvino": (59.4, 3.0),
+            "int8@onnxruntime": (58.9, 2.5),
+        },
+    )
+
+
+def plain(sentences: list[str]) -> str:
+    return " ".join(sentences).replace("\u00a0", " ")
+
+
+def test_the_fastest_within_the_budget_ships_with_its_own_numbers(known) -> None:
+    text = plain(shipping_sentences(known))
+    assert text.startswith(
+        "Ship artefacts/crosskd.int8.onnx: 59.4 AP, 3.00 ms (OpenVINO int8), the fastest of the students’ artefacts "
+        "within 1.0 AP points of the best."
+    )
+    assert (
+        "The next would be artefacts/crosskd.onnx (60.1 AP, 8.00 ms (OpenVINO fp32)); artefacts/crosskd.onnx (60.0"
+        in text
+    )
+    assert "teacher" not in text.split("The next")[1]
+
+
+def test_a_larger_budget_takes_the_faster_one(known) -> None:
+    report = known.params.report.model_copy(update={"max_ap_loss": 2.0})
+    params = known.params.model_copy(update={"report": report})
+    assert candidates(replace(known, params=params))[0].file == "artefacts/crosskd.int8.onnx"
+    assert candidates(replace(known, params=params))[0].milliseconds == 2.5
+
+
+def test_a_twin_that_is_as_good_ships(known) -> None:
+    results = with_rungs(known, "twin", {"int8@openvino": (59.9, 2.0)})
+    assert candidates(results)[0].file == "artefacts/twin.int8.onnx"
+
+
+def test_the_time_of_the_teacher_stands_beside_the_very_file_that_took_turns(results, known) -> None:
+    compared = next(item for item in known.comparison.models if item.model == "crosskd")
+    same = with_rungs(results, "crosskd", {f"{compared.artefact}@{compared.backend}": (60.0, 3.0)})
+    assert "Taking turns with the teacher’s fastest artefact, it takes 29 % of its time." in plain(
+        shipping_sentences(same)
+    )
+    assert "Taking turns" not in plain(shipping_sentences(known))
+
+
+def test_without_a_measured_artefact_nothing_is_said(known) -> None:
+    bare = tuple(replace(model, benchmark=None) for model in known.models)
+    assert shipping_sentences(replace(known, models=bare)) == []
+    assert (
+        shipping_sentences(with_rungs(with_rungs(known, "crosskd", {}), "twin", {"fp32@openvino": (None, 3.0)})) == []
+    )
