@@ -27,14 +27,19 @@ OF_STUDENT = (*PARAMS, "gates.student_min_ap")
 @stage_main
 @one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write ``reports/evaluation/<model>.json`` and ``reports/detections/<model>.json``, then check the gates."""
+    """Write ``reports/{evaluation,operating_point,detections}/<model>.json``, then check the gates."""
     every = load_params()
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
     parser.add_argument("--model", required=True, choices=[TEACHER, *every.trained])
     model = parser.parse_args(argv).model
     params = every.only(*(OF_TEACHER if model == TEACHER else OF_STUDENT))
     record = evaluate_model(
-        load_resolved(recipe_file(model)), weights_file(model), DATASET, params, report_file("detections", model)
+        load_resolved(recipe_file(model)),
+        weights_file(model),
+        DATASET,
+        params,
+        detections=report_file("detections", model),
+        point=report_file("operating_point", model),
     )
     record.write(report_file("evaluation", model))
     check_gates(record, params.gates)

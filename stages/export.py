@@ -7,6 +7,7 @@ from deploy.graph.export import check_gates, export_model
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, artefact_file, recipe_file, report_file, weights_file
 from pipeline.one_at_a_time import one_at_a_time
+from pipeline.operating_point_records import OperatingPoint
 from pipeline.recipes import load_resolved
 from pipeline.settings import load_params
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         split=params.evaluate.split,
         settings=params.export,
         artefact=artefact_file(model),
+        recommended_score=OperatingPoint.read(report_file("operating_point", model)).score,
     )
     record.write(report_file("export", model))
     check_gates(record, params.gates)

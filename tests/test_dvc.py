@@ -44,6 +44,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
     "pipeline.deploy_records": "the same",
+    "pipeline.operating_point_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.dataset_settings": "the same",
     "pipeline.recipe_settings": "the same",
@@ -347,7 +348,10 @@ def read(stage: Stage) -> set[str]:
         "evaluate": {recipe, layout.origin_file(recipe), weights, layout.DATASET},
         "train": {recipe, layout.DATASET},
         "distill": {recipe, layout.recipe_file(TEACHER), layout.accepted_file(TEACHER), layout.DATASET},
-        "export": {recipe, layout.origin_file(recipe), weights, layout.DATASET},
+        "export": {
+            *(recipe, layout.origin_file(recipe), weights, layout.DATASET),
+            layout.report_file("operating_point", model),
+        },
         "precision": {shipped[0], layout.DATASET},
         "engine": {shipped[0], shipped[1], shipped[3], device},
         "benchmark": {
@@ -360,7 +364,7 @@ def read(stage: Stage) -> set[str]:
         },
         "compare": {layout.ARTEFACTS, layout.REPORTS / "benchmark", device, layout.DATASET},
         "report": {
-            *(layout.REPORTS / name for name in ("export", "precision", "engine", "benchmark")),
+            *(layout.REPORTS / name for name in ("operating_point", "export", "precision", "engine", "benchmark")),
             *(evaluation, detections, device, layout.COMPARISON, layout.MODELS, layout.DATASET),
         },
     }
@@ -545,7 +549,7 @@ def test_every_generated_dependency_is_made_by_one_stage() -> None:
 def written(stage: Stage) -> set[Path]:
     """The paths of pipeline/layout.py that a stage writes."""
     model = stage.item or TEACHER
-    evaluation = {layout.report_file("evaluation", model), layout.report_file("detections", model)}
+    evaluation = {layout.report_file(name, model) for name in ("evaluation", "operating_point", "detections")}
     trained = {layout.weights_file(model), layout.training_file(model)}
     return {
         "surroundings": {layout.DEVICE, layout.SOURCE_FILES},

@@ -1,5 +1,6 @@
 """Export: trained weights to one self-contained ONNX file that describes itself."""
 
+from dataclasses import replace
 from math import lcm
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,17 @@ from pipeline.storage import sha256_of, write_atomic
 
 
 def export_model(
-    recipe: Recipe, weights: Path, dataset_dir: Path, split: str, settings: ExportSettings, artefact: Path
+    recipe: Recipe,
+    weights: Path,
+    dataset_dir: Path,
+    split: str,
+    settings: ExportSettings,
+    artefact: Path,
+    recommended_score: float | None = None,
 ) -> ExportRecord:
     """Write ``artefact`` from trained weights and compare it with PyTorch on images of a prepared data set's ``split``.
+
+    ``recommended_score`` is kept in it, see :class:`ArtefactSpec`.
 
     Raises:
         RecipeError: the detector cannot be exported faithfully.
@@ -42,7 +51,7 @@ def export_model(
     images = [read_image(path) for path in check_images(dataset_dir, split, settings.check_images)]
     stock = load_detector(recipe, weights)
     spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), read_dataset(dataset_dir).name, settings)
-    detector = DeployableDetector(stock, spec)
+    detector = DeployableDetector(stock, replace(spec, recommended_score=recommended_score))
     export_onnx(detector, artefact, settings.opset)
     return record_of(recipe.name, artefact, settings.opset, check_export(detector, artefact, images))
 

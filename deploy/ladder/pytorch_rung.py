@@ -20,20 +20,23 @@ from pipeline.complexity import measure_complexity
 from pipeline.compute import choose_device, use_own_cores
 from pipeline.datasets.prepared import find_split, read_dataset
 from pipeline.evaluation.accuracy import evaluate_detections
+from pipeline.evaluation.operating_point import operating_point
 from pipeline.gates import refuse
 from pipeline.layout import TEACHER
+from pipeline.operating_point_records import OperatingPoint
 from pipeline.recipes import COCO_CLASSES, Recipe
-from pipeline.records import EvaluationRecord
+from pipeline.records import DatasetRecord, EvaluationRecord
 from pipeline.settings import Gates, Params
 from pipeline.storage import sha256_of, write_atomic
 
 logger = logging.getLogger(__name__)
 
 PUBLISHED_TOLERANCE = 0.5
+VAL = "val"
 
 
 def evaluate_model(
-    recipe: Recipe, weights: Path, dataset_dir: Path, params: Params, detections: Path
+    recipe: Recipe, weights: Path, dataset_dir: Path, params: Params, detections: Path, point: Path | None = None
 ) -> EvaluationRecord:
     """Run a trained detector on a split in fp32, write its detections and measure their accuracy.
 
@@ -46,6 +49,7 @@ def evaluate_model(
         dataset_dir: a prepared data set.
         params: the sections ``evaluate``, ``export`` and ``train.device`` are used, and for the teacher ``teacher``.
         detections: file for the COCO results, in the order of the split's images and best score first.
+        point: file for the :class:`OperatingPoint`; the detector is run on val for it, where that is another split.
 
     Raises:
         DatasetError: the data set has no split ``evaluate.split``.
@@ -74,7 +78,18 @@ def evaluate_model(
         accuracy=evaluate_detections(annotations, results, params.evaluate.split, params.evaluate),
     )
     _report(record)
+    if point is not None:
+        _operating_point(detector, dataset_dir, dataset, params.evaluate.split, results).write(point)
     return record
+
+
+def _operating_point(
+    detector: Detector, dataset_dir: Path, dataset: DatasetRecord, split: str, results: DetectionColumns
+) -> OperatingPoint:
+    (annotations, _), (val_annotations, val_root) = (find_split(dataset_dir, name) for name in (split, VAL))
+    is_val = dataset.splits[VAL].sha256 == dataset.splits[split].sha256
+    on_val = results if is_val else detect(detector, val_annotations, val_root)
+    return operating_point(VAL, Split.read(val_annotations), on_val, split, Split.read(annotations), results)
 
 
 def detect(detector: Detector, annotations: Path, image_root: Path) -> DetectionColumns:

@@ -22,6 +22,8 @@ from deploy.runtime.file_lock import Locked
 from deploy.runtime.printable import in_one_line, visible
 from deploy.runtime.sources import find_sources
 
+_SCORE = 0.3
+
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
@@ -36,7 +38,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="folder for the results (%(default)s)")
     parser.add_argument("--backend", help=f"one of {', '.join(BACKENDS)}; the first that runs here if left out")
-    parser.add_argument("--score", type=fraction, default=0.3, help="smallest score that is shown (%(default)s)")
+    shown = f"smallest score that is shown (the one that the artefact recommends, or {_SCORE})"
+    parser.add_argument("--score", type=fraction, help=shown)
     parser.add_argument("--threads", type=natural, default=0, help="CPU threads; 0 is every core (%(default)s)")
     parser.add_argument("--batch", type=positive, default=1, help="images per call of the backend (%(default)s)")
     parser.add_argument("--every", type=positive, default=1, help="of a video take every Nth frame (%(default)s)")
@@ -53,12 +56,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     _quieten_opencv()
     sources = find_sources(options.sources, options.out)
     detector = open_detector(options.model, options.backend, options.threads, options.batch, options.verify)
-    if options.score < detector.spec.score_threshold:
+    score = options.score if options.score is not None else detector.spec.recommended_score
+    score = _SCORE if score is None else score
+    if score < detector.spec.score_threshold:
         floor = detector.spec.score_threshold
         sys.stderr.write(f"note: this artefact gives no detection below {floor:g}\n")
     try:
         with detector:
-            summary = predict(detector, sources, options.out, options.score, options.every)
+            summary = predict(detector, sources, options.out, score, options.every)
     except Locked as owner:
         _stop(f"{options.out}: another run writes there (pid {owner}); wait for it, or choose another --out")
     except OSError as error:

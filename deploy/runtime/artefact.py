@@ -91,6 +91,7 @@ RULES = {
     "dataset": _NAME,
     "scale": _wholes(2, 1, _LARGEST_SIDE),
     "size_divisor": _whole(1, _LARGEST_SIDE),
+    "recommended_score": _FRACTION,
 }
 """What each field of :class:`ArtefactSpec` may be; a file is data, whoever wrote it."""
 
@@ -115,6 +116,9 @@ class ArtefactSpec:
       second input ``sizes``: int64 ``[N, 2]``, height and width of each image on its canvas. Padding is then zero after
       normalisation and boxes are clipped to their image before NMS, as mmdet has it, whatever else is in the batch.
 
+    ``score_threshold`` is where the graph cuts; from ``recommended_score`` on boxes are worth showing: it has the best
+    F1 on the val split (``pipeline/evaluation/operating_point.py``). Older artefacts have none.
+
     ``nms_passes`` 0 is NMS by the ONNX operator NonMaxSuppression, which is exact; above 0 it is the portable form with
     that many passes (``deploy/engines/portable.py``), exact for chains of overlapping boxes up to that length.
     """
@@ -138,6 +142,7 @@ class ArtefactSpec:
     dataset: str
     scale: tuple[int, int] | None = None
     size_divisor: int | None = None
+    recommended_score: float | None = None
 
     @property
     def dynamic_size(self) -> bool:

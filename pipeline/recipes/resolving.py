@@ -59,7 +59,7 @@ def resolve(
     as_written = config.to_dict()
     check_shape(as_written, path)
     check_honoured(as_written, path)
-    apply_plain(config, plain, dataset.splits["train"].images, path)
+    apply_plain(config, plain, dataset, path)
     for key, value in options.items():
         check_option(as_written, key, path)
         try:

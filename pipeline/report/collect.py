@@ -14,6 +14,7 @@ from pipeline.deploy_records import (
 )
 from pipeline.errors import PipelineError
 from pipeline.layout import COMPARISON, DATASET_RECORD, DEVICE, TEACHER, report_file, training_file
+from pipeline.operating_point_records import OperatingPoint
 from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, SplitRecord, TrainingRecord
 from pipeline.settings import Params
 
@@ -31,6 +32,7 @@ class ModelResults:
     name: str
     role: Role
     evaluation: EvaluationRecord
+    point: OperatingPoint
     training: TrainingRecord | None
     export: ExportRecord | None
     precision: PrecisionRecord | None
@@ -129,6 +131,7 @@ def _model(params: Params, root: Path, name: str) -> ModelResults:
         name=name,
         role=role,
         evaluation=EvaluationRecord.read(root / report_file("evaluation", name)),
+        point=OperatingPoint.read(root / report_file("operating_point", name)),
         training=TrainingRecord.read(training) if role != TEACHER or training.exists() else None,
         export=ExportRecord.read(root / report_file("export", name)) if is_shipped else None,
         precision=PrecisionRecord.read(root / report_file("precision", name)) if is_shipped else None,

@@ -50,7 +50,7 @@ def shipping_sentences(results: Results) -> list[str]:
     chosen, *others = found
     loss = formats.points(results.params.report.max_ap_loss)
     text = (
-        f"Ship {chosen.file}: {formats.points(chosen.ap)} AP, {_speed(chosen)}, "
+        f"Ship {chosen.file}{_score(results, chosen)}: {formats.points(chosen.ap)} AP, {_speed(chosen)}, "
         f"the fastest of the students’ artefacts within {loss} AP points of the best."
     )
     sentences = [text + _beside_the_teacher(results, chosen)]
@@ -58,6 +58,11 @@ def shipping_sentences(results: Results) -> list[str]:
         listed = "; ".join(f"{item.file} ({formats.points(item.ap)} AP, {_speed(item)})" for item in others[:2])
         sentences.append(f"The next would be {listed}.")
     return sentences
+
+
+def _score(results: Results, chosen: Candidate) -> str:
+    score = next(model.point.score for model in results.models if model.name == chosen.measured.model)
+    return "" if score is None else f" with score threshold {score:.2f}"
 
 
 def _speed(candidate: Candidate) -> str:

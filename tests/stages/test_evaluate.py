@@ -55,8 +55,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         images_without_boxes=0,
         boxes_per_class={"crown": 1},
     )
+    splits = {"val": split, "test": split}
     DatasetRecord(
-        name="one", title="One", composed=True, classes=["crown"], splits={"test": split}, credits=[], findings=[]
+        name="one", title="One", composed=True, classes=["crown"], splits=splits, credits=[], findings=[]
     ).write(prepared / "dataset.json")
     content = {"classes": ["crown"], "config": {**CONFIG, "model": MODEL}}
     resolved = ResolvedRecipe(content, RecipeOrigin(path="small.py", published={}))

@@ -9,6 +9,7 @@ from deploy.runtime.artefact import read_spec
 from pipeline.checkpoints import save_weights
 from pipeline.datasets.prepared import read_dataset
 from pipeline.deploy_records import ExportRecord
+from pipeline.operating_point_records import OperatingPoint
 from pipeline.recipes import build_detector, load_resolved, resolve, write_resolved
 from pipeline.storage import sha256_of
 from stages.export import main
@@ -16,6 +17,7 @@ from tests.deploy.tiny import write_dataset
 
 ROOT = Path(__file__).parents[2]
 RECORD, ARTEFACT = Path("reports/export/twin.json"), Path("artefacts/twin.onnx")
+POINT = OperatingPoint(score=0.47, chosen_on="val", chosen=None, measured_on="test", measured=None, classes=[])
 RECIPE, WEIGHTS = Path("build/recipes/twin.json"), Path("models/twin/weights.safetensors")
 
 
@@ -43,6 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.nn.init.constant_(detector.bbox_head.gfl_cls.bias, -4.0)
     torch.nn.init.normal_(detector.bbox_head.gfl_cls.weight, std=0.05)
     save_weights(WEIGHTS, detector.state_dict(), {})
+    POINT.write(Path("reports/operating_point/twin.json"))
     Path("params.yaml").write_text(params())
 
 
@@ -56,6 +59,7 @@ def test_writes_artefact_and_record_then_holds_the_gates() -> None:
     assert (spec.pad_value, spec.color_order, spec.dataset) == ((104, 116, 124), "bgr", "red")
     assert (spec.recipe_sha256, spec.weights_sha256) == (load_resolved(RECIPE).sha256, sha256_of(WEIGHTS))
     assert json.loads(record.metadata["score_threshold"]) == 0.01
+    assert spec.recommended_score == 0.47
     assert (record.check.images, record.check.matched) == (3, 1.0)
     assert record.check.detections > 3
     assert 0 < record.check.max_box_difference_px < 0.1
@@ -81,6 +85,7 @@ def test_of_dynamic_size() -> None:
     [
         (RECIPE, r"build/recipes/twin\.json: no such resolved recipe"),
         (WEIGHTS, r"models/twin/weights\.safetensors: no such file"),
+        (Path("reports/operating_point/twin.json"), r"operating_point/twin\.json: no such record"),
         (Path("data/prepared/dataset.json"), r"data/prepared/dataset\.json: no such record"),
         (Path("data/prepared/images/test/1.png"), r"images/test/1\.png: cannot be read"),
     ],

@@ -68,6 +68,7 @@ def test_other_format_version_is_refused(spec: ArtefactSpec) -> None:
         ({"input_width": 0}, "input_width must be a whole number from 1 to 65536, got 0"),
         ({"classes": ()}, "classes must be a list of names"),
         ({"pad_value": (0, 0, 256)}, "pad_value must be 3 whole numbers from 0 to 255"),
+        ({"recommended_score": 1.5}, "recommended_score must be a number from 0 to 1"),
         ({"input_height": "tall"}, "damaged metadata"),
     ],
 )
@@ -77,7 +78,7 @@ def test_values_that_nothing_can_be_done_with_are_refused(spec: ArtefactSpec, ch
         ArtefactSpec.from_metadata(metadata, "x.onnx")
 
 
-@pytest.mark.parametrize("key", [key for key in RULES if key not in ("scale", "size_divisor")])
+@pytest.mark.parametrize("key", [key for key in RULES if key not in ("scale", "size_divisor", "recommended_score")])
 def test_a_value_of_null_is_none_unless_it_may_be_missing(spec: ArtefactSpec, key: str) -> None:
     with pytest.raises(ArtefactError, match=rf"x\.onnx: damaged metadata: {key} must be .*, got None"):
         ArtefactSpec.from_metadata({**spec.to_metadata(), key: "null"}, "x.onnx")

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from deploy.runtime.measurements import Latency
+from deploy.runtime.split import Split
 from pipeline.deploy_records import (
     ArtefactFile,
     BackendRun,
@@ -29,6 +30,8 @@ from pipeline.deploy_records import (
     PrecisionRecord,
 )
 from pipeline.evaluation import evaluate_detections
+from pipeline.evaluation.inputs import ground_truth_of, read_detections
+from pipeline.evaluation.operating_point import operating_point
 from pipeline.layout import (
     COMPARISON,
     DATASET,
@@ -113,6 +116,10 @@ def write_run(
         write_atomic(root / report_file("detections", model.name), json.dumps(results))
         accuracy = evaluate_detections(annotations, results, "test", params.evaluate)
         _evaluation(model, accuracy).write(root / report_file("evaluation", model.name))
+        split = Split.read(annotations)
+        found = read_detections(results, ground_truth_of(split))
+        point = operating_point("val", split, found, "test", split, found)
+        point.write(root / report_file("operating_point", model.name))
         if model.name != TEACHER:
             _training(model).write(root / training_file(model.name))
         if model.name in params.export.models:

@@ -89,7 +89,7 @@ def test_structure(page):
         "Side by side", "Accuracy and speed of the artefacts", "Test images", "Artefacts", "Accuracy in detail",
         "Training", "How it was measured",
     ]  # fmt: skip
-    assert [tag for tag, _ in page.elements].count("table") == 17
+    assert [tag for tag, _ in page.elements].count("table") == 19
     assert "composed data" in page.words["span"]
     described = [found for _, found in page.elements if found.get("role") == "img"]
     assert len(described) == 4 * 2 + 3 * 4  # charts × (wide, narrow), images × (ground truth, teacher, twin, crosskd)
