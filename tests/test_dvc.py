@@ -68,6 +68,12 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.recipes.shape": "the same",
     "pipeline.recipes.resolving": "makes the resolved recipes, which are dependencies. Depending on it would train "
     "everything again for a new error message",
+    "pipeline.recipes.plain_settings": "the same",
+    "pipeline.recipes.batch_size": "the same",
+    "pipeline.recipes.clock": "the same",
+    "pipeline.recipes.input_size": "the same",
+    "pipeline.recipes.length": "the same",
+    "pipeline.recipes.width": "the same",
 }
 # What makes the very files that a stage is there for; elsewhere they are among the above.
 MAKERS = {
@@ -75,14 +81,20 @@ MAKERS = {
     "recipes": {
         "pipeline.mmengine_packages",
         "pipeline.recipes.__init__",
+        "pipeline.recipes.batch_size",
         "pipeline.recipes.building",
+        "pipeline.recipes.clock",
         "pipeline.recipes.consistency",
         "pipeline.recipes.honoured",
+        "pipeline.recipes.input_size",
+        "pipeline.recipes.length",
+        "pipeline.recipes.plain_settings",
         "pipeline.recipes.recipe",
         "pipeline.recipes.registered",
         "pipeline.recipes.shape",
         "pipeline.recipes.resolving",
         "pipeline.recipes.tuples",
+        "pipeline.recipes.width",
     },
 }
 # What a stage imports and does not run, or runs without a trace in its result: a module, or a package with ``.*``.
@@ -555,7 +567,7 @@ def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
 
 def test_no_path_of_the_layout_is_forgotten_here() -> None:
     # Folders that hold several stages' results, and scratch that belongs to none.
-    shared = {"CACHE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
+    shared = {"CACHE", "CHOICE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
     outs = {
         "COMPARISON",
         "DEVICE",
