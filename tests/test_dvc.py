@@ -118,7 +118,7 @@ NOT_USED_BY = {
         ),
     },
     "teacher": {
-        "pipeline.detectors.*": "for methods, which a teacher is trained without; the flows are dependencies",
+        "pipeline.detectors.*": "for methods, which a teacher is trained without; the others are dependencies",
         "pipeline.distillers.*": "the same; the distiller itself is a dependency",
         "pipeline.evaluation.*": "without a bootstrap only accuracy and inputs, which are dependencies",
     },
@@ -159,6 +159,7 @@ NOT_USED_BY["train"] = {
 # The one module of a package above that a stage depends on all the same.
 NEEDED = {
     "teacher": {
+        "pipeline.detectors.class_layers",
         "pipeline.detectors.faster_rcnn",
         "pipeline.detectors.flow",
         "pipeline.distillers.distiller",

@@ -12,6 +12,7 @@ from pipeline.recipes.clock import counts_epochs, epoch_of, in_iterations
 from pipeline.recipes.input_size import at_input_size
 from pipeline.recipes.length import at_length
 from pipeline.recipes.width import at_width
+from pipeline.setting_types import WeightsFile
 
 Options = dict[str, Any]
 Step = Callable[[Mapping[str, Any]], Options]
@@ -26,6 +27,7 @@ class PlainSettings:
     budget: BudgetSettings = _RECIPES_OWN
     input_size: tuple[int, int] | None = None
     width: float = 1.0
+    init: WeightsFile | None = None
 
 
 UNCHANGED = PlainSettings()
