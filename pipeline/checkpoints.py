@@ -182,7 +182,7 @@ def check_classes(metadata: Mapping[str, str], classes: Sequence[str], source: s
     Raises:
         CheckpointError: other classes, or another order; the first difference is named.
     """
-    trained = _classes_in(metadata)
+    trained = classes_in(metadata)
     if not trained or trained == list(classes):
         return
     pairs = zip_longest(trained, classes, fillvalue="none")
@@ -199,7 +199,8 @@ def classes_entry(classes: Sequence[str]) -> dict[str, str]:
     return {CLASSES: json.dumps(list(classes))}
 
 
-def _classes_in(metadata: Mapping[str, str]) -> list[str]:
+def classes_in(metadata: Mapping[str, str]) -> list[str]:
+    """The class names of the metadata of weights, in the order of the labels; empty where it has none."""
     try:
         classes = json.loads(metadata.get(CLASSES, "[]"))
     except (ValueError, RecursionError):

@@ -92,13 +92,14 @@ class SplitRecord(Record):
 class RecipeOrigin(Record):
     """What of a recipe decides no weight.
 
-    Its file, the AP on COCO that was published for it, by role, and where its backbone's weights may be fetched from:
-    which weights these are, their hash in the resolved recipe says.
+    Its file, the AP on COCO that was published for it, by role, and where its backbone's weights and ``init`` may be
+    fetched from: which weights these are, their hash in the resolved recipe says.
     """
 
     path: str
     published: dict[str, float | None]
     backbone_sources: list[str] = []
+    init_sources: list[str] = []
 
 
 class MadeSplits(Record):
@@ -256,15 +257,33 @@ class SeenImages(Record):
     left_out: dict[str, int]
 
 
+class InitRecord(Record):
+    """What of another detector's weights a training started from (``init``).
+
+    Of the model's ``tensors``, ``transferred`` were taken over whole, ``refitted`` by the names of the ``classes``, and
+    ``new`` kept the model's own initialisation, as the rows of ``new_classes`` did. ``left`` are the file's.
+    """
+
+    sha256: str
+    tensors: int
+    transferred: int
+    refitted: list[str]
+    new: list[str]
+    left: list[str]
+    classes: list[str]
+    new_classes: list[str]
+
+
 class TrainingRecord(Record):
     """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept.
 
     ``batch_size`` counts the images of all processes; memory is that of the first process. ``images`` is none where the
-    training was recorded before they were counted.
+    training was recorded before they were counted, and ``init`` where it started from no other detector.
     """
 
     model: str
     method: str
+    init: InitRecord | None = None
     iterations: int
     batch_size: int
     images: SeenImages | None = None

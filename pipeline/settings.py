@@ -43,6 +43,7 @@ class BackboneWeights(WeightsFile):
 class TeacherSettings(Settings):
     """Where the teacher comes from. ``auto`` fetches a listed checkpoint and trains where none is listed.
 
+    ``init`` is what a teacher that is trained here starts from, as a student's is.
     ``published_ap`` of a checkpoint is in COCO points (0 to 100). It decides no weight, so it stands beside the
     checkpoints, where correcting it makes the teacher's evaluation anew and nothing else.
     """
@@ -51,6 +52,7 @@ class TeacherSettings(Settings):
     config: Path
     options: dict[str, Any] = {}
     train: BudgetSettings = BudgetSettings()
+    init: WeightsFile | None = None
     checkpoints: dict[str, TeacherCheckpoint] = {}
     published_ap: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}
 
@@ -65,10 +67,12 @@ class StudentSettings(Settings):
     """An entry of ``twins`` or ``students``; ``options`` override keys of its recipe, dotted as mmengine's are.
 
     ``width`` multiplies the recipe's number of channels; a student and its twin are compared at equal widths.
+    ``init`` is a detector's weights to start from, its class layers refitted by the names of the classes.
     """
 
     recipe: Path
     width: Width = 1.0
+    init: WeightsFile | None = None
     options: dict[str, Any] = {}
 
 

@@ -14,7 +14,7 @@ from pipeline.records import DatasetRecord
 from pipeline.settings import load_params
 
 PARAMS = (
-    *("input_size", "teacher.config", "teacher.options", "teacher.train", "twins", "students"),
+    *("input_size", "teacher.config", "teacher.options", "teacher.train", "teacher.init", "twins", "students"),
     *("train.epochs", "train.iterations", "train.batch_size", "train.learning_rate", "export.dynamic_size"),
 )
 

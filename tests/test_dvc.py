@@ -124,7 +124,7 @@ NOT_USED_BY = {
     },
     "teacher": {
         **HELD_IN_COLUMNS,
-        "pipeline.detectors.*": "for methods, which a teacher is trained without; the flows are dependencies",
+        "pipeline.detectors.*": "for methods, which a teacher is trained without; the others are dependencies",
         "pipeline.distillers.*": "the same; the distiller itself is a dependency",
         "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
@@ -171,6 +171,7 @@ ACCURACY = {
 # The one module of a package above that a stage depends on all the same.
 NEEDED = {
     "teacher": {
+        "pipeline.detectors.class_layers",
         "pipeline.detectors.faster_rcnn",
         "pipeline.detectors.flow",
         "pipeline.distillers.distiller",

@@ -64,7 +64,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     if "data" in choice:
         _forget_other_folder(params, choice["data"])
     if isinstance(teacher := params.get("teacher"), MutableMapping):
-        teacher.update({"options": {}, "checkpoints": {}, "published_ap": {}})
+        teacher.update({"options": {}, "init": None, "checkpoints": {}, "published_ap": {}})
     merge(params, choice)
     stream = io.StringIO()
     parser.dump(params, stream)

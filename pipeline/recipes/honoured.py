@@ -34,9 +34,11 @@ _HOOKS = "list hooks of your own under custom_hooks"
 _LOOP = "give max_iters or max_epochs, and val_interval"
 _EVALUATOR = "every split is measured by COCO's AP of boxes"
 _WHOLE_NETWORK = (
-    "a teacher's weights are listed under teacher.checkpoints in params.yaml, those of a backbone under "
+    "a detector's weights to start from are given as `init` of a student, a twin or the teacher in params.yaml, with "
+    "sources and a hash; a teacher's own are listed under teacher.checkpoints there, those of a backbone under "
     "backbone_weights in the recipe"
 )
+_INIT = "give it as `init` of the student, the twin or the teacher in params.yaml, with sources and a hash"
 _SCHEDULE_HOOKS = {"param_scheduler": "ParamSchedulerHook", "sampler_seed": "DistSamplerSeedHook"}
 _OUTPUT_HOOKS = {"timer", "logger", "checkpoint", "visualization"}
 
@@ -87,6 +89,7 @@ _RUNNERS: dict[str, tuple[Callable[[Any, Mapping[str, Any]], bool], str]] = {
     "data_preprocessor": (_empty, "set model.data_preprocessor"),
     "default_hooks": (_usual_hooks, _HOOKS),
     "efficient_conv_bn_eval": (_empty, "leave it out"),
+    "init": (_empty, _INIT),
     "launcher": (lambda value, _: value in (None, "none"), "set train.launcher in params.yaml"),
     "load_from": (_empty, _WHOLE_NETWORK),
     "model_wrapper_cfg": (_empty, "set train.launcher in params.yaml, and find_unused_parameters in the recipe"),

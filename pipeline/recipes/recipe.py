@@ -16,6 +16,7 @@ from pipeline.recipes.registered import check_types
 from pipeline.recipes.shape import check_shape, reason, resize_scale
 from pipeline.recipes.tuples import decode
 from pipeline.records import RecipeOrigin
+from pipeline.setting_types import WeightsFile
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Recipe:
 
     Attributes:
         path: the file that it was written in.
+        init: a detector's weights that the training starts from.
         published: AP on COCO's val2017 by role (``student``, ``distilled``, ``teacher``), where some was published.
         sha256: that of the resolved content.
     """
@@ -34,6 +36,7 @@ class Recipe:
     classes: list[str]
     method: str
     sha256: str
+    init: WeightsFile | None = None
     published: dict[str, float | None] = field(default_factory=dict)
 
     @property
@@ -71,6 +74,7 @@ def load_resolved(path: Path) -> Recipe:
             classes=_names(content["classes"]),
             method=method_name(config),
             sha256=hashlib.sha256(text.encode()).hexdigest(),
+            init=_init(content.get("init"), origin.init_sources),
             published=origin.published,
         )
     except MissingText as error:
@@ -83,6 +87,10 @@ def method_name(config: Mapping[str, Any]) -> str:
     """The distillation methods of a recipe joined by ``+``, or ``none``."""
     methods = config.get("distillation", {}).get("methods", [])
     return "+".join(method["type"] for method in methods) or "none"
+
+
+def _init(digest: Any, sources: list[str]) -> WeightsFile | None:
+    return None if digest is None else WeightsFile.model_validate({**digest, "sources": sources})
 
 
 def _names(value: object) -> list[str]:

@@ -47,7 +47,7 @@ def resolve(
         path: the recipe, relative to the project's root.
         dataset: its classes set ``num_classes`` of every head.
         options: overrides of single keys, dotted as mmengine's ``cfg-options``, of what the plain settings made.
-        plain: length, batch, size and width, each with all that must follow.
+        plain: length, batch, size and width, each with all that must follow, and the weights to start from.
 
     Raises:
         RecipeError: the file is missing or no valid configuration, a required key is absent, an option names a key that
@@ -74,8 +74,16 @@ def resolve(
     check_types(kept, path)
     _set_num_classes(kept["model"], len(dataset.classes))
     sources = (kept.get("backbone_weights") or {}).pop("sources", [])
-    origin = RecipeOrigin(path=path.as_posix(), published=content.get("published", {}), backbone_sources=sources)
-    return ResolvedRecipe({"classes": list(dataset.classes), "config": kept}, origin)
+    origin = RecipeOrigin(
+        path=path.as_posix(),
+        published=content.get("published", {}),
+        backbone_sources=sources,
+        init_sources=plain.init.sources if plain.init else [],
+    )
+    decisive: dict[str, Any] = {"classes": list(dataset.classes), "config": kept}
+    if plain.init:
+        decisive["init"] = plain.init.model_dump(exclude={"sources"}, exclude_none=True)
+    return ResolvedRecipe(decisive, origin)
 
 
 def read_recipe(path: Path) -> Config:
@@ -131,8 +139,9 @@ def resolve_all(
 def plain_settings(params: Params, name: str) -> PlainSettings:
     """What ``params.yaml`` says of a model beside its recipe and ``options``; ``train`` is of students and twins."""
     if name == TEACHER:
-        return PlainSettings(params.teacher.train, params.input_size)
-    return PlainSettings(params.train, params.input_size, params.trained[name].width)
+        return PlainSettings(params.teacher.train, params.input_size, init=params.teacher.init)
+    student = params.trained[name]
+    return PlainSettings(params.train, params.input_size, student.width, student.init)
 
 
 def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:

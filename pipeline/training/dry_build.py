@@ -16,6 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, PARAM_SCHEDULERS
 
+from pipeline.detectors.class_layers import class_layers
 from pipeline.distillers import build_methods, build_schedule
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe, build_detector
@@ -51,6 +52,9 @@ def build_once(recipe: Recipe, teacher: BaseDetector | None) -> BaseDetector:
     if source := config.get("backbone_weights"):
         with named(path, "backbone_weights"):
             weights_of(source)
+    if recipe.init is not None:
+        with named(path, "init"):
+            class_layers(detector)
     _build_schedule_of_rates(recipe, detector)
     for index, hook in enumerate(config.get("custom_hooks") or []):
         with named(path, f"custom_hooks.{index}"):

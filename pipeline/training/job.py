@@ -13,22 +13,21 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
-from mmengine.runner import set_random_seed
 
 from pipeline.checkpoints import classes_entry, load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS, training_file, weights_file
-from pipeline.recipes import Recipe, build_detector, check_initialised
-from pipeline.records import DatasetRecord, SeenImages, TrainingRecord
+from pipeline.recipes import Recipe, check_initialised
+from pipeline.records import DatasetRecord, InitRecord, SeenImages, TrainingRecord
 from pipeline.settings import DECISIVE, TrainSettings
 from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import fingerprint
-from pipeline.training.backbone import load_backbone
 from pipeline.training.batch import announce_learning_rate, images_per_iteration
-from pipeline.training.collectives import first_process_first, from_first
+from pipeline.training.collectives import from_first
 from pipeline.training.hooks import BestWeightsHook, CrashSafeCheckpointHook, ProgressHook
+from pipeline.training.initialisation import initialised
 from pipeline.training.loaders import workers_of
 from pipeline.training.log import TrainingLog
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of
@@ -123,8 +122,11 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
         ProgressHook(log, job.settings.log_interval, job.recipe.name),
     ]
     announce_learning_rate(job.recipe, get_world_size())
+    distiller, init = build_distiller(job)
+    if init is not None:  # in the weights, which are there when a killed training has nothing left to do
+        metadata["init"] = init.model_dump_json()
     runner = build_runner(
-        build_distiller(job),
+        distiller,
         job.recipe,
         job.dataset,
         job.dataset_dir,
@@ -140,16 +142,14 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
         runner.train()
 
 
-def build_distiller(job: TrainingJob) -> Distiller:
-    """The student with fresh weights, wrapped for training; equal seeds give equal weights for twin and student."""
+def build_distiller(job: TrainingJob) -> tuple[Distiller, InitRecord | None]:
+    """The student as it begins, wrapped for training, and what of its ``init`` it took over.
+
+    Equal seeds, and an equal ``init``, give equal weights for twin and student.
+    """
     MMLogger.get_current_instance().setLevel("ERROR")
     check_initialised(job.recipe.config, job.recipe.path)
-    set_random_seed(job.settings.seed)
-    student = build_detector(job.recipe)
-    student.init_weights()
-    if source := job.recipe.config.get("backbone_weights"):
-        with first_process_first():
-            load_backbone(student.backbone, source)
+    student, init = initialised(job.recipe, job.settings.seed)
     distillation = job.recipe.config.get("distillation", {})
     if distillation and job.teacher is not None:
         teacher = fold_batch_norm(job.teacher[0])
@@ -159,7 +159,7 @@ def build_distiller(job: TrainingJob) -> Distiller:
         distiller = Distiller(student)
     if job.settings.channels_last:
         distiller.use_channels_last()
-    return distiller
+    return distiller, init
 
 
 def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) -> Path | None:
@@ -203,6 +203,7 @@ def _record(
     return TrainingRecord(
         model=job.recipe.name,
         method=job.recipe.method,
+        init=InitRecord.model_validate_json(kept["init"]) if "init" in kept else None,
         iterations=iterations,
         batch_size=batch_size,
         images=images,

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import SettingsError
-from pipeline.settings import PARAMS_FILE, load_params, parse_params
+from pipeline.settings import PARAMS_FILE, Params, load_params, parse_params
 from pipeline.strict_yaml import read_yaml
 
 
@@ -127,6 +127,21 @@ def test_a_checkpoint_may_be_known_by_the_digits_in_its_name() -> None:
     checkpoint = parse_params(with_value("teacher.checkpoints.trees", listed)).checkpoint()
     assert checkpoint is not None
     assert checkpoint.digest == "0676ba61"
+
+
+@pytest.mark.parametrize(
+    ("model", "required"),
+    [("teacher", {"config": "a.py"}), ("twins.alone", {"recipe": "a.py"}), ("students.kd", {"recipe": "a.py"})],
+)
+def test_init_has_exactly_one_check(model: str, required: dict[str, str]) -> None:
+    def parsed(init: object) -> Params:
+        return parse_params(with_value(model, required | {"init": init}))
+
+    assert parsed({"sources": ["a.pth"], "sha256_prefix": "0676ba61"})
+    with pytest.raises(SettingsError, match=rf"{model}\.init: .*nothing is fetched unchecked"):
+        parsed({"sources": ["a.pth"]})
+    with pytest.raises(SettingsError, match=rf"{model}\.init: .*dictionary"):
+        parsed("a.pth")
 
 
 def test_a_published_number_stands_beside_its_checkpoint() -> None:

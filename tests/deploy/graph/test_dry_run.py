@@ -1,6 +1,7 @@
 """Recipes that a later stage could not build, run or export are told before anything is trained."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from deploy.graph.dry_run import dry_run
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe, load_resolved, resolve, resolve_all, write_resolved
 from pipeline.records import DatasetRecord
+from pipeline.setting_types import WeightsFile
 from pipeline.settings import PARAMS_FILE, Params, load_params
 from tests.minimal_dataset import minimal_dataset
 
@@ -27,6 +29,20 @@ DEFORMABLE = """
 model = dict(
     backbone=dict(depth=50, dcn=dict(type='DCNv2', deform_groups=1), stage_with_dcn=(False, True, True, True)),
     neck=dict(in_channels=[128, 256, 512]),
+)
+"""
+OTHER_HEAD = """
+model = dict(
+    bbox_head=dict(
+        _delete_=True,
+        type='PAAHead',
+        num_classes=1,
+        in_channels=64,
+        feat_channels=64,
+        anchor_generator=dict(type='AnchorGenerator', ratios=[1.0], octave_base_scale=8, scales_per_octave=1,
+                              strides=[8, 16, 32, 64, 128]),
+        loss_bbox=dict(type='GIoULoss'),
+    )
 )
 """
 MISSPELT_STEP = """
@@ -96,6 +112,12 @@ def test_what_a_later_stage_would_refuse_is_told_with_the_file(make: Make, text:
     recipes = {"teacher": make("teacher", TEACHER), "student": make("student", text)}
     with pytest.raises(RecipeError, match=rf"(?s)own\.py.*{message}|{message}.*own\.py|own\.py: {message}"):
         dry_run(recipes, dynamic_size=False)
+
+
+def test_an_init_of_a_head_whose_class_layers_are_not_known_is_told(make: Make) -> None:
+    student = replace(make("student", OTHER_HEAD), init=WeightsFile(sources=["a.pth"], sha256="0" * 64))
+    with pytest.raises(RecipeError, match=r"own\.py: GFL \(PAAHead\): it is not known which of its layers .*init"):
+        dry_run({"teacher": make("teacher", TEACHER), "student": student}, dynamic_size=False)
 
 
 def test_a_teacher_that_cannot_be_built_is_told_too(make: Make) -> None:

@@ -42,7 +42,8 @@ def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
 ) -> None:
     caplog.set_level("INFO")
     target = tmp_path / "params.yaml"
-    target.write_text(PARAMS_FILE.read_text())
+    earlier = "  init: {sources: [mobilenet.pth], sha256_prefix: '00000000'}  # a"
+    target.write_text(PARAMS_FILE.read_text().replace("  init: null              # a", earlier))
     main([str(GFL), "--data", str(coco), "--params", str(target)])
     before, after = load_params(PARAMS_FILE), load_params(target)
     assert after.data.name == "coco_dir"
@@ -55,6 +56,7 @@ def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
     assert checkpoint is not None
     assert checkpoint.sha256_prefix == "25944287"  # digits alone, which YAML would take for a number
     assert after.teacher.published_ap == {}  # the recipe has it
+    assert (load_params(target).teacher.init, earlier in PARAMS_FILE.read_text()) == (None, False)
     recipes = {name: str(student.recipe) for name, student in after.trained.items()}
     assert recipes == {"twin": str(STUDENTS / "twin_gfl_r18_1x_coco.py"), "crosskd": str(GFL)}
     assert after.export.models == ["teacher", "twin", "crosskd"]

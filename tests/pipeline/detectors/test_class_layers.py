@@ -1,0 +1,46 @@
+"""Each head's class layers, by what the stock head itself has built."""
+
+from typing import Any
+
+import pytest
+from torch import nn
+
+from pipeline.detectors import FAMILIES
+from pipeline.detectors.class_layers import DENSE, ClassLayer, class_layers
+from pipeline.errors import RecipeError
+from tests.pipeline.detectors.test_families import HEADS, Detector
+from tests.pipeline.distillers.faster_rcnn import make_faster
+
+SOFTMAX = {"loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False}}
+
+
+@pytest.mark.parametrize(("head", "background"), [*((head, 0) for head in HEADS[:4]), (HEADS[1] | SOFTMAX, 1)], ids=str)
+def test_a_dense_head_names_the_layer_that_classifies(head: dict[str, Any], background: int) -> None:
+    detector = Detector(head)
+    classifier = FAMILIES[head["type"]].predictors[0]
+    anchors = 2 if head["type"] == "RetinaHead" else 1
+    (layer,) = class_layers(detector).items()
+    assert layer == (f"bbox_head.{classifier}", ClassLayer(anchors, 3, background))
+    assert layer[1].rows == getattr(detector.bbox_head, classifier).out_channels
+
+
+def test_every_family_is_known() -> None:
+    assert DENSE.keys() == FAMILIES.keys()
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+def test_a_second_stage_names_its_class_layers(agnostic: bool) -> None:
+    detector = make_faster(reg_class_agnostic=agnostic)
+    scores, boxes = "roi_head.bbox_head.fc_cls", "roi_head.bbox_head.fc_reg"
+    expected = {scores: ClassLayer(1, 3, 1), boxes: ClassLayer(1, 3, 0, 4)}
+    assert class_layers(detector) == ({scores: expected[scores]} if agnostic else expected)
+    head = detector.roi_head.bbox_head
+    assert {layer.rows for layer in class_layers(detector).values()} >= {head.fc_cls.out_features}
+    assert head.fc_reg.out_features == (4 if agnostic else expected[boxes].rows)
+
+
+def test_a_head_that_is_not_known_is_an_error() -> None:
+    detector = Detector(HEADS[0])
+    detector.bbox_head = nn.Identity()
+    with pytest.raises(RecipeError, match=r"Detector \(Identity\): it is not known which .* Leave `init` out"):
+        class_layers(detector)
