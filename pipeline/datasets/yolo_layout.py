@@ -20,7 +20,7 @@ from pipeline.strict_yaml import read_yaml
 
 SECTION = "data.yolo_dir"
 SPLITS = ("train", "val", "test")
-_LISTS = (".txt", ".names")
+_LISTS = (".txt", ".names", ".labels")
 _IMAGES, _LABELS = "images", "labels"
 
 
