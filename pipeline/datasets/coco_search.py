@@ -9,7 +9,7 @@ from typing import Any
 from deploy.runtime.errors import shown
 from pipeline.datasets.json_files import RepeatedKeyError, read_json
 from pipeline.datasets.json_stream import NotInPieces, read_in_pieces
-from pipeline.datasets.split_words import SPLITS, split_of
+from pipeline.datasets.split_words import SPLITS, folders_in, split_of
 from pipeline.errors import DatasetError
 
 _KNOWN = {
@@ -98,7 +98,7 @@ def _image_folders(root: Path, path: Path, split: str) -> Iterator[Path]:
 
 
 def _candidates(root: Path) -> Iterator[Path]:
-    for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))]:
+    for folder in [root, *folders_in(root)]:
         found = sorted(folder.glob("*.json"))
         if len(found) <= _MOST_FILES:
             yield from found

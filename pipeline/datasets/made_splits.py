@@ -9,8 +9,9 @@ from pipeline.dataset_settings import GroupSettings, MadeSplitSettings
 from pipeline.datasets.box_entries import BoxEntries
 from pipeline.datasets.coco import SourceSplit
 from pipeline.datasets.findings import Findings
+from pipeline.datasets.grouping import joined, pairs_of_equal
 from pipeline.datasets.near_duplicates import alike, looks
-from pipeline.datasets.split_assignment import ImageToSplit, MadeSplit, assign, joined, pairs_of_equal
+from pipeline.datasets.split_assignment import ImageToSplit, MadeSplit, assign
 from pipeline.datasets.validation import CheckedSplit, SplitContent
 from pipeline.records import MadeSplits
 
@@ -128,8 +129,12 @@ def _boxed(part: CheckedSplit) -> set[int]:
     return {category for category, crowd in flags if not crowd}
 
 
+def _size_first(group: Sequence[str]) -> tuple[int, Sequence[str]]:
+    return -len(group), group
+
+
 def _tell_of_duplicates(groups: Sequence[Sequence[int]], names: Sequence[str], notes: Findings) -> None:
-    several = sorted((sorted(names[place] for place in group) for group in groups if len(group) > 1), key=len)[::-1]
+    several = sorted((sorted(names[place] for place in group) for group in groups if len(group) > 1), key=_size_first)
     if several:
         sizes = Counter(map(len, several))
         notes.warning(

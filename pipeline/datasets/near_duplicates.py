@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deploy.runtime.errors import ImageError
-from deploy.runtime.image_headers import read_header
 from deploy.runtime.images import MOST_FILE_BYTES, decode_image
 from deploy.runtime.regular_files import read_regular
 from deploy.runtime.resources import usable_cores
+from pipeline.datasets.grouping import Groups
 
 _ROWS, _COLUMNS = 16, 17
 _MARGIN = 2.0
@@ -34,28 +34,37 @@ _ALIKE = 0.25
 _BAND = 16
 _SEEN = 64
 """Looks of a band that a further one is compared with; bounds the time where many share a pattern."""
-# The decoder's eighth needs a pixel for each place of the grid.
-_SMALLEST_EIGHTH = 8 * _COLUMNS
+_JPEG = b"\xff\xd8"
 
 
 def looks(paths: Sequence[Path]) -> list[int]:
-    """The look of each image, 0 where it has none (a plain picture, or one that cannot be read)."""
+    """The look of each image, 0 where it has none (a plain picture, or one that cannot be read).
+
+    Images have been validated: a JPEG's size is not checked again.
+    """
     with ThreadPoolExecutor(min(8, usable_cores())) as pool:
         return list(tqdm(pool.map(_look_of, paths), "comparing", len(paths), unit="image", disable=None))
 
 
 def alike(found: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairs of positions of looks that are alike; each look has a pair with one of its kind, and not with all."""
+    """Pairs of positions of looks that are alike: fewer than there are looks, and enough to join all that are alike."""
     pairs: list[tuple[int, int]] = []
+    groups = Groups(len(found))
     known: defaultdict[tuple[int, int], deque[int]] = defaultdict(lambda: deque(maxlen=_SEEN))
+    equal: dict[int, int] = {}
     for position, look in enumerate(found):
+        if look in equal:
+            pairs.append((equal[look], position))
+            continue
         bands = [key for key in _bands(look) if key[1]]
-        candidates = sorted({other for key in bands for other in known[key]})
-        partners = [other for other in candidates if is_alike(look, found[other])]
-        pairs += [(other, position) for other in partners]
+        for other in sorted({other for key in bands for other in known[key]}):
+            if groups.group_of(other) != groups.group_of(position) and is_alike(look, found[other]):
+                groups.join(other, position)
+                pairs.append((other, position))
+        if look:
+            equal[look] = position
         for key in bands:
-            if not any(other in known[key] and look == found[other] for other in partners):
-                known[key].append(position)
+            known[key].append(position)
     return pairs
 
 
@@ -85,11 +94,10 @@ def _block_means(values: NDArray[np.float64], blocks: int, axis: int) -> NDArray
 def _look_of(path: Path) -> int:
     try:
         content = read_regular(path, MOST_FILE_BYTES)
-        header = read_header(content)
-        if header and header.kind == "JPEG" and min(header.width, header.height) >= _SMALLEST_EIGHTH:
-            small = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
-            if small is not None:
-                return look(np.asarray(small, np.uint8))
+        if content.startswith(_JPEG):
+            eighth = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+            if eighth is not None and min(eighth.shape) >= _COLUMNS:
+                return look(np.asarray(eighth, np.uint8))
         return look(np.asarray(cv2.cvtColor(decode_image(content, str(path)), cv2.COLOR_BGR2GRAY), np.uint8))
     except (OSError, ImageError, cv2.error, MemoryError):
         return 0

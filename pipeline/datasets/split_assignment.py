@@ -8,7 +8,7 @@ which class is rarer than which. Nothing depends on the order in which images ar
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,36 +21,6 @@ class ImageToSplit:
 
     name: str
     classes: frozenset[str]
-
-
-def joined(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Positions 0 to ``count`` - 1 in groups: those of a pair are in one, with all that is so joined to them."""
-    parents = list(range(count))
-
-    def top(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
-
-    for first, second in pairs:
-        parents[top(first)] = top(second)
-    groups: defaultdict[int, list[int]] = defaultdict(list)
-    for place in range(count):
-        groups[top(place)].append(place)
-    return list(groups.values())
-
-
-def pairs_of_equal(keys: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Each position with the one before it that has the same key; None is no key."""
-    latest: dict[Hashable, int] = {}
-    pairs = []
-    for place, key in enumerate(keys):
-        if key is not None:
-            if key in latest:
-                pairs.append((latest[key], place))
-            latest[key] = place
-    return pairs
 
 
 def assign(

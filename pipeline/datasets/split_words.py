@@ -26,7 +26,7 @@ def split_of(name: str) -> str | None:
 
 def split_folders(folder: Path) -> dict[str, Path]:
     """The folders of the splits in a folder, where there is one for train."""
-    return with_train((split, path) for path in _folders(folder) if (split := split_of(path.name)))
+    return with_train((split, path) for path in folders_in(folder) if (split := split_of(path.name)))
 
 
 def with_train(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
@@ -41,7 +41,8 @@ def _in_order(found: Mapping[str, Path]) -> dict[str, Path]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder in the order of their names, hidden ones left out."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -20,7 +20,7 @@ from pipeline.strict_yaml import read_yaml
 
 SECTION = "data.yolo_dir"
 SPLITS = ("train", "val", "test")
-_LISTS = (".txt", ".names")
+_LISTS = (".txt", ".names", ".labels")
 _IMAGES, _LABELS = "images", "labels"
 
 
@@ -176,7 +176,7 @@ def _given(entry: str, root: Path) -> Path:
 def _candidates(entry: str, settings: YoloDirSettings, moved: Any) -> Iterable[Path]:
     """Where an entry of the file may lead, inside the root, the likeliest first."""
     folder = (settings.root / settings.config).parent
-    bases = [folder / moved, folder] if isinstance(moved, str) else [folder]
+    bases = [folder / moved, folder, settings.root] if isinstance(moved, str) else [folder, settings.root]
     for base in bases:
         for way in (entry, entry.removeprefix("../")):
             if (found := _inside(base / way, settings.root)) is not None:

@@ -7,6 +7,7 @@ import pytest
 from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
 from pipeline.datasets.coco_dir import make
 from pipeline.datasets.findings import Finding
+from pipeline.datasets.preparation import prepare
 
 
 def findings_of(root: Path, **options: str) -> list[Finding]:
@@ -43,3 +44,25 @@ def test_a_pipe_for_annotations_is_a_finding(coco_folder):
     os.mkfifo(folder.root / "annotations" / "train.json")
     (finding,) = findings_of(folder.root)
     assert "cannot be read: a named pipe (FIFO), not a regular file" in finding.message
+
+
+def test_the_phantom_of_an_export_is_asked_about_and_dropped(coco_folder, tmp_path):
+    folder = coco_folder()
+    for content in folder.splits.values():
+        for category in content["categories"]:
+            category["supercategory"] = "pets"
+        content["categories"].insert(0, {"id": 0, "name": "pets", "supercategory": "none"})
+    folder.write()
+    (finding,) = findings_of(folder.root)
+    assert (finding.severity, finding.file) == ("error", str(folder.root / "annotations/train.json"))
+    assert "`data.coco_dir.unused_categories: keep`, or `drop`" in finding.message
+    assert findings_of(folder.root, unused_categories="keep") == []
+    listed = {
+        name: CocoSplitSettings(annotations=f"annotations/{name}.json", images=f"images/{name}")
+        for name in ("train", "val")
+    }
+    for setting, classes in (("keep", ["pets", "cat", "dog"]), ("drop", ["cat", "dog"])):
+        custom = CocoDirSettings(root=folder.root, unused_categories=setting, **listed)
+        record = prepare(DataSettings(name="coco_dir", coco_dir=custom), tmp_path / "out", tmp_path)
+        assert record.classes == classes
+        assert record.splits["train"].boxes == 3

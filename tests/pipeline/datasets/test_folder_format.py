@@ -143,6 +143,30 @@ def test_yolos_flat_folder_is_found(tmp_path: Path) -> None:
     assert sum(split.images for split in record.splits.values()) == 30
 
 
+def darknet(root: Path, folders: dict[str, str], names: str) -> Path:
+    folder = YoloFolder(root)
+    for split, place in folders.items():
+        for number in range(3):
+            folder.write_image(f"{place}/{number}.png", number + 10 * len(split))
+            folder.write_text(f"{place}/{number}.txt", "1 0.5 0.5 0.5 0.5")
+    folder.write_text(names, "big cat\ndog\n")
+    return root
+
+
+def test_exports_for_darknet_are_found(tmp_path: Path) -> None:
+    root = darknet(tmp_path / "cvat", {"train": "obj_train_data"}, "obj.names")
+    assert section_of(root) == {"root": str(root), "config": "obj.names", "train": "obj_train_data"}
+    folders = {"train": "train", "val": "valid"}
+    root = darknet(tmp_path / "own", folders, "train/_darknet.labels")
+    assert section_of(root) == {"root": str(root), "config": "train/_darknet.labels", **folders}
+    assert class_names(detect(root)) == ("big cat", "dog")
+    assert prepare(detect(root), tmp_path / "out", tmp_path).splits["val"].boxes == 3
+    for path in (root / "train").glob("*.txt"):
+        path.unlink()
+    with pytest.raises(DatasetError, match="yolo_dir: there are images with labels, and no"):
+        detect(root)
+
+
 SETS = {split: f"ImageSets/Main/{split}.txt" for split in ("train", "val", "test")}
 BOTH = {"annotations": "Annotations", "images": "JPEGImages"}
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import near_duplicates
+from pipeline.datasets.grouping import joined
 from pipeline.datasets.near_duplicates import alike, is_alike, look, looks
 
 
@@ -42,8 +43,18 @@ def test_pairs_join_all_that_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [look(COPIES[name](scene(seed))) for seed in range(5) for name in COPIES]
     groups = {frozenset(divmod(place, len(COPIES))[0] for place in pair) for pair in alike(found)}
     assert groups == {frozenset({seed}) for seed in range(5)}
+    assert sorted(map(len, joined(len(found), alike(found)))) == [len(COPIES)] * 5
     monkeypatch.setattr(near_duplicates, "_SEEN", 1)
-    assert len(alike(found)) >= 20
+    assert len(joined(len(found), alike(found))) < 10
+
+
+def test_thousands_of_frames_of_one_camera_are_one_group_in_time() -> None:
+    random = np.random.default_rng(0)
+    still = look(scene(1))
+    frames = [still ^ (1 << int(random.integers(512))) ^ (1 << int(random.integers(512))) for _ in range(3000)]
+    pairs = alike(frames)
+    assert len(pairs) == 2999
+    assert len(joined(3000, pairs)) == 1
 
 
 def test_a_look_is_of_the_pixels_whatever_the_file(tmp_path) -> None:

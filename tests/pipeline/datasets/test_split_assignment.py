@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.datasets.split_assignment import ImageToSplit, MadeSplit, assign, joined, pairs_of_equal
+from pipeline.datasets.split_assignment import ImageToSplit, MadeSplit, assign
 
 SHARES: dict[MadeSplit, float] = {"test": 0.15, "val": 0.2}
 LABELS = st.frozensets(st.sampled_from(["cat", "dog", "owl", "rare bird"]), max_size=3)
@@ -109,8 +109,3 @@ def test_too_few_images_stay_in_train(count: int) -> None:
 def test_a_share_of_nothing_holds_nothing_out() -> None:
     images = images_of([frozenset({"cat"})] * 30)
     assert {*by_name(images, test=0, val=0.2).values()} == {"train", "val"}
-
-
-def test_what_is_joined_to_the_same_is_one_group() -> None:
-    assert sorted(map(sorted, joined(6, [(0, 3), (3, 5), (1, 2)]))) == [[0, 3, 5], [1, 2], [4]]
-    assert pairs_of_equal(["a", None, "b", "a", None, "a"]) == [(0, 3), (3, 5)]

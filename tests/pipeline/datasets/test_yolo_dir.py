@@ -147,6 +147,11 @@ def test_a_file_of_names_and_folders_in_params(folder: YoloFolder, tmp_path: Pat
     assert list(boxes(folder)) == ["train/a.png", "train/b.png", "test/a.png", "test/b.png"]
 
 
+def test_a_config_in_another_place_names_what_is_in_the_root(folder: YoloFolder, tmp_path: Path) -> None:
+    config = (folder.write().root / "data.yaml").rename(tmp_path / "pets.yaml")
+    assert prepared(folder, config=str(config)).splits["train"].boxes == 3
+
+
 def test_a_relative_root_is_recorded_so_that_the_project_can_move(folder: YoloFolder, monkeypatch) -> None:
     folder.write()
     monkeypatch.chdir(folder.root.parent)
