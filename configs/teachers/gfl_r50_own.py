@@ -1,4 +1,4 @@
-# mmdet's GFL-R50 for data of your own. Its COCO weights (`checkpoint` of gfl_r50_1x_coco.py) are the best start.
+# mmdet's GFL-R50 for data of your own; its published COCO weights are the best start.
 _base_ = [
     "../_base_/gfl.py",
     "../_base_/data_own.py",
@@ -26,5 +26,14 @@ model = dict(
         num_outs=5,
     ),
     bbox_head=dict(in_channels=256, stacked_convs=4, feat_channels=256),
+)
+checkpoint = dict(
+    sha256_prefix="25944287",
+    sources=[
+        (
+            "https://download.openmmlab.com/mmdetection/v2.0/gfl/gfl_r50_fpn_1x_coco/"
+            "gfl_r50_fpn_1x_coco_20200629_121244-25944287.pth"
+        )
+    ],
 )
 optim_wrapper = dict(optimizer=dict(lr=2e-4))

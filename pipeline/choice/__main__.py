@@ -11,6 +11,7 @@ from pipeline.choice.expected_time import expected_times
 from pipeline.choice.own_data import METHODS, facts_of, suited
 from pipeline.choice.params_file import read_params, switched
 from pipeline.choice.recipes import Wishes, read_choice
+from pipeline.choice.starting_point import fetch_backbones, starting_point
 from pipeline.cli import stage_main
 from pipeline.compute import choose_device
 from pipeline.datasets.folder_format import FORMATS, detect
@@ -51,7 +52,7 @@ def _parser() -> Parser:
 
 
 def _use_recipes(arguments: Namespace, recipes: Sequence[Path]) -> list[str]:
-    wishes = Wishes(arguments.teacher, arguments.size, arguments.epochs, arguments.batch)
+    wishes = Wishes(arguments.teacher, None, arguments.size, arguments.epochs, arguments.batch)
     choice = read_choice(recipes, arguments.data, arguments.format, wishes)
     write_atomic(arguments.params, switched(read_params(arguments.params), choice, str(arguments.params)))
     return describe(choice)
@@ -62,8 +63,11 @@ def _use_what_suits(arguments: Namespace) -> list[str]:
     dataset = prepare(found, CHOICE / "data")
     facts, device = facts_of(dataset, CHOICE / "data"), choose_device("auto").type
     suits = suited(facts, device, arguments.model, tuple(arguments.methods))
+    teacher = arguments.teacher or suits.teacher
+    fetch_backbones(suits.recipes)
     wishes = Wishes(
-        teacher=arguments.teacher or suits.teacher,
+        teacher=teacher,
+        init=starting_point(teacher),
         size=arguments.size or (suits.size, suits.size),
         epochs=arguments.epochs or suits.epochs,
         batch_size=arguments.batch or suits.batch_size,

@@ -66,7 +66,11 @@ def _data(choice: Mapping[str, Any]) -> list[str]:
 def _teacher(choice: Mapping[str, Any]) -> str:
     teacher = choice["teacher"]
     fetched = next(iter(teacher["checkpoints"].values()), None)
-    origin = fetched["sources"][0] if fetched else "trained here: no published weights for these classes"
+    if fetched:
+        origin = str(fetched["sources"][0])
+    else:
+        start = f", from {teacher['init']['sources'][0]}" if teacher["init"] else ""
+        origin = f"trained here: no published weights for these classes{start}"
     return f"teacher: {teacher['config']} ({origin})"
 
 

@@ -25,12 +25,14 @@ class Wishes:
 
     Attributes:
         teacher: file of the teacher's configuration.
+        init: weights that the teacher starts from, where it is trained here.
         size: the canvas's height and width in pixels.
         epochs: of all trainings.
         batch_size: images an iteration.
     """
 
     teacher: Path | None = None
+    init: dict[str, Any] | None = None
     size: tuple[int, int] | None = None
     epochs: int | None = None
     batch_size: int | None = None
@@ -75,8 +77,11 @@ def read_choice(
         "config": teacher,
         "options": {},
         "train": budget,
+        "init": None,
         "checkpoints": _checkpoints(teacher, found),
     }
+    if not choice["teacher"]["checkpoints"]:
+        choice["teacher"]["init"] = wishes.init
     choice["twins"] = {TWIN: {"recipe": twin, "options": {}}}
     choice["students"] = {name: {"recipe": path, "options": {}} for name, path in students.items()}
     choice["export"] = {"models": [TEACHER, TWIN, *students], **_thresholds(configs[first])}

@@ -31,6 +31,7 @@ from pipeline.report.marks import LABEL_HEIGHT, MARGIN, TEXT
 from pipeline.report.metrics import metrics
 from pipeline.report.outcome_drawing import COLORS, INK, draw, sheet, to_jpeg
 from pipeline.report.shipping import shipping_sentences
+from pipeline.report.tables import Table
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
@@ -82,30 +83,7 @@ def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, 
         "data_title": data_title(results),
         "headline": [*shipping_sentences(results), *headline.headline(results)],
         "key_figures": headline.key_figures(results),
-        "tables": {
-            "overview": overview.overview_table(results),
-            "ladder": artefacts.ladder_table(results),
-            "costs": artefacts.cost_table(results),
-            "not_run": artefacts.not_run_table(results),
-            "precisions": artefacts.precision_table(results),
-            "rungs": artefacts.rung_table(results),
-            "latency": latency_tables.latency_table(results),
-            "unmeasured": latency_tables.unmeasured_table(results),
-            "gpu": latency_tables.gpu_table(results),
-            "engines": artefacts.engine_table(results),
-            "unbuilt": artefacts.unbuilt_table(results),
-            "export": artefacts.export_table(results),
-            "coco": accuracy_tables.coco_table(results),
-            "classes": accuracy_tables.class_table(results),
-            "operating": operating_points.operating_table(results),
-            "class_scores": operating_points.class_score_table(results),
-            "machine": methodology.machine_table(results),
-            "splits": methodology.split_table(results),
-            "class_splits": methodology.class_split_table(results),
-            "budget": methodology.budget_table(results),
-            "gates": methodology.gate_table(results),
-            "identity": methodology.identity_table(results),
-        },
+        "tables": _tables(results),
         "definitions": methodology.definitions(results),
         "has_training": any(model.training for model in results.models),
         "trade_off_alt": charts.trade_off_alt(results),
@@ -118,6 +96,33 @@ def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, 
         "colors": COLORS,
         "label": {"ink": INK, "height": LABEL_HEIGHT, "margin": MARGIN, "text": TEXT},
         "themes": {"light": LIGHT.variables, "dark": DARK.variables},
+    }
+
+
+def _tables(results: Results) -> dict[str, Table]:
+    return {
+        "overview": overview.overview_table(results),
+        "ladder": artefacts.ladder_table(results),
+        "costs": artefacts.cost_table(results),
+        "not_run": artefacts.not_run_table(results),
+        "precisions": artefacts.precision_table(results),
+        "rungs": artefacts.rung_table(results),
+        "latency": latency_tables.latency_table(results),
+        "unmeasured": latency_tables.unmeasured_table(results),
+        "gpu": latency_tables.gpu_table(results),
+        "engines": artefacts.engine_table(results),
+        "unbuilt": artefacts.unbuilt_table(results),
+        "export": artefacts.export_table(results),
+        "coco": accuracy_tables.coco_table(results),
+        "classes": accuracy_tables.class_table(results),
+        "operating": operating_points.operating_table(results),
+        "class_scores": operating_points.class_score_table(results),
+        "machine": methodology.machine_table(results),
+        "splits": methodology.split_table(results),
+        "class_splits": methodology.class_split_table(results),
+        "budget": methodology.budget_table(results),
+        "gates": methodology.gate_table(results),
+        "identity": methodology.identity_table(results),
     }
 
 

@@ -75,11 +75,17 @@ def test_facts_are_those_of_the_pictures(tmp_path: Path) -> None:
     np.testing.assert_allclose(sorted(found.box_shares), np.sqrt([96, 150, 1200]) / 40, rtol=1e-4)
 
 
-def test_one_command_writes_what_suits_a_folder(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level("INFO")
+@pytest.fixture
+def without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is fetched is not of these tests (``test_starting_point.py``), and steps are measured on random weights."""
     monkeypatch.setattr("pipeline.choice.__main__.CHOICE", tmp_path / "choice")
+    monkeypatch.setattr("pipeline.choice.__main__.fetch_backbones", lambda recipes: None)
+    monkeypatch.setattr("pipeline.choice.__main__.starting_point", lambda teacher: None)
+
+
+@pytest.mark.usefixtures("without_network")
+def test_one_command_writes_what_suits_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     root, target = YoloFolder(tmp_path / "own").write().root, tmp_path / "params.yaml"
     target.write_text(PARAMS_FILE.read_text())
     main(["--data", str(root), "--params", str(target), "--size", "64x96", "--batch", "2", "--model", "n"])
@@ -96,8 +102,8 @@ def test_one_command_writes_what_suits_a_folder(
     assert "next: make repro" in said
 
 
-def test_a_wrong_wish_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.choice.__main__.CHOICE", tmp_path / "choice")
+@pytest.mark.usefixtures("without_network")
+def test_a_wrong_wish_changes_nothing(tmp_path: Path) -> None:
     root, target = YoloFolder(tmp_path / "own").write().root, tmp_path / "params.yaml"
     target.write_text(PARAMS_FILE.read_text())
     with pytest.raises(SystemExit, match=r"input_size is \[50, 50\], and the network takes multiples of 32"):
