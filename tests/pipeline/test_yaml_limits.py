@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from deploy.runtime.text_files import UnreadableText
-from pipeline.choice import switched
+from pipeline.choice.params_file import switched
 from pipeline.errors import SettingsError
 from pipeline.profiles import load_profile
 from pipeline.settings import load_params

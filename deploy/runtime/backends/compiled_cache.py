@@ -8,12 +8,12 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from deploy.runtime.printable import in_one_line
+from deploy.runtime.scratch import scratch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -76,11 +76,7 @@ def _sound(path: Path) -> bytes | None:
 def _write(path: Path, content: bytes) -> None:
     """In one step: another process that opens the artefact meanwhile finds all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(content).digest() + content)
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with scratch_folder(path.name, path.parent) as folder:
+        part = folder / path.name
+        part.write_bytes(hashlib.sha256(content).digest() + content)
+        part.replace(path)

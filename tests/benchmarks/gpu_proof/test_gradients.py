@@ -19,10 +19,10 @@ from benchmarks.gpu_proof.gradients import (
 from benchmarks.gpu_proof.part import run_check
 from benchmarks.gpu_proof.place import Mismatch, Place
 from benchmarks.gpu_proof.record import Numbers
-from benchmarks.step_cost import random_batch
 from pipeline.detectors.adapters import FAMILIES
 from pipeline.distillers import METHODS, Distiller
 from pipeline.recipes import build_plain, read_recipe
+from pipeline.training.step_time import random_batch
 
 SMALL = Pair(
     "GFL", Path("configs/students/crosskd_gfl_r50_r18_1x_coco.py"), Path("configs/teachers/gfl_r50_1x_coco.py")

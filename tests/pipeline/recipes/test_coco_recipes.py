@@ -15,7 +15,7 @@ import pytest
 from deploy.graph.export import export_model
 from deploy.ladder.pytorch_rung import evaluate_model, published_ap
 from pipeline.checkpoints import load_detector
-from pipeline.choice import read_choice
+from pipeline.choice.recipes import read_choice
 from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.preparation import prepare
 from pipeline.recipes import COCO_CLASSES, Recipe, build_detector, load_resolved, read_recipe, resolve, write_resolved

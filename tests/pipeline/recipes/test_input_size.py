@@ -47,7 +47,7 @@ def test_a_list_of_scales_of_one_side_is_one_of_both() -> None:
 
 
 def test_a_size_that_the_network_pads_is_refused_with_the_nearest() -> None:
-    with pytest.raises(RecipeError, match=r"it: input_size is \[300, 330\].* multiples of 32; \[288, 320\] is"):
+    with pytest.raises(RecipeError, match=r"it: input_size is \[300, 330\].* multiples of 32: \[288, 320\] is"):
         at_input_size(recipe(), (300, 330), "it")
 
 

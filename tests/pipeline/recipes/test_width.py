@@ -55,7 +55,9 @@ def test_every_single_stage_recipe_builds_at_half_its_width(path: Path, tmp_path
     recipe = load_resolved(tmp_path / "model.json")
     with torch.device("meta"):
         detector = build_detector(recipe)
-    assert detector.bbox_head.feat_channels * 2 == read_recipe(path).model.bbox_head.feat_channels
+    half = read_recipe(path).model.bbox_head.feat_channels / 2
+    assert abs(detector.bbox_head.feat_channels - half) <= 16  # in whole groups of 32
+    assert detector.bbox_head.feat_channels % 32 == 0
     assert detector.neck.lateral_convs[0].out_channels == detector.bbox_head.in_channels
 
 
@@ -69,7 +71,6 @@ def test_a_narrow_student_is_adapted_to_a_teacher_of_full_width(method: str, tmp
         file = tmp_path / f"{width}.json"
         write_resolved(file, resolve(Path(f"configs/{name}.py"), dataset, {}, PlainSettings(width=width)))
         models[width] = load_resolved(file)
-    with torch.device("meta"):
-        student, teacher = build_detector(models[0.25]), build_detector(models[1.0])
-        methods = build_methods(models[0.25].config.distillation.methods, student, teacher)
+    student, teacher = build_detector(models[0.25]), build_detector(models[1.0])
+    methods = build_methods(models[0.25].config.distillation.methods, student, teacher)
     assert any(parameter.shape[:2] == (256, 64) for each in methods for parameter in each.parameters())
