@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy.runtime.arguments import Parser, positive
 from pipeline.choice.description import describe, describe_own
 from pipeline.choice.expected_time import expected_times
-from pipeline.choice.own_data import METHODS, facts_of, suited
+from pipeline.choice.own_data import METHODS, drop_limits, facts_of, suited
 from pipeline.choice.params_file import read_params, switched
 from pipeline.choice.recipes import Wishes, read_choice
 from pipeline.choice.starting_point import fetch_backbones, starting_point
@@ -73,6 +73,7 @@ def _use_what_suits(arguments: Namespace) -> list[str]:
         batch_size=arguments.batch or suits.batch_size,
     )
     choice = read_choice(suits.recipes, arguments.data, arguments.format, wishes)
+    choice["gates"] = {"benchmark_max_map_drop": drop_limits(facts)}
     changed = switched(text, choice, str(arguments.params))
     times = expected_times(parse_params(read_yaml(changed)), dataset, CHOICE / "recipes")
     write_atomic(arguments.params, changed)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.choice.__main__ import main
-from pipeline.choice.own_data import DataFacts, facts_of, suited, suited_epochs, suited_size
+from pipeline.choice.own_data import DataFacts, drop_limits, facts_of, suited, suited_epochs, suited_size
 from pipeline.datasets.folder_format import detect
 from pipeline.datasets.preparation import prepare
 from pipeline.errors import SettingsError
@@ -66,6 +66,13 @@ def test_what_is_not_known_is_named() -> None:
         suited(facts([]), "cpu", "n", ("crossk",))
 
 
+@pytest.mark.parametrize(("images", "limit"), [(16, 1.0), (100, 0.4), (400, 0.2), (5000, 0.2)])
+def test_few_pictures_are_held_to_wider_limits(images: int, limit: float) -> None:
+    found = drop_limits(DataFacts({"train": 80, "val": images}, ("a",), 0, np.array([]), 100))
+    assert found["bf16"] == limit
+    assert found["int8"] == 5 * limit
+
+
 def test_facts_are_those_of_the_pictures(tmp_path: Path) -> None:
     root = YoloFolder(tmp_path / "own").write().root
     found = facts_of(prepare(detect(root), tmp_path / "prepared"), tmp_path / "prepared")
@@ -94,6 +101,7 @@ def test_one_command_writes_what_suits_a_folder(tmp_path: Path, caplog: pytest.L
     assert (params.train.epochs, params.train.batch_size) == (300, 2)
     assert params.teacher.train.epochs == 300
     assert list(params.trained) == ["twin", "crosskd"]
+    assert params.gates.benchmark_max_map_drop["bf16"] == 2.83
     said = caplog.text
     assert "found: train 2, val 2, test 2 images; 2 classes (big cat, dog); 3 boxes in train" in said
     assert "input size: 64x96, where nine boxes of ten are larger than" in said
