@@ -98,6 +98,11 @@ class Results:
         return self.dataset.splits[self.teacher.evaluation.accuracy.split]
 
     @property
+    def is_measured_on_val(self) -> bool:
+        """Whether the models were evaluated on the pictures that chose their weights."""
+        return self.split.sha256 == self.dataset.splits["val"].sha256
+
+    @property
     def artefact_images(self) -> int:
         """How many of the split's images the artefacts were run on for their mAP."""
         return next((model.benchmark.images for model in self.models if model.benchmark), self.split.images)

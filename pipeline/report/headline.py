@@ -23,6 +23,11 @@ def headline(results: Results) -> list[str]:
     sentences = [_accuracy_sentence(results), *_gain_sentences(results), _size_sentence(results)]
     if speed := _speed_sentence(results):
         sentences.append(speed)
+    if results.is_measured_on_val:
+        sentences.append(
+            "The data set has no test split of its own: the pictures that these numbers are of also chose the "
+            "weights, so the numbers flatter."
+        )
     if results.dataset.composed:
         sentences.append(
             "The data set is composed: real parts were put together by a program. Its numbers compare models with each "

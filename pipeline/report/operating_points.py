@@ -35,7 +35,7 @@ def operating_note(results: Results) -> str:
         "A detection is right that finds a box of its class at an IoU of 0.5. The score has the best F1 over all "
         f"classes on the {point.chosen_on} split; it stands in the artefact, and deploy.predict shows boxes from it on."
     )
-    if results.dataset.splits[point.chosen_on].sha256 == results.dataset.splits[point.measured_on].sha256:
+    if results.is_measured_on_val:
         text += " The data set has no other pictures to measure on, so these numbers flatter."
     return text
 
