@@ -44,13 +44,8 @@ def distribution_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor
 
     Source: Li et al., Generalized Focal Loss, section 3.2.
     """
-    bins = regression.unflatten(-1, (4, -1))
-    # CPUs run a softmax over so few bins one place after the other; its parts, with both sums as one product, they do
-    # not. A matrix product would be taken for a layer of the network by what quantises it.
-    weights = (bins - bins.amax(dim=-1, keepdim=True)).exp()
-    places = head.integral.project
-    sums = torch.einsum("nlsb,bk->nlsk", weights, torch.stack([places, torch.ones_like(places)], dim=1))
-    distances = sums[..., 0] / sums[..., 1] * priors.strides
+    bins = regression.unflatten(-1, (4, -1)).softmax(dim=-1)
+    distances = (bins * head.integral.project).sum(dim=-1) * priors.strides
     return _around((priors.boxes[:, :2] + priors.boxes[:, 2:]) / 2, distances)
 
 
