@@ -45,7 +45,10 @@ class Cost:
 
 
 def places_of(graph: onnx.GraphProto) -> dict[str, str]:
-    """The place of every node, by its name: that of its own weights, or else of its first input that has one."""
+    """The place of every node, by its name and those of its outputs, after which ONNX Runtime names fused ones.
+
+    It is that of its own weights, or else of its first input that has one.
+    """
     of_value = {weight.name: place for weight in graph.initializer if (place := _named_place(weight.name))}
     of_node: dict[str, str] = {}
     for node in graph.node:
@@ -54,7 +57,7 @@ def places_of(graph: onnx.GraphProto) -> dict[str, str]:
         place = (weights or known or ["input"])[0]
         of_node[node.name] = place
         of_value |= dict.fromkeys(node.output, place)
-    return of_node
+    return of_value | of_node
 
 
 def _named_place(weight: str) -> str | None:
@@ -65,7 +68,7 @@ def place_of(name: str, places: Mapping[str, str]) -> str:
     """The place of a runtime's operator: of the node that it is named after, whatever is added behind the name."""
     if name in places:
         return places[name]
-    named = [node for node in places if node and name.startswith(node) and not name[len(node)].isalnum()]
+    named = [known for known in places if known and name.startswith(known) and not name[len(known)].isalnum()]
     return places[max(named, key=len)] if named else OWN
 
 
