@@ -21,16 +21,12 @@ class Candidate:
         """The file that would ship."""
         return artefact_file(self.measured.model, self.measured.run.artefact).as_posix()
 
-    @property
-    def milliseconds(self) -> float:
-        """The median call at the smallest batch size."""
-        return self.measured.latency.p50
-
 
 def candidates(results: Results) -> list[Candidate]:
     """Rungs of students whose AP is within ``report.max_ap_loss`` points of the best rung's; the fastest first.
 
-    The twin is one of the students here: where distillation gave nothing, it is what ships.
+    Each is as fast as in its own run, which orders them and is no comparison to be shown. The twin is one of the
+    students here: where distillation gave nothing, it is what ships.
     """
     batch, found = reference_batch(results), []
     for model in results.models[1:]:
@@ -40,23 +36,26 @@ def candidates(results: Results) -> list[Candidate]:
                 found.append(Candidate(Measured(model.name, run, latency), ap))
     best = max((item.ap for item in found), default=0.0)
     within = [item for item in found if item.ap >= best - results.params.report.max_ap_loss]
-    return sorted(within, key=lambda item: item.milliseconds)
+    return sorted(within, key=lambda item: item.measured.latency.p50)
 
 
 def shipping_sentences(results: Results) -> list[str]:
-    """What to ship and why, and what the next two would be; nothing where no artefact of a student was measured."""
+    """What to ship and why, and what the next two would be; nothing where no artefact of a student was measured.
+
+    The time is that of the run in which the artefacts took turns, where this one did; those of other runs are not put
+    beside it.
+    """
     if not (found := candidates(results)):
         return []
     chosen, *others = found
-    loss = formats.points(results.params.report.max_ap_loss)
-    text = (
-        f"Ship {chosen.file}{_score(results, chosen)}: {formats.points(chosen.ap)} AP, {_speed(chosen)}, "
-        f"the fastest of the students’ artefacts within {loss} AP points of the best."
-    )
-    sentences = [text + _beside_the_teacher(results, chosen)]
+    loss, numbers = results.params.report.max_ap_loss, f"{formats.points(chosen.ap)} AP, {_speed(results, chosen)}"
+    first = f"Ship {chosen.file}{_score(results, chosen)}: {numbers}."
+    budget = f"within {formats.points(loss)} AP points of the best"
+    reason = f"By their own runs it is the fastest of the students’ artefacts {budget}."
+    sentences = [f"{first} {reason}"]
     if others:
-        listed = "; ".join(f"{item.file} ({formats.points(item.ap)} AP, {_speed(item)})" for item in others[:2])
-        sentences.append(f"The next would be {listed}.")
+        listed = (f"{each.file} ({formats.points(each.ap)} AP, {run_title(each.measured.run)})" for each in others[:2])
+        sentences.append(f"The next would be {', '.join(listed)}.")
     return sentences
 
 
@@ -65,14 +64,11 @@ def _score(results: Results, chosen: Candidate) -> str:
     return "" if score is None else f" with score threshold {score:.2f}"
 
 
-def _speed(candidate: Candidate) -> str:
-    return f"{formats.milliseconds(candidate.milliseconds)} ms ({run_title(candidate.measured.run)})"
-
-
-def _beside_the_teacher(results: Results, chosen: Candidate) -> str:
-    """How it stands to the teacher's, where it is the very file that took turns with it."""
-    beside, run = compared(results, chosen.measured.model), chosen.measured.run
+def _speed(results: Results, chosen: Candidate) -> str:
+    """Its median call, and what part of the teacher's that is where it is the very file that took turns with it."""
+    run, beside = chosen.measured.run, compared(results, chosen.measured.model)
+    title = run_title(run)
     if beside is None or (beside.artefact, beside.backend) != (run.artefact, run.backend):
-        return ""
+        return f"{formats.milliseconds(chosen.measured.latency.p50)} ms ({title})"
     part = formats.percent(1 / beside.times_as_fast)
-    return f" Taking turns with the teacher’s fastest artefact, it takes {part} of its time."
+    return f"{formats.milliseconds(beside.milliseconds)} ms ({title}), {part} of the teacher’s fastest artefact"
