@@ -22,12 +22,17 @@ def at_batch_size(config: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
     """
     was = int(config["train_dataloader"]["batch_size"])
     options: dict[str, Any] = {"train_dataloader.batch_size": batch_size}
-    if not (config.get("auto_scale_lr") or {}).get("enable", False):
+    if not scales_itself(config):
         optimizer = config["optim_wrapper"]["optimizer"]
         options |= at_learning_rate(config, rate_for(optimizer, batch_size / was))
     if iterations := config["train_cfg"].get("max_iters"):
         options |= at_length(_with_rates(config, options), max(1, round(iterations * was / batch_size)))
     return options
+
+
+def scales_itself(config: Mapping[str, Any]) -> bool:
+    """Whether a recipe multiplies its learning rate by the real batch (``auto_scale_lr``)."""
+    return bool((config.get("auto_scale_lr") or {}).get("enable", False))
 
 
 def rate_for(optimizer: Mapping[str, Any], times: float) -> float:
@@ -43,6 +48,8 @@ def rate_for(optimizer: Mapping[str, Any], times: float) -> float:
 def at_learning_rate(config: Mapping[str, Any], rate: float) -> dict[str, Any]:
     """The options that set the learning rate, with the rate that curves of the schedule end at in proportion.
 
+    It is the rate itself: a recipe's ``auto_scale_lr``, which would multiply it, is switched off.
+
     Args:
         config: a recipe's configuration, whole.
         rate: of the optimizer, above 0.
@@ -52,6 +59,8 @@ def at_learning_rate(config: Mapping[str, Any], rate: float) -> dict[str, Any]:
     schedulers = listed if isinstance(listed, list | tuple) else [listed]
     scaled = [dict(_scaled(one, times)) for one in schedulers]
     options: dict[str, Any] = {"optim_wrapper.optimizer.lr": rate}
+    if scales_itself(config):
+        options["auto_scale_lr.enable"] = False
     return options | ({"param_scheduler": scaled} if scaled != [dict(one) for one in schedulers] else {})
 
 

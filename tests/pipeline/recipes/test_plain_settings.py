@@ -10,6 +10,7 @@ from pipeline.recipe_settings import BudgetSettings
 from pipeline.recipes import resolve
 from pipeline.recipes.consistency import check_whole
 from pipeline.recipes.plain_settings import PlainSettings
+from pipeline.training.batch import scaling_of
 from tests.minimal_dataset import minimal_dataset
 
 RECIPES = sorted(Path("configs").glob("students/*.py")) + sorted(Path("configs").glob("teachers/*.py"))
@@ -60,6 +61,13 @@ def test_a_warm_up_longer_than_the_training_becomes_a_fifth_of_it() -> None:
 def test_a_learning_rate_that_is_given_is_taken_as_it_is() -> None:
     found = resolved(EMBEDDED, batch_size=32, learning_rate=0.001)
     assert found["optim_wrapper"]["optimizer"]["lr"] == 0.001
+
+
+def test_a_learning_rate_that_is_given_is_not_scaled_by_the_recipe() -> None:
+    assert scaling_of(resolved(COCO, epochs=12))
+    found = resolved(COCO, epochs=12, learning_rate=0.001)
+    assert found["optim_wrapper"]["optimizer"]["lr"] == 0.001
+    assert scaling_of(found) is None
 
 
 def test_options_have_the_last_word() -> None:
