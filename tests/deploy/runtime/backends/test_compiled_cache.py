@@ -9,7 +9,8 @@ import openvino
 import pytest
 
 from deploy.runtime.backends.compiled_cache import FOLDER_VARIABLE, key_of
-from deploy.runtime.backends.openvino_cpu import open_cpu
+from deploy.runtime.backends.openvino_cpu import open_bf16, open_cpu
+from tests.deploy import stock
 
 
 class Compilations:
@@ -63,6 +64,17 @@ def test_the_second_opening_compiles_nothing_and_gives_the_same_boxes(
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
     assert len(list(folder.glob("*.compiled"))) == 2
     assert {path.suffix for path in folder.iterdir()} == {".compiled"}
+
+
+def test_bf16_is_another_file_and_says_the_same_of_itself(exported_gfl: Path, folder: Path) -> None:
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bf16")
+    open_cpu(exported_gfl, stock.spec(10), 1)
+    compiled, kept = (open_bf16(exported_gfl, stock.spec(10), 1) for _ in range(2))
+    assert len(list(folder.iterdir())) == 2
+    assert (kept.name, kept.precision) == (compiled.name, compiled.precision) == ("openvino-bf16", "bf16")
+    images = stock.noise_images(1).numpy()
+    assert np.array_equal(kept.run(images).boxes, compiled.run(images).boxes)
 
 
 @pytest.mark.parametrize("damage", ["cut", "byte", "empty"])
