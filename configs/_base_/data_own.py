@@ -1,12 +1,11 @@
-# Pictures of your own, letterboxed to input_size in training as in the shipped artefact. The scales here go with
+# Pictures of your own: those of the embedded data, and mirrored ones in training, of more sizes. The scales go with
 # `input_size` of params.yaml (docs/recipes.md).
-input_size = (320, 320)
-_scale = (320, 320)
+_base_ = ["./data_embedded.py"]
 
 train_pipeline = [
     dict(type="LoadImageFromFile", backend_args=None),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="Resize", scale=_scale, keep_ratio=True),
+    dict(type="Resize", scale=_base_.input_size, keep_ratio=True),
     dict(type="RandomFlip", prob=0.5),
     dict(
         type="RandomAffine",
@@ -19,19 +18,4 @@ train_pipeline = [
     dict(type="PhotoMetricDistortion", brightness_delta=24, contrast_range=(0.7, 1.3), saturation_range=(0.7, 1.3)),
     dict(type="PackDetInputs"),
 ]
-test_pipeline = [
-    dict(type="LoadImageFromFile", backend_args=None),
-    dict(type="Resize", scale=_scale, keep_ratio=True),
-    dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
-]
-train_dataloader = dict(
-    batch_size=8,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
-    dataset=dict(type="CocoDataset", filter_cfg=dict(filter_empty_gt=False), pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=8,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(type="CocoDataset", test_mode=True, pipeline=test_pipeline),
-)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
