@@ -66,7 +66,7 @@ class TeacherSettings(Settings):
 class StudentSettings(Settings):
     """An entry of ``twins`` or ``students``; ``options`` override keys of its recipe, dotted as mmengine's are.
 
-    ``width`` multiplies the recipe's number of channels; a student and its twin are compared at equal widths.
+    ``width`` multiplies the recipe's number of channels; give a student and its twin one width.
     ``init`` is a detector's weights to start from, its class layers refitted by the names of the classes.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy.runtime.arguments import Parser, positive
 from pipeline.choice.description import describe, describe_own
 from pipeline.choice.expected_time import expected_times
-from pipeline.choice.own_data import METHODS, drop_limits, facts_of, suited
+from pipeline.choice.own_data import METHODS, facts_of, suited, times_wider
 from pipeline.choice.params_file import read_params, switched
 from pipeline.choice.recipes import Wishes, read_choice
 from pipeline.choice.starting_point import fetch_backbones, starting_point
@@ -27,8 +27,12 @@ logger = logging.getLogger(__name__)
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
     """Switch params.yaml to recipes, or to what suits a folder; `git checkout params.yaml` undoes it."""
-    arguments = _parser().parse_args(argv)
-    recipes = [*arguments.recipes, *([Path(arguments.model)] if _is_file(arguments.model) else [])]
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    is_file = arguments.model is not None and (arguments.model.endswith(".py") or "/" in arguments.model)
+    recipes = [*arguments.recipes, *([Path(arguments.model)] if is_file else [])]
+    if recipes and (arguments.methods or not (is_file or arguments.model is None)):
+        parser.error("--methods and a size (--model n) choose recipes, and recipes are named")
     lines = _use_recipes(arguments, recipes) if recipes else _use_what_suits(arguments)
     for line in lines:
         logger.info("%s", line)
@@ -46,7 +50,7 @@ def _parser() -> Parser:
     add("--size", type=_size, help="pixels of the input, one number or HEIGHTxWIDTH (by the boxes)")
     add("--epochs", type=positive, help="of every training (by the number of images)")
     add("--batch", type=positive, help="images an iteration (8)")
-    add("--methods", nargs="+", default=METHODS[:1], help=f"of distillation, for a size: {', '.join(METHODS)}")
+    add("--methods", nargs="+", help=f"of distillation, for a size: {', '.join(METHODS)} ({METHODS[0]})")
     add("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
     return parser
 
@@ -62,7 +66,7 @@ def _use_what_suits(arguments: Namespace) -> list[str]:
     text, found = read_params(arguments.params), detect(arguments.data, arguments.format)
     dataset = prepare(found, CHOICE / "data")
     facts, device = facts_of(dataset, CHOICE / "data"), choose_device("auto").type
-    suits = suited(facts, device, arguments.model, tuple(arguments.methods))
+    suits = suited(facts, device, arguments.model, tuple(arguments.methods or METHODS[:1]))
     teacher = arguments.teacher or suits.teacher
     fetch_backbones(suits.recipes)
     wishes = Wishes(
@@ -73,15 +77,10 @@ def _use_what_suits(arguments: Namespace) -> list[str]:
         batch_size=arguments.batch or suits.batch_size,
     )
     choice = read_choice(suits.recipes, arguments.data, arguments.format, wishes)
-    choice["gates"] = {"benchmark_max_map_drop": drop_limits(facts)}
-    changed = switched(text, choice, str(arguments.params))
+    changed = switched(text, choice, str(arguments.params), times_wider(facts))
     times = expected_times(parse_params(read_yaml(changed)), dataset, CHOICE / "recipes")
     write_atomic(arguments.params, changed)
-    return describe_own(choice, facts, times, device, arguments.model or suits.model)
-
-
-def _is_file(model: str | None) -> bool:
-    return model is not None and (model.endswith(".py") or "/" in model)
+    return describe_own(choice, facts, times, device, suits.model)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -30,7 +30,7 @@ def describe_own(
         facts: of the data set.
         times: of its trainings.
         device: that they were measured on.
-        model: the student's size or file.
+        model: the student's size.
     """
     size, epochs = choice["input_size"], choice["train"]["epochs"]
     images = ", ".join(f"{name} {count}" for name, count in facts.images.items())
@@ -39,15 +39,14 @@ def describe_own(
     if len(facts.box_shares):
         median, longer = float(np.median(facts.box_shares)), facts.longer_side
         lines.append(f"boxes: half have a side under {median:.1%} of their picture's longer one ({longer} px)")
-    if size:
-        shown, longer = (size, size) if isinstance(size, int) else ("x".join(map(str, size)), max(size))
-        small = small_side(facts, longer)
-        lines.append(f"input size: {shown}, where nine boxes of ten are larger than {small:.0f} px (SIZE=)")
+    shown, longer = (size, size) if isinstance(size, int) else ("x".join(map(str, size)), max(size))
+    small = small_side(facts, longer)
+    lines.append(f"input size: {shown}, where nine boxes of ten are larger than {small:.0f} px (SIZE=)")
     students = ", ".join(choice["students"])
     recipe = next(iter(choice["students"].values()))["recipe"]
     lines += [f"{_teacher(choice)} (TEACHER=)", f"student: {model}, {recipe} (MODEL=), by {students} (METHODS=)"]
-    budget = f"{times[-1].iterations:,} iterations of {choice['train']['batch_size'] or 'the recipe’s'} images"
-    lines.append(f"training: {epochs or 'the recipe’s'} epochs, {budget} (EPOCHS=, BATCH=)")
+    budget = f"{times[-1].iterations:,} iterations of {choice['train']['batch_size']} images"
+    lines.append(f"training: {epochs} epochs, {budget} (EPOCHS=, BATCH=)")
     return [*lines, _duration(times, device), NEXT]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmdet.models.detectors.base import BaseDetector
 from tqdm import tqdm
 
 from pipeline.compute import use_own_cores
@@ -49,14 +50,14 @@ def expected_times(params: Params, dataset: DatasetRecord, folder: Path) -> list
 def _times(params: Params, dataset: DatasetRecord, folder: Path) -> Iterator[ExpectedTime]:
     recipes = {name: load_resolved(folder / f"{name}.json") for name in (TEACHER, *params.trained)}
     if params.teacher.source != "fetch" and params.checkpoint() is None:
-        yield _time(TEACHER, recipes[TEACHER], None, params, dataset)
+        yield _time(recipes[TEACHER], None, params, dataset)
     for name in params.trained:
         recipe = recipes[name]
         # A copy for each: its batch norm is folded.
         teacher = build_detector(recipes[TEACHER]) if recipe.method != "none" else None
-        yield _time(name, recipe, teacher, params, dataset)
+        yield _time(recipe, teacher, params, dataset)
 
 
-def _time(name: str, recipe: Recipe, teacher: object, params: Params, dataset: DatasetRecord) -> ExpectedTime:
+def _time(recipe: Recipe, teacher: BaseDetector | None, params: Params, dataset: DatasetRecord) -> ExpectedTime:
     seconds = seconds_of_step(recipe, teacher, params.train)
-    return ExpectedTime(name, iterations_of(recipe.config, dataset.splits["train"].images), seconds)
+    return ExpectedTime(recipe.name, iterations_of(recipe.config, dataset.splits["train"].images), seconds)

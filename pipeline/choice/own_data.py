@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pipeline.datasets.json_files import read_json
 from pipeline.errors import SettingsError, did_you_mean
 from pipeline.records import DatasetRecord
-from pipeline.settings import Gates
 
 MODELS = ("n", "s", "m")
 """Sizes of the student, as others call theirs."""
@@ -121,16 +120,13 @@ def suited_size(facts: DataFacts, largest: int) -> int:
     return seen[0] if seen else sizes[-1]
 
 
-def drop_limits(facts: DataFacts) -> dict[str, float | None]:
-    """``gates.benchmark_max_map_drop`` for so many pictures to measure on.
+def times_wider(facts: DataFacts) -> float:
+    """How much wider what an artefact may lose is to be for so few pictures to measure on; 1 from 400 on.
 
-    The limits of ``params.yaml`` are for 400. A drop scatters by the root of their number: on sixteen, bf16 once seemed
-    to lose a quarter of a point, which ended the run.
+    A difference of AP scatters by the root of their number. On sixteen, bf16 seemed to lose a quarter of a point, and
+    the gate for 400 ended the run.
     """
-    images = facts.images.get("test", facts.images["val"])
-    times = max(1.0, math.sqrt(_GATED_IMAGES / images))
-    limits = Gates().benchmark_max_map_drop
-    return {str(rung): None if limit is None else round(times * limit, 2) for rung, limit in limits.items()}
+    return max(1.0, math.sqrt(_GATED_IMAGES / facts.images.get("test", facts.images["val"])))
 
 
 def small_side(facts: DataFacts, size: int) -> float:

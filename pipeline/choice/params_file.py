@@ -14,7 +14,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from deploy.runtime.text_files import MissingText, UnreadableText, read_text
 from pipeline.errors import SettingsError
 from pipeline.profiles import merge
-from pipeline.settings import parse_params
+from pipeline.settings import Gates, parse_params
 from pipeline.strict_yaml import read_yaml
 
 _SECTION = re.compile(r"[a-z_]+:")
@@ -40,8 +40,15 @@ def read_params(params: Path) -> str:
         raise SettingsError(f"{params}: {error}") from error
 
 
-def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
+def switched(text: str, choice: Mapping[str, Any], source: str, times_wider: float = 1) -> str:
     """The text of a ``params.yaml`` with a choice in place; comments stay, except those inside what is replaced.
+
+    Args:
+        text: what is changed.
+        choice: section by section.
+        source: names it in errors.
+        times_wider: for ``gates.benchmark_max_map_drop``, over the limits of its default. A limit that is narrower than
+            that, or none, is the user's and stays.
 
     Raises:
         SettingsError: the text is no ``params.yaml``, or becomes an invalid one.
@@ -66,6 +73,7 @@ def switched(text: str, choice: Mapping[str, Any], source: str) -> str:
     if isinstance(teacher := params.get("teacher"), MutableMapping):
         teacher.update({"options": {}, "init": None, "checkpoints": {}, "published_ap": {}})
     merge(params, choice)
+    _widen(params, times_wider)
     stream = io.StringIO()
     parser.dump(params, stream)
     changed = _spaced(stream.getvalue())
@@ -85,6 +93,16 @@ def _forget_other_folder(params: MutableMapping[str, Any], data: Mapping[str, An
     for key, value in data[name].items():
         if isinstance(value, Mapping) and section.get(key) != value:
             section[key] = {}
+
+
+def _widen(params: MutableMapping[str, Any], times: float) -> None:
+    gates = params.get("gates")
+    limits = gates.get("benchmark_max_map_drop") if isinstance(gates, MutableMapping) else None
+    if not isinstance(limits, MutableMapping):
+        return
+    for rung, limit in Gates().benchmark_max_map_drop.items():
+        if limit is not None and isinstance(limits.get(rung), int | float) and limits[rung] >= limit:
+            limits[rung] = round(times * limit, 2)
 
 
 def _spaced(text: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.choice.__main__ import main
-from pipeline.choice.own_data import DataFacts, drop_limits, facts_of, suited, suited_epochs, suited_size
+from pipeline.choice.own_data import DataFacts, facts_of, suited, suited_epochs, suited_size, times_wider
 from pipeline.datasets.folder_format import detect
 from pipeline.datasets.preparation import prepare
 from pipeline.errors import SettingsError
@@ -66,11 +66,9 @@ def test_what_is_not_known_is_named() -> None:
         suited(facts([]), "cpu", "n", ("crossk",))
 
 
-@pytest.mark.parametrize(("images", "limit"), [(16, 1.0), (100, 0.4), (400, 0.2), (5000, 0.2)])
-def test_few_pictures_are_held_to_wider_limits(images: int, limit: float) -> None:
-    found = drop_limits(DataFacts({"train": 80, "val": images}, ("a",), 0, np.array([]), 100))
-    assert found["bf16"] == limit
-    assert found["int8"] == 5 * limit
+@pytest.mark.parametrize(("images", "times"), [(16, 5.0), (100, 2.0), (400, 1.0), (5000, 1.0)])
+def test_few_pictures_are_held_to_wider_limits(images: int, times: float) -> None:
+    assert times_wider(DataFacts({"train": 80, "val": images}, ("a",), 0, np.array([]), 100)) == times
 
 
 def test_facts_are_those_of_the_pictures(tmp_path: Path) -> None:
@@ -117,3 +115,13 @@ def test_a_wrong_wish_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"input_size is \[50, 50\], and the network takes multiples of 32"):
         main(["--data", str(root), "--params", str(target), "--size", "50"])
     assert target.read_text() == PARAMS_FILE.read_text()
+
+
+@pytest.mark.parametrize("more", [["--methods", "crosskd"], ["--model", "n"]])
+def test_what_recipes_leave_no_room_for_is_a_matter_of_usage(
+    more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["configs/students/crosskd_gfl_n_own.py", *more])
+    assert ended.value.code == 2
+    assert "choose recipes, and recipes are named" in capsys.readouterr().err

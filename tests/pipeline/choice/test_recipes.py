@@ -85,6 +85,17 @@ def test_a_second_switch_keeps_nothing_of_the_first(coco: Path) -> None:
     assert list(parse_params(read_yaml(first)).trained) == ["twin", "crosskd", "crosskd_pkd"]
 
 
+def test_limits_are_widened_for_one_choice_and_not_for_the_next(coco: Path) -> None:
+    text, choice = PARAMS_FILE.read_text(), read_choice([GFL], coco)
+    own = text.replace("bf16: 0.2,", "bf16: 0.1,").replace("int8: 1.0,", "int8: null,")
+    wide = switched(own, choice, "params.yaml", times_wider=5)
+    limits = parse_params(read_yaml(wide)).gates.benchmark_max_map_drop
+    # Narrower ones, and none, are the user's.
+    assert limits == {"fp32": 0.25, "bf16": 0.1, "fp16": 1.0, "int8": None, "int8_symmetric": 5.0}
+    again = parse_params(read_yaml(switched(wide, choice, "params.yaml"))).gates.benchmark_max_map_drop
+    assert again == parse_params(read_yaml(own)).gates.benchmark_max_map_drop
+
+
 @pytest.mark.parametrize("path", sorted(STUDENTS.glob("c*_coco.py")), ids=lambda path: path.stem)
 def test_every_recipe_gives_valid_params(path: Path, coco: Path) -> None:
     params = parse_params(read_yaml(switched(PARAMS_FILE.read_text(), read_choice([path], coco), "params.yaml")))
