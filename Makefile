@@ -1,6 +1,8 @@
 # Everything runs from this folder with the environment in .venv; `make help` lists the targets.
 
-PYTHON ?= python3.11
+# The newest that runs: a name on the path may be a version manager's stand-in for a Python that is not chosen.
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11; do \
+  if $$each -c "" 2>/dev/null; then echo $$each; exit; fi; done; echo python3)
 BIN := .venv/bin
 SMOKE := build/smoke
 TEST_WORKERS ?= auto
@@ -22,15 +24,23 @@ help:  ## List the targets
 
 # The environment is stamped with what it was made from: an equal list installs nothing. With GPU=1 it is the lock with
 # the extra gpu in the place of cpu. That extra is not locked: TensorRT's libraries come from NVIDIA's own index.
-setup:  ## Create .venv and install requirements.lock (PYTHON=... chooses the interpreter, GPU=1 the extra gpu)
+setup:  ## Create .venv and install requirements.lock (PYTHON=... for another than the newest Python, GPU=1 for the extra gpu)
 	@mkdir -p build/setup
 	@$(if $(GPU),$(LIST_GPU),cat requirements.lock) > build/setup/wanted.txt
 	@cmp -s build/setup/wanted.txt .venv/installed.lock || $(MAKE) --no-print-directory .install
+	@$(SAY_OTHER_PYTHON)
+
+# Read from the file that venv writes: nothing is started for it but the Python that would be taken now.
+SAY_OTHER_PYTHON = made=$$(sed -n 's/^version *= *\([0-9]*\.[0-9]*\).*/\1/p' .venv/pyvenv.cfg 2>/dev/null); \
+  now=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || exit 0; \
+  case "$$made" in ""|"$$now") ;; \
+    *) echo "note: .venv is of Python $$made, and $(PYTHON) is $$now; for that one: rm -r .venv, then make setup";; esac
 
 .PHONY: .install
 .install:
-	@command -v "$(PYTHON)" >/dev/null || { \
-	  echo "error: $(PYTHON) not found. Install Python 3.11, or name one: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c '' 2>/dev/null || { \
+	  echo "error: $(PYTHON) does not run. Install Python 3.11, 3.12 or 3.13, or name one: make setup PYTHON=/path/to/python3" \
+	  >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); version 3.11 or later is needed" >&2; exit 1; }
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv .venv
