@@ -22,7 +22,8 @@ class ExportCheck(Record):
     """PyTorch against ONNX Runtime on real images: detections matched one to one by class and IoU.
 
     ``matched`` is the share of ``detections`` that are in a pair, null where there are none; the differences are over
-    the pairs, null where there is none.
+    the pairs, null where there is none. On ``rounding_chose`` of the images NMS, turned over by rounding, kept another
+    list of the same candidates than PyTorch's did; there the pairs are with the candidates.
     """
 
     images: int
@@ -30,6 +31,7 @@ class ExportCheck(Record):
     matched: float | None
     max_box_difference_px: float | None
     max_score_difference: float | None
+    rounding_chose: int = 0
 
 
 class ExportRecord(Record):

@@ -1,5 +1,6 @@
 """The exported file in every backend here, and what it says about itself."""
 
+import copy
 import json
 import warnings
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from deploy.graph.export import check_gates, check_images, export_onnx, record_of
+from deploy.graph.export_check import check_export
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
+from deploy.graph.rounding import rounded_otherwise
 from deploy.runtime.artefact import read_spec
 from deploy.runtime.backends import open_backend
 from pipeline.deploy_records import ExportCheck, ExportRecord
@@ -47,6 +51,30 @@ def test_backends_say_what_pytorch_says(detector: DeployableDetector, exported: 
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
+
+
+def test_the_check_takes_rounding_for_what_it_is(detector: DeployableDetector, exported: Path) -> None:
+    # An even picture gives one score in many places, so that rounding alone decides which boxes stay.
+    images = [*noise_images(2).numpy(), np.full((128, 128, 3), 114, np.uint8), np.zeros((128, 128, 3), np.uint8)]
+    moved = DeployableDetector(rounded_otherwise(detector.detector, seed=1), detector.spec)
+    check = check_export(moved, exported, images)
+    assert (check.images, check.matched) == (4, 1.0)
+    assert check.detections > 100
+    assert check.max_box_difference_px is not None
+    assert check.max_box_difference_px < 0.01
+    assert check.max_score_difference is not None
+    assert check.max_score_difference < 1e-4
+
+
+def test_the_check_does_not_take_other_weights_for_rounding(detector: DeployableDetector, exported: Path) -> None:
+    other = copy.deepcopy(detector.detector)
+    with torch.no_grad():
+        for weights in other.bbox_head.gfl_reg.parameters():
+            weights.mul_(1.02)
+    check = check_export(DeployableDetector(other, detector.spec), exported, list(noise_images(2).numpy()))
+    assert check.rounding_chose == 0
+    assert check.max_box_difference_px is not None
+    assert check.max_box_difference_px > 0.05
 
 
 def test_file_is_self_contained_and_describes_itself(detector: DeployableDetector, exported: Path) -> None:
