@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.detectors import Batch, ForwardPass, flow_of
 from pipeline.detectors.flow import LossDict
+from pipeline.detectors.group_norm import differentiate_in_float32
 from pipeline.detectors.recorder import record_outputs
 from pipeline.distillers.method import Method, View
 from pipeline.distillers.schedule import WeightSchedule
@@ -95,6 +96,7 @@ class Distiller(BaseModel):
         for module in (self, self._teacher):
             if module is not None:
                 module.to(memory_format=torch.channels_last)
+                differentiate_in_float32(module)
 
     def val_step(self, data: dict[str, Any]) -> list[Any]:
         """Predict in float32, whatever the training precision."""

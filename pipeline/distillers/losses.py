@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.distillers.standardisation import moments, standardise
+
 FLOAT32_EPS = torch.finfo(torch.float32).eps
 
 
@@ -20,14 +22,8 @@ def standardise_like(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
 
     Source: CrossKD (arXiv 2306.11369), released code, ``align_scale``.
     """
-    axes = (0, 2, 3)
-    correction = 1 if student.numel() > student.shape[1] else 0
-    # The mean that comes with the deviation differs in the last bit from this one, which the published code takes;
-    # very thin boxes amplify that to 5e-5 of a gradient norm.
-    student_mean = student.mean(axes, keepdim=True)
-    student_std = student.std(axes, correction=correction, keepdim=True)
-    teacher_std, teacher_mean = torch.std_mean(teacher, axes, correction=correction, keepdim=True)
-    return (student - student_mean) / (student_std + eps) * teacher_std + teacher_mean
+    mean, deviation = moments(teacher)
+    return standardise(student, eps, mean, deviation)
 
 
 def quality_focal_distillation(
@@ -67,7 +63,7 @@ def standardised_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -
     """
     if student.numel() == student.shape[1]:
         return student.sum() * 0
-    return F.mse_loss(_standardise(student, eps), _standardise(teacher, eps)) / 2
+    return F.mse_loss(standardise(student, eps), standardise(teacher, eps)) / 2
 
 
 def positive_entropy(logits: Tensor, teacher_logits: Tensor, positive: Tensor, normaliser: float) -> Tensor:
@@ -103,8 +99,3 @@ def distribution_divergence(logits: Tensor, teacher_logits: Tensor, temperature:
 def rows(maps: Tensor, width: int) -> Tensor:
     """``[N, A * width, H, W]`` as ``[N * H * W * A, width]``."""
     return maps.permute(0, 2, 3, 1).reshape(-1, width)
-
-
-def _standardise(maps: Tensor, eps: float) -> Tensor:
-    std, mean = torch.std_mean(maps, (0, 2, 3), keepdim=True)
-    return (maps - mean) / (std + eps)
