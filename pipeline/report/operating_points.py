@@ -21,11 +21,16 @@ def operating_table(results: Results) -> Table:
 
 
 def class_score_table(results: Results) -> Table:
-    """The main student's classes: the score best for each alone, and precision, recall and F1 at the common score."""
-    classes = results.main.point.classes
-    rows = [row(item.name, _fraction(item.best_score), *_cells(item.measured)) for item in classes]
-    columns = (text("Class"), number("own best score"), number("precision"), number("recall"), number("F1"))
-    return Table(columns, tuple(rows))
+    """A row a class and model: the score best for both alone, and precision, recall and F1 at the model's own score."""
+    points = {model.name: {item.name: item for item in model.point.classes} for model in results.models}
+    rows = [
+        row(item.name, model, _fraction(classes[item.name].best_score), *_cells(classes[item.name].measured))
+        for item in results.main.point.classes
+        for model, classes in points.items()
+        if item.name in classes
+    ]
+    titles = ("own best score", "precision", "recall", "F1")
+    return Table((text("Class"), text("Model"), *map(number, titles)), tuple(rows))
 
 
 def operating_note(results: Results) -> str:

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipeline.report import (
 )
 from pipeline.report.chart_style import DARK, LIGHT, Look, page_colors, to_png, to_svg
 from pipeline.report.collect import Results, collect
+from pipeline.report.content_policy import content_policy
 from pipeline.report.gallery import GalleryRow, gallery
 from pipeline.report.inline_svg import inline_svg
 from pipeline.report.marks import LABEL_HEIGHT, MARGIN, TEXT
@@ -138,8 +140,10 @@ def render_markdown(context: dict[str, Any]) -> str:
 
 
 def render_html(context: dict[str, Any], images: dict[str, ChartImages]) -> str:
-    """The report as one HTML page: charts are SVG in it, photos data URIs, nothing is loaded, no scripts."""
-    return _environment().get_template("report.html.j2").render(context, charts=images)
+    """The report as one HTML page: charts are SVG in it, photos data URIs, one script; nothing is loaded."""
+    script = files("pipeline.report").joinpath("templates/report.js").read_text(encoding="utf-8")
+    template = _environment().get_template("report.html.j2")
+    return template.render(context, charts=images, script=script, content_policy=content_policy)
 
 
 def drawn_charts(results: Results, look: Look) -> dict[str, Figure]:
