@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from deploy.ladder.pytorch_rung import check_gates, evaluate_model
+from deploy.ladder.pytorch_rung import ScoreFiles, check_gates, evaluate_model
 from pipeline.cli import stage_main
 from pipeline.layout import DATASET, TEACHER, accepted_file, recipe_file, report_file, weights_file
 from pipeline.one_at_a_time import one_at_a_time
@@ -27,7 +27,7 @@ OF_STUDENT = (*PARAMS, "gates.student_min_ap")
 @stage_main
 @one_at_a_time
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write ``reports/{evaluation,operating_point,detections}/<model>.json``, then check the gates."""
+    """Write ``reports/{evaluation,operating_point,errors,detections}/<model>.json``, then check the gates."""
     every = load_params()
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
     parser.add_argument("--model", required=True, choices=[TEACHER, *every.trained])
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         DATASET,
         params,
         detections=report_file("detections", model),
-        point=report_file("operating_point", model),
+        scores=ScoreFiles(report_file("operating_point", model), report_file("errors", model)),
     )
     record.write(report_file("evaluation", model))
     check_gates(record, params.gates)

@@ -45,6 +45,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
     "pipeline.deploy_records": "the same",
     "pipeline.operating_point_records": "the same",
+    "pipeline.detection_error_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.dataset_settings": "the same",
     "pipeline.recipe_settings": "the same",
@@ -365,7 +366,10 @@ def read(stage: Stage) -> set[str]:
         },
         "compare": {layout.ARTEFACTS, layout.REPORTS / "benchmark", device, layout.DATASET},
         "report": {
-            *(layout.REPORTS / name for name in ("operating_point", "export", "precision", "engine", "benchmark")),
+            *(
+                layout.REPORTS / name
+                for name in ("operating_point", "errors", "export", "precision", "engine", "benchmark")
+            ),
             *(evaluation, detections, device, layout.COMPARISON, layout.MODELS, layout.DATASET),
         },
     }
@@ -550,7 +554,7 @@ def test_every_generated_dependency_is_made_by_one_stage() -> None:
 def written(stage: Stage) -> set[Path]:
     """The paths of pipeline/layout.py that a stage writes."""
     model = stage.item or TEACHER
-    evaluation = {layout.report_file(name, model) for name in ("evaluation", "operating_point", "detections")}
+    evaluation = {layout.report_file(name, model) for name in ("evaluation", "operating_point", "errors", "detections")}
     trained = {layout.weights_file(model), layout.training_file(model)}
     return {
         "surroundings": {layout.DEVICE, layout.SOURCE_FILES},

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -20,10 +21,10 @@ from pipeline.complexity import measure_complexity
 from pipeline.compute import choose_device, use_own_cores
 from pipeline.datasets.prepared import find_split, read_dataset
 from pipeline.evaluation.accuracy import evaluate_detections
+from pipeline.evaluation.detection_errors import detection_errors
 from pipeline.evaluation.operating_point import operating_point
 from pipeline.gates import refuse
 from pipeline.layout import TEACHER
-from pipeline.operating_point_records import OperatingPoint
 from pipeline.recipes import COCO_CLASSES, Recipe
 from pipeline.records import DatasetRecord, EvaluationRecord
 from pipeline.settings import Gates, Params
@@ -35,8 +36,15 @@ PUBLISHED_TOLERANCE = 0.5
 VAL = "val"
 
 
+class ScoreFiles(NamedTuple):
+    """Where the ``OperatingPoint`` goes, and the ``DetectionErrors`` with what is confused from its score on."""
+
+    point: Path
+    errors: Path
+
+
 def evaluate_model(
-    recipe: Recipe, weights: Path, dataset_dir: Path, params: Params, detections: Path, point: Path | None = None
+    recipe: Recipe, weights: Path, dataset_dir: Path, params: Params, detections: Path, scores: ScoreFiles | None = None
 ) -> EvaluationRecord:
     """Run a trained detector on a split in fp32, write its detections and measure their accuracy.
 
@@ -49,7 +57,7 @@ def evaluate_model(
         dataset_dir: a prepared data set.
         params: the sections ``evaluate``, ``export`` and ``train.device`` are used, and for the teacher ``teacher``.
         detections: file for the COCO results, in the order of the split's images and best score first.
-        point: file for the :class:`OperatingPoint`; the detector is run on val for it, where that is another split.
+        scores: files for what depends on a score; the detector is run on val for them, where that is another split.
 
     Raises:
         DatasetError: the data set has no split ``evaluate.split``.
@@ -78,18 +86,26 @@ def evaluate_model(
         accuracy=evaluate_detections(annotations, results, params.evaluate.split, params.evaluate),
     )
     _report(record)
-    if point is not None:
-        _operating_point(detector, dataset_dir, dataset, params.evaluate.split, results).write(point)
+    if scores is not None:
+        _write_scores(scores, detector, dataset_dir, dataset, params.evaluate.split, results)
     return record
 
 
-def _operating_point(
-    detector: Detector, dataset_dir: Path, dataset: DatasetRecord, split: str, results: DetectionColumns
-) -> OperatingPoint:
+def _write_scores(
+    files: ScoreFiles,
+    detector: Detector,
+    dataset_dir: Path,
+    dataset: DatasetRecord,
+    split: str,
+    results: DetectionColumns,
+) -> None:
     (annotations, _), (val_annotations, val_root) = (find_split(dataset_dir, name) for name in (split, VAL))
     is_val = dataset.splits[VAL].sha256 == dataset.splits[split].sha256
     on_val = results if is_val else detect(detector, val_annotations, val_root)
-    return operating_point(VAL, Split.read(val_annotations), on_val, split, Split.read(annotations), results)
+    evaluated = Split.read(annotations)
+    point = operating_point(VAL, Split.read(val_annotations), on_val, split, evaluated, results)
+    point.write(files.point)
+    detection_errors(split, evaluated, results, point.score).write(files.errors)
 
 
 def detect(detector: Detector, annotations: Path, image_root: Path) -> DetectionColumns:

@@ -12,6 +12,7 @@ from pipeline.deploy_records import (
     ExportRecord,
     PrecisionRecord,
 )
+from pipeline.detection_error_records import DetectionErrors
 from pipeline.errors import PipelineError
 from pipeline.layout import COMPARISON, DATASET_RECORD, DEVICE, TEACHER, report_file, training_file
 from pipeline.operating_point_records import OperatingPoint
@@ -33,6 +34,7 @@ class ModelResults:
     role: Role
     evaluation: EvaluationRecord
     point: OperatingPoint
+    errors: DetectionErrors
     training: TrainingRecord | None
     export: ExportRecord | None
     precision: PrecisionRecord | None
@@ -137,6 +139,7 @@ def _model(params: Params, root: Path, name: str) -> ModelResults:
         role=role,
         evaluation=EvaluationRecord.read(root / report_file("evaluation", name)),
         point=OperatingPoint.read(root / report_file("operating_point", name)),
+        errors=DetectionErrors.read(root / report_file("errors", name)),
         training=TrainingRecord.read(training) if role != TEACHER or training.exists() else None,
         export=ExportRecord.read(root / report_file("export", name)) if is_shipped else None,
         precision=PrecisionRecord.read(root / report_file("precision", name)) if is_shipped else None,

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from pipeline.checkpoints import save_weights
+from pipeline.detection_error_records import DetectionErrors
+from pipeline.operating_point_records import OperatingPoint
 from pipeline.recipes import ResolvedRecipe, build_detector, load_resolved, write_resolved
 from pipeline.records import DatasetRecord, EvaluationRecord, RecipeOrigin, SplitRecord
 from stages.evaluate import main
@@ -88,6 +90,9 @@ def test_record_and_detections_are_written_before_the_gate_is_held(project: Path
     assert (record.model, record.accuracy.images, record.accuracy.boxes) == ("small", 1, 1)
     detections = project / "reports/detections/small.json"
     assert isinstance(json.loads(detections.read_text(encoding="utf-8")), list)
+    errors = DetectionErrors.read(project / "reports/errors/small.json")
+    point = OperatingPoint.read(project / "reports/operating_point/small.json")
+    assert (errors.split, errors.ap50, errors.score) == ("test", record.accuracy.numbers.ap50, point.score)
     first = (project / "reports/evaluation/small.json").read_bytes()
 
     (project / "reports/evaluation/small.json").unlink()

@@ -43,6 +43,27 @@ def detections(draw: st.DrawFn) -> Entries:
     return [entry(*place, corners, score=score) for place, corners, score in drawn]
 
 
+def drawn(seed: int) -> tuple[Entries, Entries]:
+    """Annotations and results on few places, so that many overlap, with crowds, ties and boxes without a side.
+
+    A hundred times as fast as drawing by hypothesis.
+    """
+    random = np.random.default_rng(seed)
+
+    def entries(most: int) -> Entries:
+        return [
+            entry(*random.integers(1, 3, 2).tolist(), [*random.integers(0, 5, 2).tolist(), *random.choice(sides, 2)])
+            for _ in range(random.integers(0, most))
+        ]
+
+    sides = [0.0, 6.0, 8.0, 8.0, 8.0, 32.0]
+    boxes, found = entries(14), entries(24)
+    return (
+        [item | {"iscrowd": int(random.random() < 0.15)} for item in boxes],
+        [item | {"score": float(random.choice([0.0, 0.1, 0.5, 0.5, 0.9]))} for item in found],
+    )
+
+
 def entry(image: int, category: int, corners: list[float], **more: Any) -> dict[str, Any]:
     """An annotation or a result."""
     return {"image_id": image, "category_id": category, "bbox": corners} | more

@@ -30,6 +30,7 @@ from pipeline.deploy_records import (
     PrecisionRecord,
 )
 from pipeline.evaluation import evaluate_detections
+from pipeline.evaluation.detection_errors import detection_errors
 from pipeline.evaluation.inputs import ground_truth_of, read_detections
 from pipeline.evaluation.operating_point import operating_point
 from pipeline.layout import (
@@ -120,6 +121,8 @@ def write_run(
         found = read_detections(results, ground_truth_of(split))
         point = operating_point("val", split, found, "test", split, found)
         point.write(root / report_file("operating_point", model.name))
+        errors = detection_errors("test", split, found, point.score)
+        errors.write(root / report_file("errors", model.name))
         if model.name != TEACHER:
             _training(model).write(root / training_file(model.name))
         if model.name in params.export.models:

@@ -108,7 +108,7 @@ def test_the_script_stays_small_and_makes_no_markup_of_texts(page):
 
 def test_links_inside_the_page_lead_somewhere(page):
     targets = {found["href"][1:] for tag, found in page.elements if tag == "a"}
-    assert targets == {"side-by-side", "trade-off", "images", "artefacts", "accuracy", "training", "method"}
+    assert targets == {"side-by-side", "trade-off", "images", "artefacts", "accuracy", "errors", "training", "method"}
     assert targets <= set(page.values("id"))
 
 
@@ -116,9 +116,11 @@ def test_structure(page):
     assert page.words["h1"] == ["Handwritten digits on aerial photographs"]
     assert page.words["h2"] == [
         "Side by side", "Accuracy and speed of the artefacts", "Test images", "Artefacts", "Accuracy in detail",
-        "Training", "How it was measured",
+        "Where it errs", "Training", "How it was measured",
     ]  # fmt: skip
-    assert [tag for tag, _ in page.elements].count("table") == 19
+    assert [tag for tag, _ in page.elements].count(
+        "table"
+    ) == 19 + 2 + 3  # costs and counts of errors, a confusion matrix a model
     assert "composed data" in page.words["span"]
     described = [found for _, found in page.elements if found.get("role") == "img"]
     assert len(described) == 4 * 2 + 3 * 4  # charts × (wide, narrow), images × (ground truth, teacher, twin, crosskd)
