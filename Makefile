@@ -62,6 +62,7 @@ repro: setup  ## Run the whole chain: data, teacher, students, evaluation, expor
 	@$(HAS_GIT) || PATH="$(CURDIR)/$(BIN):$$PATH" dvc config --quiet --local core.no_scm true
 	@$(BIN)/python -m pipeline.dvc_state
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+	@$(BIN)/python -m pipeline.made
 
 # Paths with spaces are not for make: call the command itself.
 use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS=]

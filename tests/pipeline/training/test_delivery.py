@@ -76,6 +76,8 @@ def test_a_teacher_without_a_checkpoint_is_trained(project: Params) -> None:
     provide_teacher(project, "auto")
     load_detector(load_resolved(recipe_file("teacher")), weights_file("teacher"))
     assert TrainingRecord.read(training_file("teacher")).iterations == 2
+    assert len(losses_file("teacher").read_text().splitlines()) > 1
+    assert validation_file("teacher").read_text().startswith("iteration,ap\n2,")
     assert left_of("teacher") == ["teacher"]
     assert not (WORK_DIRS / "teacher").exists()
 
