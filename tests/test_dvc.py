@@ -40,6 +40,8 @@ NEVER_CHANGE_A_RESULT = {
     "deploy.runtime.split": "reads the lists of data/prepared, a dependency, as they are, or refuses the file",
     "pipeline.gates": "the same; what is held against a limit is computed elsewhere",
     "pipeline.cli": "prints those messages",
+    "pipeline.chain": "says how much of the chain is left",
+    "pipeline.stage_times": "the same",
     "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
