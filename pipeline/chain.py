@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from deploy.runtime.text_files import UnreadableText
+from pipeline.strict_yaml import read_yaml_file
 
 CHAIN_FILE = Path("dvc.yaml")
 
@@ -18,9 +19,9 @@ def read_chain(chain_file: Path = CHAIN_FILE, params_file: Path = Path("params.y
     DVC knows more ways than the project's ``dvc.yaml`` uses (``matrix``, ``vars``), and has its own errors for each.
     """
     try:
-        chain, params = (yaml.load(path.read_bytes(), yaml.CSafeLoader) for path in (chain_file, params_file))
+        chain, params = read_yaml_file(chain_file), read_yaml_file(params_file)
         return chain_of(chain["stages"], params)
-    except (OSError, LookupError, TypeError, ValueError, AttributeError, yaml.YAMLError):
+    except (UnreadableText, LookupError, TypeError, ValueError, AttributeError):
         return {}
 
 
