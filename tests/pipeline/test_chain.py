@@ -1,5 +1,6 @@
 """The order of the stages, held against DVC's own plan."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from dvc.repo.reproduce import plan_repro
 from pipeline.chain import chain_of, read_chain
 
 
-def test_order_and_dependencies_are_those_of_dvc() -> None:
-    with Repo(".") as project:
+def test_order_and_dependencies_are_those_of_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with Repo.init(no_scm=True) as project:
         graph = project.index.graph
         plan = [stage.addressing for stage in plan_repro(graph)]
         parents = {stage.addressing: {other.addressing for other in graph.successors(stage)} for stage in graph}

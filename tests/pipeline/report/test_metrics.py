@@ -54,4 +54,4 @@ def test_the_report_writes_it_and_the_other_small_files(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "reports/metrics.json").read_text())
     assert list(written) == ["teacher", "twin", "crosskd"]
     assert (tmp_path / SUMMARY).read_text() == first.replace("\u00a0", " ") + "\n"
-    assert all((tmp_path / name).stat().st_size > 500 for name in (PRECISION_RECALL, TRADE_OFF))
+    assert all((tmp_path / name).read_text().count("\n") > 5 for name in (PRECISION_RECALL, TRADE_OFF))
