@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 USE_OPTIONS := FORMAT MODEL TEACHER SIZE EPOCHS BATCH METHODS
-.PHONY: help setup repro use test lint smoke trt-check gpu-proof lock clean
+.PHONY: help setup repro use test lint smoke guide trt-check gpu-proof lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,7 @@ repro: setup  ## Run the whole chain: data, teacher, students, evaluation, expor
 	@$(HAS_GIT) || PATH="$(CURDIR)/$(BIN):$$PATH" dvc config --quiet --local core.no_scm true
 	@$(BIN)/python -m pipeline.dvc_state
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+	@$(BIN)/python -m pipeline.made
 
 # Paths with spaces are not for make: call the command itself.
 use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS=]
@@ -79,19 +80,27 @@ lint: setup  ## Check style, formatting and types
 # A copy of this folder as a DVC project of its own: neither dvc.lock nor a result of the full chain is touched.
 smoke: setup  ## Run the whole chain in a tiny profile, then check that a second run repeats nothing
 	rm -rf $(SMOKE)
-	mkdir -p $(SMOKE) .cache
-	{ if $(HAS_GIT); then git ls-files -z --cached --others --exclude-standard; else $(LIST_SOURCES); fi; } | \
-	  tar --null -T - --ignore-failed-read -cf - | tar -xf - -C $(SMOKE)
-	ln -s "$(CURDIR)/.cache" $(SMOKE)/.cache
-	rm -f $(SMOKE)/dvc.lock
+	$(MAKE) --no-print-directory .copy TO=$(SMOKE)
 	@set -e; cd $(SMOKE); export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	dvc config --quiet --local core.no_scm true; \
-	python -m pipeline.profiles smoke > smoke.yaml; mv smoke.yaml params.yaml; \
+	python -m pipeline.profiles rehearsal smoke > smoke.yaml; mv smoke.yaml params.yaml; \
 	dvc repro; \
 	dvc repro > second.log 2>&1 || { cat second.log; exit 1; }; \
 	if grep -E "^(Running stage|Stage '.*' is cached)" second.log | grep -v "'surroundings'"; then \
 	  echo "error: the second dvc repro repeated the stages above" >&2; exit 1; fi; \
 	echo "smoke: the second dvc repro repeated nothing but what looks at the machine and the source files"
+
+# The sources without any result; downloads are shared.
+.PHONY: .copy
+.copy:
+	mkdir -p "$(TO)" .cache
+	{ if $(HAS_GIT); then git ls-files -z --cached --others --exclude-standard; else $(LIST_SOURCES); fi; } | \
+	  tar --null -T - --ignore-failed-read -cf - | tar -xf - -C "$(TO)"
+	ln -s "$(CURDIR)/.cache" "$(TO)/.cache"
+	rm -f "$(TO)/dvc.lock"
+
+guide: setup  ## Run the commands of docs/own_data.md on a tiny data set, from their own text
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m guide -p no:xdist tests/test_guides.py
 
 # What .gitignore leaves, where there is no git to read it.
 NO_SOURCES := .venv .venv-trt .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build data models artefacts reports \

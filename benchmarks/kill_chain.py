@@ -85,7 +85,7 @@ def copy_of_project(target: Path) -> Path:
     Path(".cache").mkdir(exist_ok=True)
     (target / ".cache").symlink_to(Path(".cache").resolve())
     subprocess.run(["dvc", "config", "--quiet", "--local", "core.no_scm", "true"], cwd=target, check=True)
-    profile = [sys.executable, "-m", "pipeline.profiles", "smoke"]
+    profile = [sys.executable, "-m", "pipeline.profiles", "rehearsal", "smoke"]
     smoke = subprocess.run(profile, cwd=target, capture_output=True, check=True).stdout
     (target / "params.yaml").write_bytes(smoke)
     return target.resolve()

@@ -9,18 +9,20 @@ from deploy.runtime.commands import Main, command
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.printable import VisibleFormatter
 from pipeline.errors import PipelineError
+from pipeline.stage_times import timed
 
 OWN_PACKAGES = ("pipeline", "deploy", "stages", "__main__")
 
 
 def stage_main(main: Main) -> Callable[..., None]:
-    """Wrap a stage's ``main(argv)``: quiet third-party warnings, and all endings that :func:`command` knows."""
+    """Wrap a stage's ``main(argv)``: quiet third parties, the endings that :func:`command` knows, and its time."""
 
     @command(PipelineError, ArtefactError, BackendUnavailable, ImageError)
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
         speak()
-        main(argv)
+        with timed():
+            main(argv)
 
     return run
 

@@ -13,8 +13,12 @@ REPORTS = Path("reports")
 WORK_DIRS = Path("work_dirs")
 CHOICE = Path("build/choice")
 RUNNING = Path("build/running")
+STAGE_TIMES = Path("build/stage_times.json")
 COMPARISON = REPORTS / "comparison.json"
 METRICS = REPORTS / "metrics.json"
+SUMMARY = REPORTS / "summary.txt"
+PRECISION_RECALL = REPORTS / "precision_recall.csv"
+TRADE_OFF = REPORTS / "trade_off.csv"
 DEVICE = REPORTS / "device.json"
 TIMING_CACHES = Path(".cache/tensorrt")
 
@@ -42,12 +46,12 @@ def training_file(model: str) -> Path:
 
 
 def losses_file(model: str) -> Path:
-    """The training losses of a student, for ``dvc plots``."""
+    """The training losses of a model, for ``dvc plots``; without a row for a teacher that was fetched."""
     return REPORTS / "losses" / f"{model}.csv"
 
 
 def validation_file(model: str) -> Path:
-    """The accuracy of a student on the val split during training, for ``dvc plots``."""
+    """The accuracy of a model on the val split during training, for ``dvc plots``, as :func:`losses_file`."""
     return REPORTS / "validation" / f"{model}.csv"
 
 

@@ -1,5 +1,6 @@
 """Profiles: named sets of overrides of ``params.yaml`` under ``configs/profiles``."""
 
+import functools
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from copy import deepcopy
@@ -37,15 +38,15 @@ def merge(target: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
 
 @stage_main
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print ``params.yaml`` with a profile applied."""
+    """Print ``params.yaml`` with profiles applied, one after the other."""
     known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     parser = Parser(prog="python -m pipeline.profiles", description=main.__doc__)
-    parser.add_argument("profile", choices=known, help="a file of configs/profiles")
+    parser.add_argument("profiles", nargs="+", choices=known, metavar="profile", help=f"of {', '.join(known)}")
     parser.add_argument("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
     arguments = parser.parse_args(argv)
-    path = FOLDER / f"{arguments.profile}.yaml"
-    merged = apply_profile(load_profile(arguments.params), load_profile(path))
-    parse_params(merged, source=f"{arguments.params} with {path}")
+    paths = [FOLDER / f"{name}.yaml" for name in arguments.profiles]
+    merged = functools.reduce(apply_profile, map(load_profile, paths), load_profile(arguments.params))
+    parse_params(merged, source=f"{arguments.params} with {', '.join(map(str, paths))}")
     yaml.safe_dump(merged, sys.stdout, sort_keys=False)
 
 

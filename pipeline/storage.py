@@ -1,9 +1,11 @@
 """Atomic writes and content hashes: neither a killed stage nor a power cut leaves a half-written result."""
 
+import csv
 import hashlib
+import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +29,15 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             part.write_bytes(content)
 
     replace_atomic(path, write)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as :func:`write_atomic` writes, a line a row."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomic(path, buffer.getvalue())
 
 
 def replace_atomic(path: Path, write: Callable[[Path], object]) -> None:

@@ -5,12 +5,22 @@ import logging
 from pipeline.checkpoints import check_classes, load_strict, load_weights, save_weights
 from pipeline.errors import CheckpointError
 from pipeline.launcher import is_first_process, launch
-from pipeline.layout import CACHE, DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
+from pipeline.layout import (
+    CACHE,
+    DATASET,
+    DATASET_RECORD,
+    TEACHER,
+    losses_file,
+    recipe_file,
+    validation_file,
+    weights_file,
+)
 from pipeline.recipes import Recipe, build_detector, load_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TeacherCheckpoint
 from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import TrainingJob, train_in_place
+from pipeline.training.curves import write_curves
 from pipeline.training.resumption import finish
 from pipeline.weight_sources import fetch
 
@@ -18,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def provide_teacher(params: Params, source: str) -> None:
-    """Put the teacher's weights into ``models/teacher``.
+    """Put the teacher's weights into ``models/teacher``, and its curves beside those of the students.
 
     Args:
         params: the checkpoint is the one listed for ``data.name``.
@@ -52,11 +62,13 @@ def _fetch(checkpoint: TeacherCheckpoint, recipe: Recipe) -> None:
     with fresh_directory(target.parent) as scratch:
         # The detector's own names: mmdet renames the keys of its older versions while it loads them.
         save_weights(scratch / target.name, detector.state_dict(), {**metadata, "source_sha256": found})
+    write_curves(None, losses_file(TEACHER), validation_file(TEACHER))
     logger.info("teacher: %s (sha256 %s), %d tensors, loaded strictly", path, found, len(state))
 
 
 def train_teacher(params: Params) -> None:
     """Train the teacher; called in every process of a training, the first alone writes."""
     job = TrainingJob(load_resolved(recipe_file(TEACHER)), DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
-    if train_in_place(job, TEACHER):
+    if record := train_in_place(job, TEACHER):
+        write_curves(record, losses_file(TEACHER), validation_file(TEACHER))
         finish(job.work_dir)

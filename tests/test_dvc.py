@@ -40,6 +40,8 @@ NEVER_CHANGE_A_RESULT = {
     "deploy.runtime.split": "reads the lists of data/prepared, a dependency, as they are, or refuses the file",
     "pipeline.gates": "the same; what is held against a limit is computed elsewhere",
     "pipeline.cli": "prints those messages",
+    "pipeline.chain": "says how much of the chain is left",
+    "pipeline.stage_times": "the same",
     "pipeline.launcher": "starts the processes of a training; how many is a setting",
     "pipeline.layout": "paths; the test of the outs below holds them against dvc.yaml",
     "pipeline.records": "shapes of the JSON files; a reader of another shape refuses the file",
@@ -556,14 +558,15 @@ def written(stage: Stage) -> set[Path]:
     model = stage.item or TEACHER
     evaluation = {layout.report_file(name, model) for name in ("evaluation", "operating_point", "errors", "detections")}
     trained = {layout.weights_file(model), layout.training_file(model)}
+    curves = {layout.losses_file(model), layout.validation_file(model)}
     return {
         "surroundings": {layout.DEVICE, layout.SOURCE_FILES},
         "data": {layout.DATASET, layout.DATASET_RECORD},
         "recipes": {layout.RECIPES, layout.recipe_file(TEACHER), *map(layout.recipe_file, TRAINED)},
-        "teacher": trained,
+        "teacher": trained | curves,
         "evaluate_teacher": evaluation | {layout.accepted_file(model)},
-        "train": trained | {layout.losses_file(model), layout.validation_file(model)},
-        "distill": trained | {layout.losses_file(model), layout.validation_file(model)},
+        "train": trained | curves,
+        "distill": trained | curves,
         "evaluate_twin": evaluation,
         "evaluate": evaluation,
         "export": {layout.artefact_file(model), layout.report_file("export", model)},
@@ -574,7 +577,10 @@ def written(stage: Stage) -> set[Path]:
         "engine": {layout.engine_dir(model), layout.report_file("engine", model)},
         "benchmark": {layout.report_file("benchmark", model)},
         "compare": {layout.COMPARISON},
-        "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures", "metrics.json")},
+        "report": {
+            *(layout.REPORTS / name for name in ("report.md", "report.html", "figures")),
+            *(layout.METRICS, layout.SUMMARY, layout.PRECISION_RECALL, layout.TRADE_OFF),
+        },
     }[stage.name]
 
 
@@ -587,9 +593,13 @@ def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
 def test_no_path_of_the_layout_is_forgotten_here() -> None:
     # Folders that hold several stages' results, and scratch that belongs to none.
     shared = {"CACHE", "CHOICE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
+    shared |= {"STAGE_TIMES"}
     outs = {
         "COMPARISON",
         "METRICS",
+        "SUMMARY",
+        "PRECISION_RECALL",
+        "TRADE_OFF",
         "DEVICE",
         "SOURCE_FILES",
         "DATASET",

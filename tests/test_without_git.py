@@ -10,7 +10,7 @@ LOGGED = """#!/bin/sh
 echo "${0##*/} $@" >> "$LOG"
 """
 TOLD = "dvc config --quiet --local core.no_scm true"
-ASKED = ["python -m pipeline.dvc_state", "dvc repro"]
+ASKED = ["python -m pipeline.dvc_state", "dvc repro", "python -m pipeline.made"]
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.runtime.arguments import Parser, positive
 from pipeline.choice.description import describe, describe_own
-from pipeline.choice.expected_time import expected_times
+from pipeline.choice.expected_time import by_stage, expected_times
 from pipeline.choice.own_data import METHODS, facts_of, suited, times_wider
 from pipeline.choice.params_file import read_params, switched
 from pipeline.choice.recipes import Wishes, read_choice
@@ -18,6 +18,7 @@ from pipeline.datasets.folder_format import FORMATS, detect
 from pipeline.datasets.preparation import prepare
 from pipeline.layout import CHOICE
 from pipeline.settings import PARAMS_FILE, parse_params
+from pipeline.stage_times import expect
 from pipeline.storage import write_atomic
 from pipeline.strict_yaml import read_yaml
 
@@ -58,7 +59,7 @@ def _parser() -> Parser:
 def _use_recipes(arguments: Namespace, recipes: Sequence[Path]) -> list[str]:
     wishes = Wishes(arguments.teacher, None, arguments.size, arguments.epochs, arguments.batch)
     choice = read_choice(recipes, arguments.data, arguments.format, wishes)
-    write_atomic(arguments.params, switched(read_params(arguments.params), choice, str(arguments.params)))
+    _write(arguments.params, switched(read_params(arguments.params), choice, str(arguments.params)), {})
     return describe(choice)
 
 
@@ -78,9 +79,16 @@ def _use_what_suits(arguments: Namespace) -> list[str]:
     )
     choice = read_choice(suits.recipes, arguments.data, arguments.format, wishes)
     changed = switched(text, choice, str(arguments.params), times_wider(facts))
-    times = expected_times(parse_params(read_yaml(changed)), dataset, CHOICE / "recipes")
-    write_atomic(arguments.params, changed)
+    params = parse_params(read_yaml(changed))
+    times = expected_times(params, dataset, CHOICE / "recipes")
+    _write(arguments.params, changed, by_stage(times, params))
     return describe_own(choice, facts, times, device, suits.model)
+
+
+def _write(path: Path, text: str, expected: Mapping[str, float]) -> None:
+    write_atomic(path, text)
+    if path == PARAMS_FILE:  # the one that the chain runs by
+        expect(expected)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pipeline.choice.expected_time import ExpectedTime
 from pipeline.choice.own_data import DataFacts, small_side
 from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.folder_format import split_names
+from pipeline.stage_times import duration
 
 NEXT = "next: make repro (or dvc repro); back to the embedded run: git checkout params.yaml"
 
@@ -74,14 +75,9 @@ def _teacher(choice: Mapping[str, Any]) -> str:
 
 
 def _duration(times: Sequence[ExpectedTime], device: str) -> str:
-    each = [f"{one.model} {_hours(one.seconds)} ({one.seconds_per_iteration:.2f} s a step)" for one in times]
-    whole = _hours(sum(one.seconds for one in times))
+    each = [f"{one.model} {duration(one.seconds)} ({one.seconds_per_iteration:.2f} s a step)" for one in times]
+    whole = duration(sum(one.seconds for one in times))
     return f"time: about {whole} of training here ({device}): {', '.join(each)}"
-
-
-def _hours(seconds: float) -> str:
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _shortened(names: Sequence[str], most: int = 5) -> str:

@@ -1,6 +1,6 @@
 """How long the trainings of a choice will take here, by a few real steps of each model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,12 @@ def expected_times(params: Params, dataset: DatasetRecord, folder: Path) -> list
     use_own_cores()
     times = _times(params, dataset, folder)
     return [*tqdm(times, "measuring steps", len(params.trained) + 1, unit="model", leave=False)]
+
+
+def by_stage(times: Iterable[ExpectedTime], params: Params) -> dict[str, float]:
+    """Seconds of each training by the name of its stage in ``dvc.yaml``."""
+    verbs = {TEACHER: TEACHER, **{name: f"train@{name}" for name in params.twins}}
+    return {verbs.get(one.model, f"distill@{one.model}"): one.seconds for one in times}
 
 
 def _times(params: Params, dataset: DatasetRecord, folder: Path) -> Iterator[ExpectedTime]:

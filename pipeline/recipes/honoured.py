@@ -27,6 +27,8 @@ KEPT = (*REQUIRED, *OPTIONAL)
 """Keys of a recipe that decide a training or its evaluation; the resolved recipe holds no others."""
 
 _LONGEST = 200
+_OF_A_METHOD = re.compile(r"distillation\.methods\.\d+\.\w+")
+"""May be a default that the recipe does not repeat; the method itself knows its arguments."""
 _PRECISION = "train.precision in params.yaml says what is computed in 16 bits"
 _WORKERS = "train.workers in params.yaml is the number"
 _DATA = "the data set is the section `data` of params.yaml"
@@ -155,6 +157,8 @@ def check_option(config: Mapping[str, Any], key: str, path: object) -> None:
             node = node[int(part)]
         elif isinstance(node, Mapping) and part in node:
             node = node[part]
+        elif isinstance(node, Mapping) and _OF_A_METHOD.fullmatch(key):
+            break
         else:
             known = f"; {did_you_mean(part[:_LONGEST], node)}" if isinstance(node, Mapping) and len(node) else ""
             raise RecipeError(f"options: {shown(key)} names no key of {path} (no {shown(part)} there){known}")

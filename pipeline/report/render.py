@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from matplotlib.figure import Figure
 from PIL.Image import Image
 
-from pipeline.layout import METRICS, REPORTS
+from pipeline.layout import METRICS, REPORTS, SUMMARY
 from pipeline.report import (
     accuracy_tables,
     artefacts,
@@ -33,6 +33,7 @@ from pipeline.report.inline_svg import inline_svg
 from pipeline.report.marks import LABEL_HEIGHT, MARGIN, TEXT
 from pipeline.report.metrics import metrics
 from pipeline.report.outcome_drawing import COLORS, INK, draw, sheet, to_jpeg
+from pipeline.report.plots import write_plots
 from pipeline.report.shipping import shipping_sentences
 from pipeline.report.tables import Table
 from pipeline.settings import Params
@@ -58,7 +59,7 @@ class ChartImages:
 
 
 def write_report(params: Params, root: Path = Path()) -> str:
-    """Read all records under ``root``; write the pages, their figures and ``metrics.json`` below its ``reports/``.
+    """Read all records under ``root``; write pages, figures, summary, ``metrics.json`` and plots to its ``reports/``.
 
     Equal records give equal files: the report carries no time stamp. Returned is its first sentence, what to ship.
 
@@ -76,7 +77,10 @@ def write_report(params: Params, root: Path = Path()) -> str:
     write_atomic(folder / "report.md", render_markdown(context))
     write_atomic(folder / "report.html", render_html(context, chart_images(wide, narrow)))
     write_atomic(root / METRICS, json.dumps(metrics(results), indent=1) + "\n")
-    return str(context["headline"][0])
+    write_plots(results, root)
+    first = str(context["headline"][0])
+    write_atomic(root / SUMMARY, first.replace("\u00a0", " ") + "\n")
+    return first
 
 
 def report_context(results: Results, rows: tuple[GalleryRow, ...]) -> dict[str, Any]:

@@ -162,6 +162,13 @@ def test_options_override_single_keys(dataset: DatasetRecord) -> None:
     assert resolved.content["config"]["distillation"]["methods"][0]["reused_head_index"] == 2
 
 
+def test_an_argument_of_a_method_is_overridden_where_the_recipe_leaves_its_default(dataset: DatasetRecord) -> None:
+    (method,) = resolve(CROSSKD, dataset, {"distillation.methods.0.cls_weight": 2}).content["config"]["distillation"][
+        "methods"
+    ]
+    assert (method["type"], method["cls_weight"]) == ("CrossKD", 2)
+
+
 @pytest.mark.parametrize("key", ["train_cfg.max_iter", "distillation.methods.1.type", "nothing"])
 def test_an_option_without_its_key_is_an_error(dataset: DatasetRecord, key: str) -> None:
     with pytest.raises(RecipeError, match=f"'{key}' names no key of"):

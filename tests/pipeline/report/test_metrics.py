@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.layout import PRECISION_RECALL, SUMMARY, TRADE_OFF
 from pipeline.report.metrics import metrics
 from pipeline.report.render import write_report
 from tests.pipeline.report.example_run import example_params, write_run
@@ -46,9 +47,11 @@ def test_a_model_that_is_not_shipped_has_its_accuracy_alone(results) -> None:
     assert list(found["teacher"]) == ["ap"]
 
 
-def test_the_report_writes_it(tmp_path: Path) -> None:
+def test_the_report_writes_it_and_the_other_small_files(tmp_path: Path) -> None:
     params = example_params()
     write_run(tmp_path, params)
-    write_report(params, tmp_path)
+    first = write_report(params, tmp_path)
     written = json.loads((tmp_path / "reports/metrics.json").read_text())
     assert list(written) == ["teacher", "twin", "crosskd"]
+    assert (tmp_path / SUMMARY).read_text() == first.replace("\u00a0", " ") + "\n"
+    assert all((tmp_path / name).read_text().count("\n") > 5 for name in (PRECISION_RECALL, TRADE_OFF))

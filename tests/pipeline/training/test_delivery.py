@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.checkpoints import load_detector
+from pipeline.checkpoints import classes_entry, load_detector, save_weights
 from pipeline.layout import (
     DATASET,
     WORK_DIRS,
@@ -19,9 +19,10 @@ from pipeline.layout import (
     validation_file,
     weights_file,
 )
-from pipeline.recipes import Recipe, load_resolved
+from pipeline.recipes import Recipe, build_detector, load_resolved
 from pipeline.records import DatasetRecord, TrainingRecord
-from pipeline.settings import Params, TrainSettings
+from pipeline.settings import Params, TeacherSettings, TrainSettings
+from pipeline.storage import sha256_of
 from pipeline.student import train_twin
 from pipeline.teacher import provide_teacher
 
@@ -76,8 +77,21 @@ def test_a_teacher_without_a_checkpoint_is_trained(project: Params) -> None:
     provide_teacher(project, "auto")
     load_detector(load_resolved(recipe_file("teacher")), weights_file("teacher"))
     assert TrainingRecord.read(training_file("teacher")).iterations == 2
+    assert len(losses_file("teacher").read_text().splitlines()) > 1
+    assert validation_file("teacher").read_text().startswith("iteration,ap\n2,")
     assert left_of("teacher") == ["teacher"]
     assert not (WORK_DIRS / "teacher").exists()
+
+
+def test_a_teacher_that_is_fetched_has_curves_without_points(project: Params) -> None:
+    recipe = load_resolved(recipe_file("teacher"))
+    save_weights(Path("own.safetensors"), build_detector(recipe).state_dict(), classes_entry(recipe.classes))
+    listed = {project.data.name: {"sources": ["own.safetensors"], "sha256": sha256_of(Path("own.safetensors"))}}
+    teacher = TeacherSettings(config=Path("unused.py"), checkpoints=listed)
+    provide_teacher(project.model_copy(update={"teacher": teacher}), "auto")
+    assert not training_file("teacher").exists()
+    assert losses_file("teacher").read_text() == "iteration,learning_rate,loss\n"
+    assert validation_file("teacher").read_text() == "iteration,ap\n"
 
 
 def test_a_kill_before_the_weights_are_in_place_trains_nothing_again(
