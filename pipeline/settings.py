@@ -17,7 +17,16 @@ from pipeline.deploy_settings import (
 from pipeline.errors import SettingsError, did_you_mean
 from pipeline.recipe_settings import BudgetSettings, InputSize, Width
 from pipeline.setting_findings import listed_findings
-from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Seed, Settings, WeightsFile
+from pipeline.setting_types import (
+    Fraction,
+    Name,
+    PositiveInt,
+    RungPrecision,
+    Seed,
+    Settings,
+    StartingWeights,
+    WeightsFile,
+)
 from pipeline.strict_yaml import read_yaml_file
 
 PARAMS_FILE = Path("params.yaml")
@@ -34,7 +43,7 @@ class TeacherCheckpoint(WeightsFile):
         return content
 
 
-class BackboneWeights(WeightsFile):
+class BackboneWeights(StartingWeights):
     """ImageNet weights of a recipe's backbone (``backbone_weights``); ``layout`` says how their keys are named."""
 
     layout: Literal["torchvision_mobilenet_v2", "torchvision_resnet", "detectron_resnet", "torchvision_swin"]
@@ -52,7 +61,7 @@ class TeacherSettings(Settings):
     config: Path
     options: dict[str, Any] = {}
     train: BudgetSettings = BudgetSettings()
-    init: WeightsFile | None = None
+    init: StartingWeights | None = None
     checkpoints: dict[str, TeacherCheckpoint] = {}
     published_ap: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}
 
@@ -72,7 +81,7 @@ class StudentSettings(Settings):
 
     recipe: Path
     width: Width = 1.0
-    init: WeightsFile | None = None
+    init: StartingWeights | None = None
     options: dict[str, Any] = {}
 
 
