@@ -15,6 +15,7 @@ CHOICE = Path("build/choice")
 RUNNING = Path("build/running")
 COMPARISON = REPORTS / "comparison.json"
 METRICS = REPORTS / "metrics.json"
+CARDS = REPORTS / "cards"
 DEVICE = REPORTS / "device.json"
 TIMING_CACHES = Path(".cache/tensorrt")
 
@@ -59,6 +60,11 @@ def accepted_file(model: str) -> Path:
 def artefact_file(model: str, precision: str = "fp32") -> Path:
     """The ONNX file of a model; fp32 is the exported one, the others are made from it."""
     return ARTEFACTS / (f"{model}.onnx" if precision == "fp32" else f"{model}.{precision}.onnx")
+
+
+def card_file(model: str) -> Path:
+    """The model card of a student; its record, :func:`report_file` of ``cards``, stands beside it."""
+    return CARDS / f"{model}.md"
 
 
 def engine_dir(model: str) -> Path:

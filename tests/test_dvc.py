@@ -153,8 +153,7 @@ NOT_USED_BY = {
     "report": {
         **HELD_IN_COLUMNS,
         "pipeline.mmcv_ops": "no detector",
-        "deploy.runtime.artefact": "an engine's record names its target by a class of engine_file",
-        "deploy.runtime.engine_file": "the same",
+        "deploy.runtime.engine_file": "an engine's record names its target by a class of it",
         "deploy.runtime.onnx_file": "the same",
         "deploy.runtime.oldest_versions": "the same",
         "deploy.runtime.onnx_tensors": "the same",
@@ -367,6 +366,7 @@ def read(stage: Stage) -> set[str]:
         },
         "compare": {layout.ARTEFACTS, layout.REPORTS / "benchmark", device, layout.DATASET},
         "report": {
+            layout.RECIPES,
             *(
                 layout.REPORTS / name
                 for name in ("operating_point", "errors", "export", "precision", "engine", "benchmark")
@@ -575,7 +575,7 @@ def written(stage: Stage) -> set[Path]:
         "engine": {layout.engine_dir(model), layout.report_file("engine", model)},
         "benchmark": {layout.report_file("benchmark", model)},
         "compare": {layout.COMPARISON},
-        "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures", "metrics.json")},
+        "report": {layout.REPORTS / name for name in ("report.md", "report.html", "figures", "cards", "metrics.json")},
     }[stage.name]
 
 
@@ -591,6 +591,7 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
     outs = {
         "COMPARISON",
         "METRICS",
+        "CARDS",
         "DEVICE",
         "SOURCE_FILES",
         "DATASET",
@@ -602,7 +603,7 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
         "training_file",
         "losses_file",
     }
-    outs |= {"validation_file", "accepted_file", "artefact_file", "engine_dir", "report_file"}
+    outs |= {"validation_file", "accepted_file", "artefact_file", "card_file", "engine_dir", "report_file"}
     public = {
         name
         for name, value in vars(layout).items()
