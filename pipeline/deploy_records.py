@@ -105,6 +105,15 @@ class PrecisionRecord(Record):
     artefacts: list[PrecisionArtefact]
 
 
+class CardRecord(Record):
+    """A model card, and the files that its numbers are of; ``ship`` is the precision of the one that it recommends."""
+
+    model: str
+    card_sha256: str
+    ship: str | None
+    files: list[ArtefactFile]
+
+
 class ClassDrop(Record):
     """How far one class falls below PyTorch, in AP points (negative: it gained)."""
 

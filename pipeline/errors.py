@@ -32,6 +32,10 @@ class GateError(PipelineError):
     """A measured number crossed a limit of ``gates`` in ``params.yaml``."""
 
 
+class PublishError(PipelineError):
+    """A model cannot be uploaded: its files are not what their records say, or the Hub refuses."""
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The end of a message about a name that is none of the ``known`` ones: the nearest of them, or all."""
     names = sorted(known)

@@ -19,6 +19,7 @@ METRICS = REPORTS / "metrics.json"
 SUMMARY = REPORTS / "summary.txt"
 PRECISION_RECALL = REPORTS / "precision_recall.csv"
 TRADE_OFF = REPORTS / "trade_off.csv"
+CARDS = REPORTS / "cards"
 DEVICE = REPORTS / "device.json"
 TIMING_CACHES = Path(".cache/tensorrt")
 
@@ -63,6 +64,11 @@ def accepted_file(model: str) -> Path:
 def artefact_file(model: str, precision: str = "fp32") -> Path:
     """The ONNX file of a model; fp32 is the exported one, the others are made from it."""
     return ARTEFACTS / (f"{model}.onnx" if precision == "fp32" else f"{model}.{precision}.onnx")
+
+
+def card_file(model: str) -> Path:
+    """The model card of a student; its record, :func:`report_file` of ``cards``, stands beside it."""
+    return CARDS / f"{model}.md"
 
 
 def engine_dir(model: str) -> Path:

@@ -89,19 +89,6 @@ class SplitRecord(Record):
     boxes_per_class: dict[str, int]
 
 
-class RecipeOrigin(Record):
-    """What of a recipe decides no weight.
-
-    Its file, the AP on COCO that was published for it, by role, and where its backbone's weights and ``init`` may be
-    fetched from: which weights these are, their hash in the resolved recipe says.
-    """
-
-    path: str
-    published: dict[str, float | None]
-    backbone_sources: list[str] = []
-    init_sources: list[str] = []
-
-
 class MadeSplits(Record):
     """How val, and test where ``test`` is a number, were taken from a data set without val (``data.*.splits``).
 

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sha256Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,63}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$", max_length=1000)]
+"""A text of one line."""
 PositiveInt = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What numpy takes for one."""
@@ -67,3 +69,9 @@ class WeightsFile(Settings):
     def digest(self) -> str:
         """The digits that the SHA-256 of the file must begin with."""
         return self.sha256 or self.sha256_prefix or ""
+
+
+class StartingWeights(WeightsFile):
+    """Weights that a training starts from; ``licence`` is what their publisher states, for the model's card."""
+
+    licence: Line | None = None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from deploy.runtime.text_files import MissingText, UnreadableText
 from pipeline.dataset_settings import DataSettings
@@ -17,7 +17,17 @@ from pipeline.deploy_settings import (
 from pipeline.errors import SettingsError, did_you_mean
 from pipeline.recipe_settings import BudgetSettings, InputSize, Width
 from pipeline.setting_findings import listed_findings
-from pipeline.setting_types import Fraction, Name, PositiveInt, RungPrecision, Seed, Settings, WeightsFile
+from pipeline.setting_types import (
+    Fraction,
+    Line,
+    Name,
+    PositiveInt,
+    RungPrecision,
+    Seed,
+    Settings,
+    StartingWeights,
+    WeightsFile,
+)
 from pipeline.strict_yaml import read_yaml_file
 
 PARAMS_FILE = Path("params.yaml")
@@ -34,7 +44,7 @@ class TeacherCheckpoint(WeightsFile):
         return content
 
 
-class BackboneWeights(WeightsFile):
+class BackboneWeights(StartingWeights):
     """ImageNet weights of a recipe's backbone (``backbone_weights``); ``layout`` says how their keys are named."""
 
     layout: Literal["torchvision_mobilenet_v2", "torchvision_resnet", "detectron_resnet", "torchvision_swin"]
@@ -52,7 +62,7 @@ class TeacherSettings(Settings):
     config: Path
     options: dict[str, Any] = {}
     train: BudgetSettings = BudgetSettings()
-    init: WeightsFile | None = None
+    init: StartingWeights | None = None
     checkpoints: dict[str, TeacherCheckpoint] = {}
     published_ap: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}
 
@@ -72,7 +82,7 @@ class StudentSettings(Settings):
 
     recipe: Path
     width: Width = 1.0
-    init: WeightsFile | None = None
+    init: StartingWeights | None = None
     options: dict[str, Any] = {}
 
 
@@ -149,6 +159,20 @@ class Gates(Settings):
         return next((limit for name, limit in self.benchmark_max_map_drop.items() if name == rung), None)
 
 
+class CardSettings(Settings):
+    """What model cards state that no record knows; null: not stated.
+
+    ``licence`` of the models, as the Hub calls it (``apache-2.0``), and ``data_licence`` in words; ``dataset`` is the
+    data set's name on the Hub.
+    """
+
+    licence: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")] | None = None
+    data_licence: Line | None = None
+    dataset: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None
+    ) = None
+
+
 class ReportSettings(Settings):
     """What the report shows. ``baseline`` is the twin that every other student is compared with.
 
@@ -159,6 +183,7 @@ class ReportSettings(Settings):
     images: PositiveInt = 6
     score_threshold: Fraction = 0.3
     max_ap_loss: Annotated[float, Field(ge=0, le=100)] = 1.0
+    card: CardSettings = CardSettings()
 
 
 class Params(Settings):

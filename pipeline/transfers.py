@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
@@ -93,12 +93,16 @@ def refuse_insecure(url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        if is_secure(parts):
+            return
     except ValueError as error:
         raise SourceError(f"not an address: {error}") from error
-    if parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK):
-        return
-    raise SourceError(f"{parts.scheme}:// is refused ({host or url}); use https://, pypi: or a local path")
+    raise SourceError(f"{parts.scheme}:// is refused ({parts.hostname or url}); use https://, pypi: or a local path")
+
+
+def is_secure(parts: SplitResult) -> bool:
+    """Whether an address is https, or plain http to this machine itself."""
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
 
 def _transfer(url: str, part: Path, ends_at: float) -> None:

@@ -48,6 +48,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.deploy_records": "the same",
     "pipeline.operating_point_records": "the same",
     "pipeline.detection_error_records": "the same",
+    "pipeline.recipe_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.dataset_settings": "the same",
     "pipeline.recipe_settings": "the same",
@@ -154,8 +155,7 @@ NOT_USED_BY = {
     "report": {
         **HELD_IN_COLUMNS,
         "pipeline.mmcv_ops": "no detector",
-        "deploy.runtime.artefact": "an engine's record names its target by a class of engine_file",
-        "deploy.runtime.engine_file": "the same",
+        "deploy.runtime.engine_file": "an engine's record names its target by a class of it",
         "deploy.runtime.onnx_file": "the same",
         "deploy.runtime.oldest_versions": "the same",
         "deploy.runtime.onnx_tensors": "the same",
@@ -368,6 +368,7 @@ def read(stage: Stage) -> set[str]:
         },
         "compare": {layout.ARTEFACTS, layout.REPORTS / "benchmark", device, layout.DATASET},
         "report": {
+            layout.RECIPES,
             *(
                 layout.REPORTS / name
                 for name in ("operating_point", "errors", "export", "precision", "engine", "benchmark")
@@ -578,7 +579,7 @@ def written(stage: Stage) -> set[Path]:
         "benchmark": {layout.report_file("benchmark", model)},
         "compare": {layout.COMPARISON},
         "report": {
-            *(layout.REPORTS / name for name in ("report.md", "report.html", "figures")),
+            *(layout.REPORTS / name for name in ("report.md", "report.html", "figures", "cards")),
             *(layout.METRICS, layout.SUMMARY, layout.PRECISION_RECALL, layout.TRADE_OFF),
         },
     }[stage.name]
@@ -600,6 +601,7 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
         "SUMMARY",
         "PRECISION_RECALL",
         "TRADE_OFF",
+        "CARDS",
         "DEVICE",
         "SOURCE_FILES",
         "DATASET",
@@ -611,7 +613,7 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
         "training_file",
         "losses_file",
     }
-    outs |= {"validation_file", "accepted_file", "artefact_file", "engine_dir", "report_file"}
+    outs |= {"validation_file", "accepted_file", "artefact_file", "card_file", "engine_dir", "report_file"}
     public = {
         name
         for name, value in vars(layout).items()

@@ -21,11 +21,12 @@ ROOMS: dict[str, set[str]] = {
     "deploy.graph": {"deploy.runtime", "pipeline"},
     "deploy.precision": {"deploy.runtime", "pipeline"},
     "deploy.engines": {"deploy.runtime", "deploy.graph", "pipeline"},
+    "deploy.publishing": {"deploy.runtime", "pipeline"},
     "deploy.ladder": {"deploy.runtime", "deploy.timing", "deploy.graph", "pipeline"},
 }
 RUN_TIME = ("deploy.runtime", "deploy.prediction", "deploy.timing")
 # Commands that users know: each opens into a room.
-DOORS = ("deploy.compare", "deploy.predict", "deploy.raw_export", "deploy.triton")
+DOORS = ("deploy.compare", "deploy.predict", "deploy.publish", "deploy.raw_export", "deploy.triton")
 LEARNING_SIDE = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "pydantic", "pycocotools"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "v2"}
 LONGEST_FILE = 300
@@ -42,7 +43,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda", "pynvml"}
+OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda", "pynvml", "huggingface_hub"}
 
 
 def module_name(path: Path) -> str:

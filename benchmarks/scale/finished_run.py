@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.scale.synthetic import boxes_on, categories, detections_on, images_of
 from deploy.runtime.measurements import Latency
-from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord
+from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, PrecisionRecord
 from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, report_file, training_file
 from pipeline.records import DatasetRecord, EvaluationRecord, TrainingPoint, TrainingRecord, ValidationPoint
 from pipeline.settings import Params
@@ -78,9 +78,21 @@ def deepen(root: Path, log_lines: int) -> None:
         artefacts = [_artefact(record, precision) for precision in dict.fromkeys(rung[0] for rung in RUNGS)]
         runs = [_rung(record.runs[0], *rung) for rung in RUNGS]
         record.model_copy(update={"artefacts": artefacts, "runs": runs}).write(file)
+        _precise(root / report_file("precision", name))
         if name != TEACHER:
             file = root / training_file(name)
             _long(TrainingRecord.read(file), log_lines, number).write(file)
+
+
+def _precise(file: Path) -> None:
+    """Say that every precision was made."""
+    record = PrecisionRecord.read(file)
+    made = [
+        record.artefacts[0].model_copy(update={"precision": precision, "file": f"{record.model}.{precision}.onnx"})
+        for precision in dict.fromkeys(rung[0] for rung in RUNGS)
+        if precision != "fp32"
+    ]
+    record.model_copy(update={"artefacts": made}).write(file)
 
 
 def _artefact(record: BenchmarkRecord, precision: str) -> ArtefactFile:

@@ -13,7 +13,7 @@ from pipeline.recipes.input_size import at_input_size
 from pipeline.recipes.length import at_length
 from pipeline.recipes.width import at_width
 from pipeline.records import DatasetRecord
-from pipeline.setting_types import WeightsFile
+from pipeline.setting_types import StartingWeights
 
 Options = dict[str, Any]
 Step = Callable[[Mapping[str, Any]], Options]
@@ -28,7 +28,7 @@ class PlainSettings:
     budget: BudgetSettings = _RECIPES_OWN
     input_size: tuple[int, int] | None = None
     width: float = 1.0
-    init: WeightsFile | None = None
+    init: StartingWeights | None = None
 
 
 UNCHANGED = PlainSettings()

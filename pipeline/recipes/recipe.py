@@ -12,10 +12,10 @@ from deploy.runtime.errors import shown
 from deploy.runtime.text_files import MissingText, UnreadableText, parse_json, read_text
 from pipeline.errors import RecipeError
 from pipeline.layout import origin_file
+from pipeline.recipe_records import RecipeOrigin
 from pipeline.recipes.registered import check_types
 from pipeline.recipes.shape import check_shape, reason, resize_scale
 from pipeline.recipes.tuples import decode
-from pipeline.records import RecipeOrigin
 from pipeline.setting_types import WeightsFile
 
 

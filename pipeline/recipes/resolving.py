@@ -13,6 +13,7 @@ from deploy.runtime.errors import shown
 from pipeline import mmengine_packages
 from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER, origin_file
+from pipeline.recipe_records import RecipeOrigin
 from pipeline.recipes.consistency import check_whole
 from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
 from pipeline.recipes.plain_settings import UNCHANGED, PlainSettings, apply_plain
@@ -20,7 +21,7 @@ from pipeline.recipes.recipe import Recipe, load_resolved, method_name
 from pipeline.recipes.registered import check_types
 from pipeline.recipes.shape import check_shape, reason
 from pipeline.recipes.tuples import encode
-from pipeline.records import DatasetRecord, RecipeOrigin
+from pipeline.records import DatasetRecord
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
@@ -73,17 +74,22 @@ def resolve(
     check_honoured(kept, path)
     check_types(kept, path)
     _set_num_classes(kept["model"], len(dataset.classes))
-    sources = (kept.get("backbone_weights") or {}).pop("sources", [])
     origin = RecipeOrigin(
         path=path.as_posix(),
         published=content.get("published", {}),
-        backbone_sources=sources,
+        **_backbone_origin(kept.get("backbone_weights") or {}),
         init_sources=plain.init.sources if plain.init else [],
+        init_licence=plain.init.licence if plain.init else None,
     )
     decisive: dict[str, Any] = {"classes": list(dataset.classes), "config": kept}
     if plain.init:
-        decisive["init"] = plain.init.model_dump(exclude={"sources"}, exclude_none=True)
+        decisive["init"] = plain.init.model_dump(exclude={"sources", "licence"}, exclude_none=True)
     return ResolvedRecipe(decisive, origin)
+
+
+def _backbone_origin(weights: dict[str, Any]) -> dict[str, Any]:
+    """What of a recipe's backbone weights decides nothing: it is taken out of them."""
+    return {"backbone_sources": weights.pop("sources", []), "backbone_licence": weights.pop("licence", None)}
 
 
 def read_recipe(path: Path) -> Config:

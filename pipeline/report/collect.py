@@ -14,9 +14,25 @@ from pipeline.deploy_records import (
 )
 from pipeline.detection_error_records import DetectionErrors
 from pipeline.errors import PipelineError
-from pipeline.layout import COMPARISON, DATASET_RECORD, DEVICE, TEACHER, report_file, training_file
+from pipeline.layout import (
+    COMPARISON,
+    DATASET_RECORD,
+    DEVICE,
+    TEACHER,
+    origin_file,
+    recipe_file,
+    report_file,
+    training_file,
+)
 from pipeline.operating_point_records import OperatingPoint
-from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, SplitRecord, TrainingRecord
+from pipeline.recipe_records import RecipeOrigin
+from pipeline.records import (
+    DatasetRecord,
+    DeviceRecord,
+    EvaluationRecord,
+    SplitRecord,
+    TrainingRecord,
+)
 from pipeline.settings import Params
 
 Role = Literal["teacher", "baseline", "student"]
@@ -26,12 +42,13 @@ Role = Literal["teacher", "baseline", "student"]
 class ModelResults:
     """Everything measured about one model.
 
-    ``training`` is ``None`` for a teacher that was fetched; ``export`` and all below it are ``None`` for a model that
-    ``params.yaml: export.models`` does not list.
+    ``origin`` is that of its recipe. ``training`` is ``None`` for a teacher that was fetched; ``export`` and all below
+    it are ``None`` for a model that ``params.yaml: export.models`` does not list.
     """
 
     name: str
     role: Role
+    origin: RecipeOrigin
     evaluation: EvaluationRecord
     point: OperatingPoint
     errors: DetectionErrors
@@ -137,6 +154,7 @@ def _model(params: Params, root: Path, name: str) -> ModelResults:
     return ModelResults(
         name=name,
         role=role,
+        origin=RecipeOrigin.read(root / origin_file(recipe_file(name))),
         evaluation=EvaluationRecord.read(root / report_file("evaluation", name)),
         point=OperatingPoint.read(root / report_file("operating_point", name)),
         errors=DetectionErrors.read(root / report_file("errors", name)),

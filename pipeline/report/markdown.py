@@ -6,11 +6,15 @@ from pipeline.report.tables import Table
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~#])|((?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
+# What begins a list or a rule at the beginning of a line, where the text may come to stand.
+_MARKER = re.compile(r"^([-+]|\d+[.)])(?=\s|$)|^(-)(?=-)")
+
 
 def escape(value: str) -> str:
     """Return ``value`` so that Markdown shows it as it is, on one line."""
     line = " ".join(value.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(lambda match: f"\\{match[0]}", line)
+    line = _SPECIAL.sub(lambda match: f"\\{match[0]}", line)
+    return _MARKER.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line)
 
 
 def table(content: Table) -> str:

@@ -1,6 +1,7 @@
-"""What the report calls models and backends."""
+"""What the report calls models, backends and the data set."""
 
 from pipeline.deploy_records import BackendRun
+from pipeline.report.collect import Results
 
 _BACKENDS = {
     "pytorch": "PyTorch",
@@ -42,3 +43,9 @@ def run_title(run: BackendRun) -> str:
     if run.device and run.device.lower() != "cpu" and run.device.lower() not in title.lower():
         title = f"{title} ({run.device})"
     return title
+
+
+def data_title(results: Results) -> str:
+    """The data set's title, which always says when the data is composed."""
+    title = results.dataset.title
+    return f"{title} (composed)" if results.dataset.composed and "composed" not in title.lower() else title

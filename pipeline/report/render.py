@@ -1,6 +1,5 @@
 """The finished report: one Markdown page with its figures, one HTML page that needs nothing else."""
 
-import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from matplotlib.figure import Figure
-from PIL.Image import Image
 
-from pipeline.layout import METRICS, REPORTS, SUMMARY
+from pipeline.layout import CARDS, METRICS, REPORTS, SUMMARY
 from pipeline.report import (
     accuracy_tables,
     artefacts,
@@ -20,18 +17,20 @@ from pipeline.report import (
     error_tables,
     headline,
     latency_tables,
-    markdown,
     methodology,
     operating_points,
     overview,
 )
+from pipeline.report.card_page import write_cards
 from pipeline.report.chart_style import DARK, LIGHT, Look, page_colors, to_png, to_svg
 from pipeline.report.collect import Results, collect
 from pipeline.report.content_policy import content_policy
+from pipeline.report.environment import page_environment
 from pipeline.report.gallery import GalleryRow, gallery
 from pipeline.report.inline_svg import inline_svg
 from pipeline.report.marks import LABEL_HEIGHT, MARGIN, TEXT
 from pipeline.report.metrics import metrics
+from pipeline.report.names import data_title
 from pipeline.report.outcome_drawing import COLORS, INK, draw, sheet, to_jpeg
 from pipeline.report.plots import write_plots
 from pipeline.report.shipping import shipping_sentences
@@ -58,10 +57,11 @@ class ChartImages:
     narrow: str
 
 
-def write_report(params: Params, root: Path = Path()) -> str:
-    """Read all records under ``root``; write pages, figures, summary, ``metrics.json`` and plots to its ``reports/``.
+def write_report(params: Params, root: Path = Path(), code: str | None = None) -> str:
+    """Read all records under ``root``; write pages, figures, model cards, summary, metrics and plots below ``reports/``.
 
-    Equal records give equal files: the report carries no time stamp. Returned is its first sentence, what to ship.
+    Equal records give equal files: the report carries no time stamp, and the cards ``code``, which they were written
+    by. Returned is its first sentence, what to ship.
 
     Raises:
         PipelineError: a record or the detections are missing, malformed or of another split.
@@ -76,6 +76,8 @@ def write_report(params: Params, root: Path = Path()) -> str:
         _write_figures(wide, rows, figures)
     write_atomic(folder / "report.md", render_markdown(context))
     write_atomic(folder / "report.html", render_html(context, chart_images(wide, narrow)))
+    with fresh_directory(root / CARDS) as cards:
+        write_cards(results, cards, code)
     write_atomic(root / METRICS, json.dumps(metrics(results), indent=1) + "\n")
     write_plots(results, root)
     first = str(context["headline"][0])
@@ -140,21 +142,15 @@ def _tables(results: Results) -> dict[str, Table]:
     }
 
 
-def data_title(results: Results) -> str:
-    """The data set's title, which always says when the data is composed."""
-    title = results.dataset.title
-    return f"{title} (composed)" if results.dataset.composed and "composed" not in title.lower() else title
-
-
 def render_markdown(context: dict[str, Any]) -> str:
     """The report as Markdown; pictures are files under ``figures/`` beside it."""
-    return _environment().get_template("report.md.j2").render(context)
+    return page_environment().get_template("report.md.j2").render(context)
 
 
 def render_html(context: dict[str, Any], images: dict[str, ChartImages]) -> str:
     """The report as one HTML page: charts are SVG in it, photos data URIs, one script; nothing is loaded."""
     script = files("pipeline.report").joinpath("templates/report.js").read_text(encoding="utf-8")
-    template = _environment().get_template("report.html.j2")
+    template = page_environment().get_template("report.html.j2")
     return template.render(context, charts=images, script=script, content_policy=content_policy)
 
 
@@ -174,31 +170,9 @@ def chart_images(wide: dict[str, Figure], narrow: dict[str, Figure]) -> dict[str
     }
 
 
-def data_uri(media_type: str, content: bytes) -> str:
-    """A file's content as a URL that fetches nothing."""
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
-
-
 def _write_figures(drawn: dict[str, Figure], rows: tuple[GalleryRow, ...], folder: Path) -> None:
     for name, figure in drawn.items():
         (folder / f"{name}.png").write_bytes(to_png(figure, _WIDE))
     titles = [cell.column for cell in rows[0].cells]
     page = sheet([[draw(row.photo, cell.marks, len(titles)) for cell in row.cells] for row in rows], titles)
     (folder / "gallery.jpg").write_bytes(to_jpeg(page, with_lines=True))
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pipeline.report"),
-        autoescape=select_autoescape(["html.j2"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"md": markdown.escape, "table": markdown.table, "jpeg_uri": _jpeg_uri}
-    return environment
-
-
-def _jpeg_uri(picture: Image) -> str:
-    return data_uri("image/jpeg", to_jpeg(picture))

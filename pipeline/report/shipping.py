@@ -28,12 +28,30 @@ def candidates(results: Results) -> list[Candidate]:
     Each is as fast as in its own run, which orders them and is no comparison to be shown. The twin is one of the
     students here: where distillation gave nothing, it is what ships.
     """
+    return _within_budget(_measured(results), results)
+
+
+def chosen_of(results: Results, model: str) -> Candidate | None:
+    """What ships of one student: its first candidate, or for one beyond that budget the fastest within its own best's.
+
+    Nothing where none of its artefacts was measured.
+    """
+    own = [item for item in _measured(results) if item.measured.model == model]
+    found = [item for item in candidates(results) if item.measured.model == model]
+    return next(iter(found or _within_budget(own, results)), None)
+
+
+def _measured(results: Results) -> list[Candidate]:
     batch, found = reference_batch(results), []
     for model in results.models[1:]:
         for run in model.runs:
             latency, ap = run.latency_at(batch), run.accuracy.numbers.ap if run.accuracy else None
             if run.status == "ok" and latency and ap is not None:
                 found.append(Candidate(Measured(model.name, run, latency), ap))
+    return found
+
+
+def _within_budget(found: list[Candidate], results: Results) -> list[Candidate]:
     best = max((item.ap for item in found), default=0.0)
     within = [item for item in found if item.ap >= best - results.params.report.max_ap_loss]
     return sorted(within, key=lambda item: item.measured.latency.p50)

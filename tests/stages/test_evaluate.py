@@ -11,8 +11,9 @@ import yaml
 from pipeline.checkpoints import save_weights
 from pipeline.detection_error_records import DetectionErrors
 from pipeline.operating_point_records import OperatingPoint
+from pipeline.recipe_records import RecipeOrigin
 from pipeline.recipes import ResolvedRecipe, build_detector, load_resolved, write_resolved
-from pipeline.records import DatasetRecord, EvaluationRecord, RecipeOrigin, SplitRecord
+from pipeline.records import DatasetRecord, EvaluationRecord, SplitRecord
 from stages.evaluate import main
 from tests.pipeline.minimal_recipe import CONFIG
 

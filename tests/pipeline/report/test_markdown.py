@@ -27,6 +27,10 @@ def test_a_table_with_alignment_headings_and_hostile_names():
         ("[a](http://b)", "\\[a\\](http://b)"),
         ("two\nlines\tand `code`", "two lines and \\`code\\`"),
         ("R&D", "R&amp;D"),
+        ("- a - b", "\\- a - b"),
+        ("2. a", "2\\. a"),
+        ("---", "\\---"),
+        ("-1.5", "-1.5"),
     ],
 )
 def test_escape(value, expected):

@@ -11,7 +11,8 @@ from PIL import Image
 from pipeline.errors import PipelineError
 from pipeline.report.collect import collect
 from pipeline.report.gallery import gallery
-from pipeline.report.render import ChartImages, data_title, render_html, render_markdown, report_context, write_report
+from pipeline.report.names import data_title
+from pipeline.report.render import ChartImages, render_html, render_markdown, report_context, write_report
 from tests.pipeline.report.example_run import CROSSKD, TEACHER_MODEL, TWIN, example_params, write_run
 
 VOID = {"meta", "img", "source", "br", "hr", "link", "input"}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.report.render import _environment, write_report
+from pipeline.report.environment import page_environment
+from pipeline.report.render import write_report
 from pipeline.report.tables import Column, Table, heading, number, row, text
 from tests.pipeline.report.browser import PROGRAM, Page, browser
 from tests.pipeline.report.example_run import CLASSES, example_params, write_run
@@ -81,7 +82,7 @@ def column(page: Page, label: str, number: int) -> list[str]:
 def small_page(content: Table, folder: Path) -> Path:
     """A page of one table as the report writes it, with the report's script."""
     script = Path("pipeline/report/templates/report.js").read_text(encoding="utf-8")
-    page = _environment().from_string(SMALL_PAGE).render(content=content, script=script)
+    page = page_environment().from_string(SMALL_PAGE).render(content=content, script=script)
     (folder / "page.html").write_text(page, encoding="utf-8")
     return folder / "page.html"
 

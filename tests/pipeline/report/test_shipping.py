@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.report.shipping import candidates, shipping_sentences
+from pipeline.report.shipping import candidates, chosen_of, shipping_sentences
 from tests.pipeline.report.variants import model_of, with_runs
 
 
@@ -81,3 +81,12 @@ def test_without_a_measured_artefact_nothing_is_said(known) -> None:
     assert (
         shipping_sentences(with_rungs(with_rungs(known, "crosskd", {}), "twin", {"fp32@openvino": (None, 3.0)})) == []
     )
+
+
+def test_what_ships_of_one_student_is_its_own_and_within_the_common_budget_where_it_can_be(known) -> None:
+    assert chosen_of(known, "crosskd").file == "artefacts/crosskd.int8.onnx"
+    far = with_rungs(known, "twin", {"fp32@openvino": (50.0, 5.0), "int8@openvino": (49.5, 4.0), "fp16@x": (48.0, 1.0)})
+    assert chosen_of(far, "twin").file == "artefacts/twin.int8.onnx"
+    near = with_rungs(known, "twin", {"fp32@openvino": (60.5, 5.0), "int8@openvino": (59.2, 4.0)})
+    assert chosen_of(near, "twin").ap == 60.5
+    assert chosen_of(with_rungs(known, "twin", {}), "twin") is None
