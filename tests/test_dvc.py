@@ -46,6 +46,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.deploy_records": "the same",
     "pipeline.operating_point_records": "the same",
     "pipeline.detection_error_records": "the same",
+    "pipeline.training_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.dataset_settings": "the same",
     "pipeline.recipe_settings": "the same",

@@ -16,8 +16,9 @@ from pipeline.detection_error_records import DetectionErrors
 from pipeline.errors import PipelineError
 from pipeline.layout import COMPARISON, DATASET_RECORD, DEVICE, TEACHER, report_file, training_file
 from pipeline.operating_point_records import OperatingPoint
-from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, SplitRecord, TrainingRecord
+from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, SplitRecord
 from pipeline.settings import Params
+from pipeline.training_records import TrainingRecord
 
 Role = Literal["teacher", "baseline", "student"]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from pipeline.records import SeenImages, TrainingRecord
 from pipeline.report import formats
 from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import fastest, reference_batch
 from pipeline.report.names import backend_title, precision_title, run_title
 from pipeline.report.tables import Row, Table, number, row, text
+from pipeline.training_records import SeenImages, TrainingRecord
 
 
 def machine_table(results: Results) -> Table:

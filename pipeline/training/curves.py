@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.records import TrainingRecord
 from pipeline.storage import write_atomic
+from pipeline.training_records import TrainingRecord
 
 
 def write_curves(record: TrainingRecord, losses: Path, validation: Path) -> None:

@@ -20,7 +20,7 @@ from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS, training_file, weights_file
 from pipeline.recipes import Recipe, check_initialised
-from pipeline.records import DatasetRecord, InitRecord, SeenImages, TrainingRecord
+from pipeline.records import DatasetRecord
 from pipeline.settings import DECISIVE, TrainSettings
 from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import fingerprint
@@ -34,6 +34,7 @@ from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_o
 from pipeline.training.runner import build_runner, unused_parameters_named
 from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
+from pipeline.training_records import InitRecord, SeenImages, TrainingRecord
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 from deploy.runtime.errors import shown
 from deploy.runtime.scratch import name_write
 from deploy.runtime.text_files import UnreadableText, is_finite, is_whole, parse_json, read_text
-from pipeline.records import TrainingPoint, ValidationPoint
 from pipeline.storage import write_atomic
+from pipeline.training_records import TrainingPoint, ValidationPoint
 
 FILE_NAME = "log.jsonl"
 

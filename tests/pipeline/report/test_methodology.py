@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-from pipeline.records import SeenImages
 from pipeline.report.collect import collect
 from pipeline.report.methodology import (
     budget_table,
@@ -11,6 +10,7 @@ from pipeline.report.methodology import (
     machine_table,
     split_table,
 )
+from pipeline.training_records import SeenImages
 from tests.pipeline.report.example_run import example_params
 from tests.pipeline.report.reading import cell, cells
 from tests.pipeline.report.variants import with_numbers

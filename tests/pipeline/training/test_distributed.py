@@ -25,10 +25,11 @@ from pipeline.layout import (
     weights_file,
 )
 from pipeline.recipes import Recipe, build_detector, load_resolved
-from pipeline.records import DatasetRecord, TrainingRecord
+from pipeline.records import DatasetRecord
 from pipeline.settings import Params
 from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
+from pipeline.training_records import TrainingRecord
 from tests.pipeline.training.ranks import train_in_two, train_twin_in_two, true_boxes
 
 Squares = tuple[DatasetRecord, Path]

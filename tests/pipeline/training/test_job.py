@@ -18,7 +18,7 @@ from pipeline.checkpoints import classes_entry, load_detector, load_weights, sav
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.errors import RecipeError, TrainingError
 from pipeline.recipes import Recipe, build_detector
-from pipeline.records import DatasetRecord, SeenImages, TrainingRecord
+from pipeline.records import DatasetRecord
 from pipeline.setting_types import WeightsFile
 from pipeline.settings import TrainSettings
 from pipeline.storage import sha256_of
@@ -26,6 +26,7 @@ from pipeline.training import TrainingJob, train
 from pipeline.training.fingerprint import discard
 from pipeline.training.hooks import BEST_FILE, RESUME_FILE
 from pipeline.training.job import build_distiller
+from pipeline.training_records import SeenImages, TrainingRecord
 
 CROSSKD = "crosskd_gfl_mobilenetv2_r18w16_embedded.py"
 Squares = tuple[DatasetRecord, Path]
