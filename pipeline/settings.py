@@ -76,6 +76,16 @@ class StudentSettings(Settings):
     options: dict[str, Any] = {}
 
 
+class EarlyStoppingSettings(Settings):
+    """When a training that no longer improves ends before its schedule does; without ``patience`` none does.
+
+    ``patience`` counts validations in a row whose AP is not above the best one, and by ``min_delta`` points at least.
+    """
+
+    patience: PositiveInt | None = None
+    min_delta: Annotated[float, Field(ge=0, le=100)] = 0.0
+
+
 class TrainSettings(BudgetSettings):
     """How training runs on this machine, or on several, and where it is not the recipe's the budget of all students.
 
@@ -91,6 +101,7 @@ class TrainSettings(BudgetSettings):
     channels_last: bool = True
     workers: Annotated[int, Field(ge=0)] | None = None
     seed: Seed = 0
+    early_stopping: EarlyStoppingSettings = EarlyStoppingSettings()
     checkpoint_interval: PositiveInt = 100
     log_interval: PositiveInt = 10
 
@@ -105,7 +116,7 @@ class TrainSettings(BudgetSettings):
         return self
 
 
-DECISIVE = ("seed", "precision", "channels_last", "device")
+DECISIVE = ("seed", "precision", "channels_last", "device", "early_stopping")
 """Keys of ``train`` that decide a training's result."""
 PROCESSES = ("launcher", "processes", "nodes")
 """Keys of ``train`` that decide it by the number of processes that they come to."""

@@ -43,17 +43,34 @@ class InitRecord(Record):
     new_classes: list[str]
 
 
+class EarlyStop(Record):
+    """Why a training ended before its schedule: AP on val did not rise by ``min_delta`` in ``patience`` validations."""
+
+    patience: int
+    min_delta: float
+
+    @property
+    def reason(self) -> str:
+        """The same in words."""
+        gain = f"by {self.min_delta:g} points " if self.min_delta else ""
+        return f"AP on the val split did not rise {gain}in {self.patience} validation{'s' * (self.patience > 1)}"
+
+
 class TrainingRecord(Record):
     """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept.
 
-    ``batch_size`` counts the images of all processes; memory is that of the first process. ``images`` is none where the
-    training was recorded before they were counted, and ``init`` where it started from no other detector.
+    ``iterations`` were trained of the schedule's ``planned_iterations``, all of them unless it was ``stopped`` early.
+    ``batch_size`` counts the images of all processes; memory is that of the first process. ``images`` and
+    ``planned_iterations`` are none where the training was recorded before they were counted, and ``init`` where it
+    started from no other detector.
     """
 
     model: str
     method: str
     init: InitRecord | None = None
     iterations: int
+    planned_iterations: int | None = None
+    stopped: EarlyStop | None = None
     batch_size: int
     images: SeenImages | None = None
     processes: int = 1

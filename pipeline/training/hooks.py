@@ -61,20 +61,25 @@ class ProgressHook(Hook):
         self._bar.update(1)
         iteration = runner.iter + 1
         if iteration % self._interval == 0 or iteration == runner.max_iters:
-            losses = mean_over_processes({name: fmean(values) for name, values in self._values.items()})
-            rate = runner.optim_wrapper.get_lr()["lr"][0]
-            self._append(iteration, learning_rate=rate, losses=losses)
-            self._bar.set_postfix_str(f"loss {losses['loss']:.3f}")
-            self._values = {}
+            self._log_losses(runner, iteration)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         ap = _accuracy(metrics)
-        self._append(runner.iter, val_ap=None if math.isnan(ap) else ap)
+        self._append(runner.iter, val_ap=None if math.isnan(ap) else ap, planned_iterations=runner.max_iters)
         if is_main_process():
             tqdm.write(f"{self._title}: val AP {ap:.1f} after {runner.iter} iterations", file=sys.stderr)
 
     def after_train(self, runner: Runner) -> None:
+        if self._values:  # of a training that stopped early, between two log lines
+            self._log_losses(runner, runner.iter)
         self._bar.close()
+
+    def _log_losses(self, runner: Runner, iteration: int) -> None:
+        losses = mean_over_processes({name: fmean(values) for name, values in self._values.items()})
+        self._values = {}
+        rate = runner.optim_wrapper.get_lr()["lr"][0]
+        self._append(iteration, learning_rate=rate, losses=losses)
+        self._bar.set_postfix_str(f"loss {losses['loss']:.3f}")
 
     def _append(self, iteration: int, **values: Any) -> None:
         if not is_main_process():

@@ -34,6 +34,7 @@ from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_o
 from pipeline.training.runner import build_runner, unused_parameters_named
 from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
+from pipeline.training.stopping import EarlyStopHook, stop_of
 from pipeline.training_records import InitRecord, SeenImages, TrainingRecord
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,9 @@ def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
     checkpoint and finds nothing left to do.
     """
     last = job.recipe.config.train_cfg.get("max_iters")
-    return any(point.iteration == last for point in log.validation())
+    validation = log.validation()
+    stopped = stop_of(validation, job.settings.early_stopping) is not None
+    return stopped or any(point.iteration == last for point in validation)
 
 
 def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
@@ -121,6 +124,7 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
         BestWeightsHook(job.work_dir, metadata),
         CrashSafeCheckpointHook(job.work_dir, job.settings.checkpoint_interval),
         ProgressHook(log, job.settings.log_interval, job.recipe.name),
+        EarlyStopHook(log, job.settings.early_stopping, job.recipe.name),
     ]
     announce_learning_rate(job.recipe, get_world_size())
     distiller, init = build_distiller(job)
@@ -197,15 +201,18 @@ def _record(
     job: TrainingJob, log: TrainingLog, kept: dict[str, str], images: SeenImages, precision: str, device: torch.device
 ) -> TrainingRecord:
     config = job.recipe.config
-    points = log.points()
-    iterations, batch_size = points[-1].iteration, images_per_iteration(config, get_world_size())
+    validation, planned = log.validation(), log.planned_iterations()
+    # The last iteration is always validated.
+    iterations, batch_size = validation[-1].iteration, images_per_iteration(config, get_world_size())
     seconds = log.seconds()
-    best = [point for point in log.validation() if point.iteration == int(kept["iteration"])]
+    best = [point for point in validation if point.iteration == int(kept["iteration"])]
     return TrainingRecord(
         model=job.recipe.name,
         method=job.recipe.method,
         init=InitRecord.model_validate_json(kept["init"]) if "init" in kept else None,
         iterations=iterations,
+        planned_iterations=planned,
+        stopped=stop_of(validation, job.settings.early_stopping) if iterations != planned else None,
         batch_size=batch_size,
         images=images,
         processes=get_world_size(),
@@ -217,8 +224,8 @@ def _record(
         device=str(device),
         precision=precision,
         resumed=log.resumes(),
-        points=points,
-        validation=log.validation(),
+        points=log.points(),
+        validation=validation,
     )
 
 

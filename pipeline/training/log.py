@@ -73,6 +73,11 @@ class TrainingLog:
             if "val_ap" in entry
         ]
 
+    def planned_iterations(self) -> int | None:
+        """Iterations of the whole schedule, which every validation is logged with; none before the first one."""
+        planned = [int(entry["planned_iterations"]) for entry in self.entries() if "val_ap" in entry]
+        return planned[-1] if planned else None
+
 
 def _entry(line: str) -> dict[str, Any]:
     """An entry as :class:`TrainingLog` writes them; raises :class:`UnreadableText` where the line is none."""
