@@ -11,6 +11,7 @@ MODELS = Path("models")
 ARTEFACTS = Path("artefacts")
 REPORTS = Path("reports")
 WORK_DIRS = Path("work_dirs")
+TRACKING = Path("tracking")
 CHOICE = Path("build/choice")
 RUNNING = Path("build/running")
 COMPARISON = REPORTS / "comparison.json"

@@ -587,7 +587,8 @@ def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
 
 def test_no_path_of_the_layout_is_forgotten_here() -> None:
     # Folders that hold several stages' results, and scratch that belongs to none.
-    shared = {"CACHE", "CHOICE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
+    shared = {"CACHE", "CHOICE", "TIMING_CACHES", "WORK_DIRS", "TRACKING", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS"}
+    shared |= {"TEACHER"}
     outs = {
         "COMPARISON",
         "METRICS",

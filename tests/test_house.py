@@ -42,7 +42,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda", "pynvml"}
+OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda", "pynvml", "dvclive"}
 
 
 def module_name(path: Path) -> str:

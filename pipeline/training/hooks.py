@@ -23,6 +23,7 @@ from pipeline.training.collectives import mean_over_processes, share_batch_stati
 from pipeline.training.log import TrainingLog
 from pipeline.training.progress import progress_bar
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, seal
+from pipeline.training.tracking import Trackers
 
 METRIC = "val/ap"
 
@@ -34,21 +35,24 @@ class ProgressHook(Hook):
         log: where the losses go, averaged over ``interval`` iterations and all processes.
         interval: iterations between two log lines.
         title: text before the bar.
+        trackers: what else gets what the log gets.
     """
 
     # Before the learning rate of the next iteration is set (LOW) and before a checkpoint is written (VERY_LOW).
     priority = "BELOW_NORMAL"
 
-    def __init__(self, log: TrainingLog, interval: int, title: str) -> None:
+    def __init__(self, log: TrainingLog, interval: int, title: str, trackers: Trackers) -> None:
         self._log = log
         self._interval = interval
         self._title = title
+        self._trackers = trackers
         self._values: dict[str, list[float]] = {}
 
     def before_train(self, runner: Runner) -> None:
         _distiller(runner).iteration = runner.iter
         if is_main_process():
             self._log.rewind(runner.iter)
+            self._trackers.begin(self._log.entries())
         self._offset = self._log.seconds()
         self._start = time.perf_counter()
         self._bar = progress_bar(self._title, runner.max_iters, initial=runner.iter)
@@ -85,7 +89,9 @@ class ProgressHook(Hook):
         if not is_main_process():
             return
         seconds = self._offset + time.perf_counter() - self._start
-        self._log.append({"iteration": iteration, "seconds": round(seconds, 2), **values})
+        entry = {"iteration": iteration, "seconds": round(seconds, 2), **values}
+        self._log.append(entry)
+        self._trackers.add(entry)
 
 
 class BestWeightsHook(Hook):

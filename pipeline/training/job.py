@@ -4,7 +4,7 @@ import logging
 import resource
 import shutil
 import sys
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -35,6 +35,7 @@ from pipeline.training.runner import build_runner, unused_parameters_named
 from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
 from pipeline.training.stopping import EarlyStopHook, stop_of
+from pipeline.training.tracking import Trackers, check_installed
 from pipeline.training_records import InitRecord, SeenImages, TrainingRecord
 
 logger = logging.getLogger(__name__)
@@ -120,10 +121,11 @@ def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
 def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
     metadata = {"model": job.recipe.name, "recipe_sha256": job.recipe.sha256}
     metadata |= classes_entry(job.recipe.classes)
+    trackers = Trackers(job.settings.trackers, job.recipe.name, job.work_dir)
     hooks = [
         BestWeightsHook(job.work_dir, metadata),
         CrashSafeCheckpointHook(job.work_dir, job.settings.checkpoint_interval),
-        ProgressHook(log, job.settings.log_interval, job.recipe.name),
+        ProgressHook(log, job.settings.log_interval, job.recipe.name, trackers),
         EarlyStopHook(log, job.settings.early_stopping, job.recipe.name),
     ]
     announce_learning_rate(job.recipe, get_world_size())
@@ -143,7 +145,7 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
         resume_from,
     )
     # mmdet prints each time it indexes an annotation file; the progress bar is on the error stream.
-    with redirect_stdout(StringIO()), dead_workers_named(), unused_parameters_named():
+    with closing(trackers), redirect_stdout(StringIO()), dead_workers_named(), unused_parameters_named():
         runner.train()
 
 
@@ -168,6 +170,7 @@ def build_distiller(job: TrainingJob) -> tuple[Distiller, InitRecord | None]:
 
 
 def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) -> Path | None:
+    check_installed(job.settings.trackers)
     claim(job.work_dir)
     check_shared_memory(job.recipe, workers_of(job.settings))
     settings = job.settings

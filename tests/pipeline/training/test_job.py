@@ -294,14 +294,8 @@ def test_how_often_it_is_saved_and_logged_changes_nothing(
     first = job(make_recipe("model"), squares, settings)
     train(first, in_scratch / "model.safetensors")
     monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
-    train(
-        job(
-            first.recipe,
-            squares,
-            settings.model_copy(update={"checkpoint_interval": 1, "log_interval": 3, "workers": 1}),
-        ),
-        in_scratch / "model.safetensors",
-    )
+    others = {"checkpoint_interval": 1, "log_interval": 3, "workers": 1, "trackers": ["tensorboard"]}
+    train(job(first.recipe, squares, settings.model_copy(update=others)), in_scratch / "model.safetensors")
 
 
 def test_any_number_of_workers_gives_the_same_weights(
