@@ -74,8 +74,14 @@ class TrainingLog:
         ]
 
     def planned_iterations(self) -> int | None:
-        """Iterations of the whole schedule, which every validation is logged with; none before the first one."""
-        planned = [int(entry["planned_iterations"]) for entry in self.entries() if "val_ap" in entry]
+        """Iterations of the whole schedule, which every validation is logged with; none before the first one.
+
+        Raises:
+            UnreadableText: a validation was logged without them.
+        """
+        planned = [entry.get("planned_iterations") for entry in self.entries() if "val_ap" in entry]
+        if not all(is_whole(iterations) and iterations > 0 for iterations in planned):
+            raise UnreadableText(f"{self.path}: a validation without planned_iterations")
         return planned[-1] if planned else None
 
 
