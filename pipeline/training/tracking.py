@@ -6,8 +6,10 @@ They decide nothing of a training, and none of them ends one that has begun.
 import logging
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,8 @@ class Trackers:
             if rewritten:
                 shutil.rmtree(TRACKING / name / run, ignore_errors=True)
             try:
-                _ = backend.experiment  # opened by being looked at
+                with _nobody_to_ask():
+                    _ = backend.experiment  # opened by being looked at
                 for entry in entries if rewritten else ():
                     _write(backend, entry)
             except Exception as error:  # anything that a third party's client and its server may say
@@ -111,6 +114,16 @@ class Trackers:
     def _leave(self, name: Tracker, error: Exception) -> None:
         del self._open[name]
         logger.warning("%s: %s has failed and gets nothing more of this run: %s", self._model, name, error)
+
+
+@contextmanager
+def _nobody_to_ask() -> Iterator[None]:
+    """Let a client that lacks a login fail, and not wait for an answer: nobody may be at the terminal any more."""
+    before, sys.stdin = sys.stdin, StringIO()
+    try:
+        yield
+    finally:
+        sys.stdin = before
 
 
 def _write(backend: BaseVisBackend, entry: Mapping[str, Any]) -> None:

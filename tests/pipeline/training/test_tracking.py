@@ -5,10 +5,12 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from mmengine.visualization.vis_backend import BaseVisBackend
 from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -149,6 +151,28 @@ def test_a_tracker_that_cannot_begin_is_an_error_before_the_first_step(project: 
     trackers = Trackers(["tensorboard"], "model", project / "work")
     with pytest.raises(SettingsError, match=r"has 'tensorboard', which cannot begin: .*docs/training"):
         trackers.begin([])
+
+
+def test_a_tracker_finds_nobody_to_ask(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asking(BaseVisBackend):
+        def _init_env(self) -> None: ...
+
+        @property
+        def experiment(self) -> None:
+            assert not sys.stdin.isatty()
+            input("Enter your choice: ")
+
+    monkeypatch.setattr("pipeline.training.tracking.backend_of", lambda *_: Asking("unused"))
+    monkeypatch.setattr("sys.stdin", _Terminal("1\n"))
+    store(project / "work", {"recipe": "a"})
+    with pytest.raises(SettingsError, match="'wandb', which cannot begin: EOF"):
+        Trackers(["wandb"], "model", project / "work").begin([])
+    assert sys.stdin.read() == "1\n"
+
+
+class _Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_a_tracker_that_fails_later_is_left_out_and_the_other_goes_on(
