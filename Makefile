@@ -104,7 +104,7 @@ guide: setup  ## Run the commands of docs/own_data.md on a tiny data set, from t
 
 # What .gitignore leaves, where there is no git to read it.
 NO_SOURCES := .venv .venv-trt .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build data models artefacts reports \
-  work_dirs .dvc/cache .dvc/tmp
+  work_dirs tracking .dvc/cache .dvc/tmp
 LIST_SOURCES = find . \( -name __pycache__ $(NO_SOURCES:%=-o -path ./%) -o -path './datasets/?*' ! -name README.md \) \
   -prune -o ! -type d -print0
 

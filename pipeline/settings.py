@@ -86,11 +86,24 @@ class StudentSettings(Settings):
     options: dict[str, Any] = {}
 
 
+Tracker = Literal["tensorboard", "mlflow", "wandb", "dvclive"]
+
+
+class EarlyStoppingSettings(Settings):
+    """When a training that no longer improves ends before its schedule does; without ``patience`` none does.
+
+    ``patience`` counts validations in a row whose AP is not above the best one, and by ``min_delta`` points at least.
+    """
+
+    patience: PositiveInt | None = None
+    min_delta: Annotated[float, Field(ge=0, le=100)] = 0.0
+
+
 class TrainSettings(BudgetSettings):
     """How training runs on this machine, or on several, and where it is not the recipe's the budget of all students.
 
     ``launcher`` starts ``processes`` processes on each of ``nodes`` machines; ``processes`` none is one a GPU.
-    ``workers`` processes load images for each of them; none is one a core, at most 8.
+    ``workers`` processes load images for each of them; none is one a core, at most 8. ``trackers`` get the losses.
     """
 
     launcher: Literal["none", "pytorch", "slurm"] = "none"
@@ -101,8 +114,16 @@ class TrainSettings(BudgetSettings):
     channels_last: bool = True
     workers: Annotated[int, Field(ge=0)] | None = None
     seed: Seed = 0
+    early_stopping: EarlyStoppingSettings = EarlyStoppingSettings()
     checkpoint_interval: PositiveInt = 100
     log_interval: PositiveInt = 10
+    trackers: list[Tracker] = []
+
+    @model_validator(mode="after")
+    def _a_tracker_once(self) -> Self:
+        if twice := sorted({name for name in self.trackers if self.trackers.count(name) > 1}):
+            raise ValueError(f"trackers: {', '.join(twice)} is listed twice")
+        return self
 
     @model_validator(mode="after")
     def _counts_have_a_launcher(self) -> Self:
@@ -115,13 +136,13 @@ class TrainSettings(BudgetSettings):
         return self
 
 
-DECISIVE = ("seed", "precision", "channels_last", "device")
+DECISIVE = ("seed", "precision", "channels_last", "device", "early_stopping")
 """Keys of ``train`` that decide a training's result."""
 PROCESSES = ("launcher", "processes", "nodes")
 """Keys of ``train`` that decide it by the number of processes that they come to."""
 TRAINING = tuple(f"train.{key}" for key in (*DECISIVE, *PROCESSES))
-"""What a training depends on. Other keys of ``train`` say how fast it loads, and how often it is saved and logged."""
-HARMLESS = ("train.workers", "train.checkpoint_interval", "train.log_interval")
+"""What a training depends on. Other keys of ``train`` say how fast it loads, how often it is saved, what is logged."""
+HARMLESS = ("train.workers", "train.checkpoint_interval", "train.log_interval", "train.trackers")
 
 
 class EvaluateSettings(Settings):

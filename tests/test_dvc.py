@@ -49,6 +49,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.operating_point_records": "the same",
     "pipeline.detection_error_records": "the same",
     "pipeline.recipe_records": "the same",
+    "pipeline.training_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.dataset_settings": "the same",
     "pipeline.recipe_settings": "the same",
@@ -593,8 +594,8 @@ def test_what_a_stage_writes_is_an_out_of_it(stage: Stage) -> None:
 
 def test_no_path_of_the_layout_is_forgotten_here() -> None:
     # Folders that hold several stages' results, and scratch that belongs to none.
-    shared = {"CACHE", "CHOICE", "TIMING_CACHES", "WORK_DIRS", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS", "TEACHER"}
-    shared |= {"STAGE_TIMES"}
+    shared = {"CACHE", "CHOICE", "TIMING_CACHES", "WORK_DIRS", "TRACKING", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS"}
+    shared |= {"TEACHER", "STAGE_TIMES"}
     outs = {
         "COMPARISON",
         "METRICS",

@@ -43,7 +43,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda", "pynvml", "huggingface_hub"}
+OPTIONAL = {"tensorrt", "tensorrt_rtx", "cuda", "pynvml", "dvclive", "huggingface_hub"}
 
 
 def module_name(path: Path) -> str:

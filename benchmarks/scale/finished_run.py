@@ -15,9 +15,10 @@ from benchmarks.scale.synthetic import boxes_on, categories, detections_on, imag
 from deploy.runtime.measurements import Latency
 from pipeline.deploy_records import ArtefactFile, BackendRun, BenchmarkRecord, PrecisionRecord
 from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, report_file, training_file
-from pipeline.records import DatasetRecord, EvaluationRecord, TrainingPoint, TrainingRecord, ValidationPoint
+from pipeline.records import DatasetRecord, EvaluationRecord
 from pipeline.settings import Params
 from pipeline.storage import write_atomic
+from pipeline.training_records import TrainingPoint, TrainingRecord, ValidationPoint
 from tests.pipeline.report.example_run import Model, example_params, write_run
 
 STUDENTS = ("twin", "crosskd", "crosskd_pkd", "cskd")

@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pipeline.records import PrecisionRecallCurve, TrainingRecord
+from pipeline.records import PrecisionRecallCurve
 from pipeline.report import formats
 from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
 from pipeline.report.collect import Results
 from pipeline.report.comparison import reference_batch
 from pipeline.report.labels import place_labels
 from pipeline.report.names import run_title
+from pipeline.training_records import TrainingRecord
 
 NOTICEABLE_GAIN = 0.5
 """Points of mAP."""

@@ -26,14 +26,9 @@ from pipeline.layout import (
 )
 from pipeline.operating_point_records import OperatingPoint
 from pipeline.recipe_records import RecipeOrigin
-from pipeline.records import (
-    DatasetRecord,
-    DeviceRecord,
-    EvaluationRecord,
-    SplitRecord,
-    TrainingRecord,
-)
+from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, SplitRecord
 from pipeline.settings import Params
+from pipeline.training_records import TrainingRecord
 
 Role = Literal["teacher", "baseline", "student"]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from pipeline.records import SeenImages, TrainingRecord
 from pipeline.report import formats
 from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import fastest, reference_batch
 from pipeline.report.names import backend_title, precision_title, run_title
 from pipeline.report.tables import Row, Table, number, row, text
+from pipeline.training_records import SeenImages, TrainingRecord
 
 
 def machine_table(results: Results) -> Table:
@@ -74,7 +74,7 @@ def _budget_row(model: ModelResults) -> Row:
         return row(model.name, "fetched", *[formats.MISSING] * 10)
     return row(
         model.name,
-        formats.count(training.iterations),
+        _length(training),
         formats.count(training.batch_size),
         formats.duration(training.seconds),
         formats.rate(training.images_per_second),
@@ -86,6 +86,11 @@ def _budget_row(model: ModelResults) -> Row:
         formats.count(training.resumed),
         _seen(training.images),
     )
+
+
+def _length(training: TrainingRecord) -> str:
+    trained = formats.count(training.iterations)
+    return f"{trained} of {formats.count(training.planned_iterations)}" if training.stopped else trained
 
 
 def _seen(images: SeenImages | None) -> str:
@@ -157,7 +162,12 @@ def _gates(results: Results) -> Iterator[tuple[str, float | None, bool, Measurem
 
 def definitions(results: Results) -> dict[str, str]:
     """What the words of the report mean and how the numbers are computed."""
-    return {**_accuracy_definitions(results), **_latency_definitions(results), **_ladder_definitions(results)}
+    return {
+        **_accuracy_definitions(results),
+        **_early_stopping_definition(results),
+        **_latency_definitions(results),
+        **_ladder_definitions(results),
+    }
 
 
 def _accuracy_definitions(results: Results) -> dict[str, str]:
@@ -180,6 +190,23 @@ def _accuracy_definitions(results: Results) -> dict[str, str]:
             "once, so what another training seed would change is not in it."
         ),
         "FLOPs": "For one image of the model’s input size; a multiply-add counts as two.",
+    }
+
+
+def _early_stopping_definition(results: Results) -> dict[str, str]:
+    stopped = [
+        f"{model.name} after {_length(model.training)} iterations, as {model.training.stopped.reason}"
+        for model in results.models
+        if model.training and model.training.stopped
+    ]
+    if not stopped:
+        return {}
+    return {
+        "Early stopping": (
+            f"{'; '.join(stopped)}. So models here were not trained for one length, and those that stopped did not "
+            "reach the low learning rates at the end of their schedule: a gain is one between trainings of the lengths "
+            "that stand here, not one of equal budgets."
+        )
     }
 
 

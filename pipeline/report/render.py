@@ -58,7 +58,7 @@ class ChartImages:
 
 
 def write_report(params: Params, root: Path = Path(), code: str | None = None) -> str:
-    """Read all records under ``root``; write pages, figures, model cards, summary, metrics and plots below ``reports/``.
+    """Read all records under ``root``; write pages, figures, cards, summary, metrics and plots below ``reports/``.
 
     Equal records give equal files: the report carries no time stamp, and the cards ``code``, which they were written
     by. Returned is its first sentence, what to ship.

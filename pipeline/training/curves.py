@@ -5,8 +5,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
-from pipeline.records import TrainingPoint, TrainingRecord
 from pipeline.storage import write_csv
+from pipeline.training_records import TrainingPoint, TrainingRecord
 
 MOST_POINTS = 300
 """Of a curve. A training on COCO logs ten thousand, more than a plot has pixels."""

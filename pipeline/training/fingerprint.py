@@ -57,6 +57,11 @@ def store(work_dir: Path, current: Mapping[str, str]) -> None:
     write_atomic(work_dir / FILE_NAME, json.dumps(dict(current), indent=1) + "\n")
 
 
+def digits(work_dir: Path) -> str:
+    """Eight digits that are those of one training: the same after a kill, others for whatever trains otherwise."""
+    return sha256_of(work_dir / FILE_NAME)[:8]
+
+
 def discard(work_dir: Path) -> None:
     """Delete a work directory, its fingerprint first: what a kill leaves of it is then resumed by nobody.
 

@@ -23,6 +23,7 @@ from pipeline.training.collectives import mean_over_processes, share_batch_stati
 from pipeline.training.log import TrainingLog
 from pipeline.training.progress import progress_bar
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, seal
+from pipeline.training.tracking import Trackers
 
 METRIC = "val/ap"
 
@@ -34,21 +35,24 @@ class ProgressHook(Hook):
         log: where the losses go, averaged over ``interval`` iterations and all processes.
         interval: iterations between two log lines.
         title: text before the bar.
+        trackers: what else gets what the log gets.
     """
 
     # Before the learning rate of the next iteration is set (LOW) and before a checkpoint is written (VERY_LOW).
     priority = "BELOW_NORMAL"
 
-    def __init__(self, log: TrainingLog, interval: int, title: str) -> None:
+    def __init__(self, log: TrainingLog, interval: int, title: str, trackers: Trackers) -> None:
         self._log = log
         self._interval = interval
         self._title = title
+        self._trackers = trackers
         self._values: dict[str, list[float]] = {}
 
     def before_train(self, runner: Runner) -> None:
         _distiller(runner).iteration = runner.iter
         if is_main_process():
             self._log.rewind(runner.iter)
+            self._trackers.begin(self._log.entries())
         self._offset = self._log.seconds()
         self._start = time.perf_counter()
         self._bar = progress_bar(self._title, runner.max_iters, initial=runner.iter)
@@ -61,26 +65,33 @@ class ProgressHook(Hook):
         self._bar.update(1)
         iteration = runner.iter + 1
         if iteration % self._interval == 0 or iteration == runner.max_iters:
-            losses = mean_over_processes({name: fmean(values) for name, values in self._values.items()})
-            rate = runner.optim_wrapper.get_lr()["lr"][0]
-            self._append(iteration, learning_rate=rate, losses=losses)
-            self._bar.set_postfix_str(f"loss {losses['loss']:.3f}")
-            self._values = {}
+            self._log_losses(runner, iteration)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         ap = _accuracy(metrics)
-        self._append(runner.iter, val_ap=None if math.isnan(ap) else ap)
+        self._append(runner.iter, val_ap=None if math.isnan(ap) else ap, planned_iterations=runner.max_iters)
         if is_main_process():
             tqdm.write(f"{self._title}: val AP {ap:.1f} after {runner.iter} iterations", file=sys.stderr)
 
     def after_train(self, runner: Runner) -> None:
+        if self._values:  # of a training that stopped early, between two log lines
+            self._log_losses(runner, runner.iter)
         self._bar.close()
+
+    def _log_losses(self, runner: Runner, iteration: int) -> None:
+        losses = mean_over_processes({name: fmean(values) for name, values in self._values.items()})
+        self._values = {}
+        rate = runner.optim_wrapper.get_lr()["lr"][0]
+        self._append(iteration, learning_rate=rate, losses=losses)
+        self._bar.set_postfix_str(f"loss {losses['loss']:.3f}")
 
     def _append(self, iteration: int, **values: Any) -> None:
         if not is_main_process():
             return
         seconds = self._offset + time.perf_counter() - self._start
-        self._log.append({"iteration": iteration, "seconds": round(seconds, 2), **values})
+        entry = {"iteration": iteration, "seconds": round(seconds, 2), **values}
+        self._log.append(entry)
+        self._trackers.add(entry)
 
 
 class BestWeightsHook(Hook):

@@ -17,12 +17,12 @@ from pipeline.errors import CheckpointError
 from pipeline.layout import CACHE
 from pipeline.pickled_weights import CLASSES, listed
 from pipeline.recipes import COCO_CLASSES, Recipe, build_detector
-from pipeline.records import InitRecord
 from pipeline.setting_types import WeightsFile
 from pipeline.storage import sha256_of
 from pipeline.training.backbone import load_backbone
 from pipeline.training.collectives import first_process_first
 from pipeline.training.transfer import Transfer, classes_of, transfer
+from pipeline.training_records import InitRecord
 from pipeline.weight_sources import fetch
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import logging
 import resource
 import shutil
 import sys
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -20,7 +20,7 @@ from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.layout import WORK_DIRS, training_file, weights_file
 from pipeline.recipes import Recipe, check_initialised
-from pipeline.records import DatasetRecord, InitRecord, SeenImages, TrainingRecord
+from pipeline.records import DatasetRecord
 from pipeline.settings import DECISIVE, TrainSettings
 from pipeline.storage import fresh_directory, sha256_of
 from pipeline.training import fingerprint
@@ -34,6 +34,9 @@ from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_o
 from pipeline.training.runner import build_runner, unused_parameters_named
 from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
+from pipeline.training.stopping import EarlyStopHook, stop_of
+from pipeline.training.tracking import Trackers, check_installed
+from pipeline.training_records import InitRecord, SeenImages, TrainingRecord
 
 logger = logging.getLogger(__name__)
 
@@ -110,16 +113,20 @@ def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
     checkpoint and finds nothing left to do.
     """
     last = job.recipe.config.train_cfg.get("max_iters")
-    return any(point.iteration == last for point in log.validation())
+    validation = log.validation()
+    stopped = stop_of(validation, job.settings.early_stopping) is not None
+    return stopped or any(point.iteration == last for point in validation)
 
 
 def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
     metadata = {"model": job.recipe.name, "recipe_sha256": job.recipe.sha256}
     metadata |= classes_entry(job.recipe.classes)
+    trackers = Trackers(job.settings.trackers, job.recipe.name, job.work_dir)
     hooks = [
         BestWeightsHook(job.work_dir, metadata),
         CrashSafeCheckpointHook(job.work_dir, job.settings.checkpoint_interval),
-        ProgressHook(log, job.settings.log_interval, job.recipe.name),
+        ProgressHook(log, job.settings.log_interval, job.recipe.name, trackers),
+        EarlyStopHook(log, job.settings.early_stopping, job.recipe.name),
     ]
     announce_learning_rate(job.recipe, get_world_size())
     distiller, init = build_distiller(job)
@@ -138,7 +145,7 @@ def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: st
         resume_from,
     )
     # mmdet prints each time it indexes an annotation file; the progress bar is on the error stream.
-    with redirect_stdout(StringIO()), dead_workers_named(), unused_parameters_named():
+    with closing(trackers), redirect_stdout(StringIO()), dead_workers_named(), unused_parameters_named():
         runner.train()
 
 
@@ -163,6 +170,7 @@ def build_distiller(job: TrainingJob) -> tuple[Distiller, InitRecord | None]:
 
 
 def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) -> Path | None:
+    check_installed(job.settings.trackers)
     claim(job.work_dir)
     check_shared_memory(job.recipe, workers_of(job.settings))
     settings = job.settings
@@ -196,15 +204,18 @@ def _record(
     job: TrainingJob, log: TrainingLog, kept: dict[str, str], images: SeenImages, precision: str, device: torch.device
 ) -> TrainingRecord:
     config = job.recipe.config
-    points = log.points()
-    iterations, batch_size = points[-1].iteration, images_per_iteration(config, get_world_size())
+    validation, planned = log.validation(), log.planned_iterations()
+    # The last iteration is always validated.
+    iterations, batch_size = validation[-1].iteration, images_per_iteration(config, get_world_size())
     seconds = log.seconds()
-    best = [point for point in log.validation() if point.iteration == int(kept["iteration"])]
+    best = [point for point in validation if point.iteration == int(kept["iteration"])]
     return TrainingRecord(
         model=job.recipe.name,
         method=job.recipe.method,
         init=InitRecord.model_validate_json(kept["init"]) if "init" in kept else None,
         iterations=iterations,
+        planned_iterations=planned,
+        stopped=stop_of(validation, job.settings.early_stopping) if iterations != planned else None,
         batch_size=batch_size,
         images=images,
         processes=get_world_size(),
@@ -216,8 +227,8 @@ def _record(
         device=str(device),
         precision=precision,
         resumed=log.resumes(),
-        points=points,
-        validation=log.validation(),
+        points=log.points(),
+        validation=validation,
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from deploy.runtime.errors import shown
 from deploy.runtime.scratch import name_write
 from deploy.runtime.text_files import UnreadableText, is_finite, is_whole, parse_json, read_text
-from pipeline.records import TrainingPoint, ValidationPoint
 from pipeline.storage import write_atomic
+from pipeline.training_records import TrainingPoint, ValidationPoint
 
 FILE_NAME = "log.jsonl"
 
@@ -72,6 +72,17 @@ class TrainingLog:
             for entry in self.entries()
             if "val_ap" in entry
         ]
+
+    def planned_iterations(self) -> int | None:
+        """Iterations of the whole schedule, which every validation is logged with; none before the first one.
+
+        Raises:
+            UnreadableText: a validation was logged without them.
+        """
+        planned = [entry.get("planned_iterations") for entry in self.entries() if "val_ap" in entry]
+        if not all(is_whole(iterations) and iterations > 0 for iterations in planned):
+            raise UnreadableText(f"{self.path}: a validation without planned_iterations")
+        return planned[-1] if planned else None
 
 
 def _entry(line: str) -> dict[str, Any]:

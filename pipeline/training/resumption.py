@@ -106,6 +106,7 @@ def damage_of(work_dir: Path) -> str:
     try:
         validated = bool(log.validation())
         log.points()
+        log.planned_iterations()
     except (UnreadableText, ValueError, KeyError):
         return f"{log.path} is damaged"
     if validated:

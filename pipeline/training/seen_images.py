@@ -16,9 +16,10 @@ from mmengine.config import ConfigDict
 
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe
-from pipeline.records import DatasetRecord, SeenImages
+from pipeline.records import DatasetRecord
 from pipeline.training.loaders import dataset_config
 from pipeline.training.strips import refuse_strips
+from pipeline.training_records import SeenImages
 
 logger = logging.getLogger(__name__)
 

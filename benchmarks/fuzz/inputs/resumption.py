@@ -24,7 +24,7 @@ _PARTS = {"recipe": "a" * 64, "code": "b" * 64}
 _ENTRIES = [
     {"iteration": 10, "seconds": 1.5, "learning_rate": 0.01, "losses": {"loss_cls": 1.0, "loss_bbox": 0.5}},
     {"iteration": 20, "seconds": 3.0, "learning_rate": 0.01, "losses": {"loss_cls": 0.75, "loss_bbox": 0.25}},
-    {"iteration": 20, "seconds": 3.5, "val_ap": 12.5},
+    {"iteration": 20, "seconds": 3.5, "val_ap": 12.5, "planned_iterations": 40},
     {"iteration": 20, "seconds": 3.5, "resumed": True},
 ]
 
@@ -69,7 +69,7 @@ def _read(path: Path) -> object:
     log.rewind(20)
     return (
         [hashlib.sha256((work_dir / name).read_bytes()).hexdigest() for name in (RESUME_FILE, BEST_FILE)],
-        [log.seconds() >= 0, log.resumes() > 0, bool(log.points()), bool(log.validation())],
+        [log.seconds() >= 0, log.resumes() > 0, bool(log.points()), bool(log.validation()), log.planned_iterations()],
     )
 
 

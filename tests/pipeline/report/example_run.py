@@ -54,14 +54,11 @@ from pipeline.records import (
     DeviceRecord,
     EvaluationRecord,
     Interval,
-    SeenImages,
     SplitRecord,
-    TrainingPoint,
-    TrainingRecord,
-    ValidationPoint,
 )
 from pipeline.settings import Params, parse_params
 from pipeline.storage import write_atomic
+from pipeline.training_records import SeenImages, TrainingPoint, TrainingRecord, ValidationPoint
 from tests.deploy.measured import backend_run
 
 CLASSES = tuple("0123456789")

@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-from pipeline.records import SeenImages
 from pipeline.report.collect import collect
 from pipeline.report.methodology import (
     budget_table,
@@ -11,6 +10,7 @@ from pipeline.report.methodology import (
     machine_table,
     split_table,
 )
+from pipeline.training_records import EarlyStop, SeenImages
 from tests.pipeline.report.example_run import example_params
 from tests.pipeline.report.reading import cell, cells
 from tests.pipeline.report.variants import with_numbers
@@ -61,6 +61,21 @@ def test_images_that_a_recipe_leaves_out_are_in_the_budget(results):
             for model in results.models
         ]
         assert cell(budget_table(replace(results, models=models)), "crosskd", "images") == expected
+
+
+def test_a_training_that_was_stopped_says_where_and_why(results):
+    assert "Early stopping" not in definitions(results)
+    early = {"iterations": 400, "planned_iterations": 1100, "stopped": EarlyStop(patience=3, min_delta=0.5)}
+    models = [
+        replace(model, training=model.training.model_copy(update=early)) if model.name == "crosskd" else model
+        for model in results.models
+    ]
+    stopped = replace(results, models=models)
+    assert cell(budget_table(stopped), "crosskd", "iterations") == "400 of 1,100"
+    assert cell(budget_table(stopped), "twin", "iterations") == "1,100"
+    text = definitions(stopped)["Early stopping"]
+    reason = "AP on the val split did not rise by 0.5 points in 3 validations"
+    assert text.startswith(f"crosskd after 400 of 1,100 iterations, as {reason}. So models here were not trained for")
 
 
 def test_identity(run):

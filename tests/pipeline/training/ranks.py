@@ -20,22 +20,7 @@ from pipeline.student import distil_student
 from pipeline.training.autocast import AutocastOptimWrapper
 from pipeline.training.metric import ValidationMetric
 from pipeline.training.runner import DeviceRunner
-
-
-class Interrupt:
-    """A counter attribute that interrupts when it reaches a value."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.values: dict[int, int] = {}
-
-    def __get__(self, instance: object, owner: type) -> int:
-        return self.values.get(id(instance), 0)
-
-    def __set__(self, instance: object, value: int) -> None:
-        if value >= self.limit:
-            raise KeyboardInterrupt
-        self.values[id(instance)] = value
+from tests.pipeline.training.interruption import FailAt
 
 
 def job(params: Params, name: str) -> jobs.TrainingJob:
@@ -59,7 +44,7 @@ def train_in_two(project: Path, params: Params) -> None:
     report["parameters"] = [name for name, _ in model.module.named_parameters()]
     _keep(model.module.state_dict(), "student", rank)
 
-    Distiller.iteration = Interrupt(5)  # type: ignore[assignment]
+    Distiller.iteration = FailAt(5)  # type: ignore[assignment]
     try:
         jobs.train(job(params, "broken"), project / "broken.safetensors")
     except KeyboardInterrupt:

@@ -20,11 +20,12 @@ from pipeline.layout import (
     weights_file,
 )
 from pipeline.recipes import Recipe, build_detector, load_resolved
-from pipeline.records import DatasetRecord, TrainingRecord
+from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TeacherSettings, TrainSettings
 from pipeline.storage import sha256_of
 from pipeline.student import train_twin
 from pipeline.teacher import provide_teacher
+from pipeline.training_records import TrainingRecord
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_a_kill_before_the_weights_are_in_place_trains_nothing_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.records.TrainingRecord.write", kill)
+        patch.setattr("pipeline.training_records.TrainingRecord.write", kill)
         with pytest.raises(KeyboardInterrupt):
             train_twin(project, "twin")
     assert left_of("twin") == []

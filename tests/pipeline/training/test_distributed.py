@@ -18,6 +18,7 @@ from pipeline.layout import (
     DATASET_RECORD,
     MODELS,
     TEACHER,
+    TRACKING,
     accepted_file,
     losses_file,
     recipe_file,
@@ -25,10 +26,11 @@ from pipeline.layout import (
     weights_file,
 )
 from pipeline.recipes import Recipe, build_detector, load_resolved
-from pipeline.records import DatasetRecord, TrainingRecord
+from pipeline.records import DatasetRecord
 from pipeline.settings import Params
 from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
+from pipeline.training_records import TrainingRecord
 from tests.pipeline.training.ranks import train_in_two, train_twin_in_two, true_boxes
 
 Squares = tuple[DatasetRecord, Path]
@@ -117,6 +119,7 @@ def inheriting(root: Path, name: str, text: str) -> str:
 
 def params() -> Params:
     train = {"device": "cpu", "precision": "fp32", "workers": 0, "checkpoint_interval": 2, "log_interval": 1}
+    train["trackers"] = ["tensorboard"]
     return Params.model_validate(
         {
             "data": {},
@@ -147,6 +150,10 @@ def test_one_student_comes_out(project: Path) -> None:
     assert len((project / losses_file("student")).read_text().splitlines()) == 7
     assert sorted(path.name for path in (project / MODELS).iterdir()) == ["student", TEACHER, "teacher.accepted"]
     assert not (project / "work_dirs" / "student").exists()
+
+
+def test_the_first_process_alone_tracks(project: Path) -> None:
+    assert len([*(project / TRACKING / "tensorboard").glob("student-*/events.*")]) == 1
 
 
 def test_the_distillation_acts_until_its_schedule_ends(project: Path) -> None:

@@ -18,7 +18,7 @@ from pipeline.checkpoints import classes_entry, load_detector, load_weights, sav
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.errors import RecipeError, TrainingError
 from pipeline.recipes import Recipe, build_detector
-from pipeline.records import DatasetRecord, SeenImages, TrainingRecord
+from pipeline.records import DatasetRecord
 from pipeline.setting_types import WeightsFile
 from pipeline.settings import TrainSettings
 from pipeline.storage import sha256_of
@@ -26,6 +26,8 @@ from pipeline.training import TrainingJob, train
 from pipeline.training.fingerprint import discard
 from pipeline.training.hooks import BEST_FILE, RESUME_FILE
 from pipeline.training.job import build_distiller
+from pipeline.training_records import SeenImages, TrainingRecord
+from tests.pipeline.training.interruption import FailAt
 
 CROSSKD = "crosskd_gfl_mobilenetv2_r18w16_embedded.py"
 Squares = tuple[DatasetRecord, Path]
@@ -117,7 +119,7 @@ def test_resumes_after_an_interruption_and_ends_with_the_same_weights(
     straight = train(job(make_recipe("straight", averaged), squares, settings), in_scratch / "straight.safetensors")
     broken = job(make_recipe("broken", averaged), squares, settings)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.distillers.distiller.Distiller.iteration", _FailAt(stopped_in), raising=False)
+        patch.setattr("pipeline.distillers.distiller.Distiller.iteration", FailAt(stopped_in), raising=False)
         with pytest.raises(KeyboardInterrupt):
             train(broken, in_scratch / "broken.safetensors")
     assert not (in_scratch / "broken.safetensors").exists()
@@ -238,7 +240,7 @@ def test_a_damaged_checkpoint_starts_clean(
 ) -> None:
     broken = job(make_recipe("model", **{"train_cfg.max_iters": 3}), squares, settings)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.distillers.distiller.Distiller.iteration", _FailAt(3), raising=False)
+        patch.setattr("pipeline.distillers.distiller.Distiller.iteration", FailAt(3), raising=False)
         with pytest.raises(KeyboardInterrupt):
             train(broken, in_scratch / "model.safetensors")
     checkpoint = broken.work_dir / RESUME_FILE
@@ -262,22 +264,6 @@ def test_the_cpu_is_used_where_it_is_asked_for_beside_another_device(
     record = train(job(make_recipe("model"), squares, settings), in_scratch / "model.safetensors")
     assert record.device == "cpu"
     assert record.iterations == 6
-
-
-class _FailAt:
-    """A counter attribute that interrupts when it reaches a value."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.values: dict[int, int] = {}
-
-    def __get__(self, instance: object, owner: type) -> int:
-        return self.values.get(id(instance), 0)
-
-    def __set__(self, instance: object, value: int) -> None:
-        if value >= self.limit:
-            raise KeyboardInterrupt
-        self.values[id(instance)] = value
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"channels_last": False}], ids=str)
@@ -308,14 +294,8 @@ def test_how_often_it_is_saved_and_logged_changes_nothing(
     first = job(make_recipe("model"), squares, settings)
     train(first, in_scratch / "model.safetensors")
     monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
-    train(
-        job(
-            first.recipe,
-            squares,
-            settings.model_copy(update={"checkpoint_interval": 1, "log_interval": 3, "workers": 1}),
-        ),
-        in_scratch / "model.safetensors",
-    )
+    others = {"checkpoint_interval": 1, "log_interval": 3, "workers": 1, "trackers": ["tensorboard"]}
+    train(job(first.recipe, squares, settings.model_copy(update=others)), in_scratch / "model.safetensors")
 
 
 def test_any_number_of_workers_gives_the_same_weights(

@@ -31,7 +31,7 @@ def work_dir(tmp_path: Path) -> Path:
     torch.save(STATE, folder / RESUME_FILE)
     seal(folder / RESUME_FILE)
     save_weights(folder / BEST_FILE, {"weight": torch.arange(512, dtype=torch.float32)}, {"iteration": "4"})
-    lines = ['{"iteration": 4, "seconds": 1.5, "val_ap": 20.0}', '{"iteration": 6, "sec']
+    lines = ['{"iteration": 4, "seconds": 1.5, "val_ap": 20.0, "planned_iterations": 9}', '{"iteration": 6, "sec']
     (folder / "log.jsonl").write_text("\n".join(lines))
     return folder
 
@@ -106,6 +106,8 @@ def test_a_file_that_is_none_is_not_gone_on_with(work_dir: Path, name: str, kind
         b'{"iteration": 4}\n',
         b"\xff\xfe\n",
         b'{"iteration": "x", "seconds": 1, "val_ap": []}\n',
+        b'{"iteration": 4, "seconds": 1, "val_ap": 20.0}\n',
+        b'{"iteration": 4, "seconds": 1, "val_ap": 20.0, "planned_iterations": [9]}\n',
         b'{"iteration": 4, "seconds": null}\n',
         b'{"iteration": 4, "seconds": {}}\n',
         b'{"iteration": 4, "seconds": NaN}\n',
@@ -117,7 +119,7 @@ def test_a_file_that_is_none_is_not_gone_on_with(work_dir: Path, name: str, kind
         b"[" * 100_000 + b"\n",
         b'{"a":' * 100_000 + b"\n",
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_a_damaged_log_is_not_gone_on_with(work_dir: Path, text: bytes) -> None:
     (work_dir / "log.jsonl").write_bytes(text)

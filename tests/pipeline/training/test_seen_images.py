@@ -9,8 +9,9 @@ from mmengine.config import ConfigDict
 
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe
-from pipeline.records import DatasetRecord, SeenImages
+from pipeline.records import DatasetRecord
 from pipeline.training.seen_images import announce_seen_images, find_seen_images
+from pipeline.training_records import SeenImages
 
 COCO_FILTER = {"filter_empty_gt": True, "min_size": 32}
 
