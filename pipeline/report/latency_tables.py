@@ -151,8 +151,8 @@ def batch_chart(results: Results, look: Look) -> Figure:
             own = [item.batch_size for item in run.latency]
             options = styles[name].plot_options()
             axes.plot(own, gains(run), label=name, marker=styles[name].marker, markersize=4.5, **options)
+        axes.set_title("images/s, times those of the smallest batch")
         axes.set_xlabel("batch size")
-        axes.set_ylabel("images/s, times those of the smallest batch")
         _batch_axis(axes, sizes)
         axes.set_ylim(bottom=0)
         if not sizes:

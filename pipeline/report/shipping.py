@@ -73,4 +73,4 @@ def _listed(found: Beside, name: str) -> str:
 
 
 def _time(found: Beside) -> str:
-    return f"{formats.milliseconds(found.turns.milliseconds)} ms, {found.title}"
+    return f"{formats.milliseconds(found.turns.milliseconds)}\u00a0ms, {found.title}"

@@ -72,10 +72,12 @@ def test_who_cannot_run_is_left_out_alone_and_takes_nobody_along(contenders: lis
     assert [type(each.error) for each in entrants.refused] == [ArtefactError, ArtefactError, BackendUnavailable]
 
 
-def test_who_waits_for_its_turn_takes_no_cpu_time(artefact: Path) -> None:
+def test_who_waits_for_its_turn_takes_next_to_no_cpu_time(artefact: Path) -> None:
     contenders = [Contender(str(artefact), backend) for backend in ("onnxruntime", "openvino")]
-    for _ in Entrants(contenders, BATCH, threads=2, sessions=64).groups(lambda: 0):
-        sleep(0.05)
-        began = process_time()
-        sleep(0.3)
-        assert process_time() - began < 0.03
+    for group in Entrants(contenders, BATCH, threads=2, sessions=64).groups(lambda: 0):
+        for each in group:
+            each.detector.timed(BATCH)
+            began = process_time()
+            sleep(0.1)
+            # Threads that go on looking for work take some 25 ms here, in ONNX Runtime as it comes.
+            assert process_time() - began < 0.01
