@@ -145,16 +145,16 @@ def batch_chart(results: Results, look: Look) -> Figure:
     """Throughput over the batch size, in that of the smallest batch of the same rung: each model's fastest one."""
     with styled(look):
         figure, (axes,) = panels(look, 1, 1, 3.0)
-        styles = lines(results, look.theme)
-        sizes = sorted({item.batch_size for run in _fastest(results).values() for item in run.latency})
-        for name, run in _fastest(results).items():
+        styles, runs = lines(results, look.theme), _fastest(results)
+        sizes = sorted({item.batch_size for run in runs.values() for item in run.latency})
+        for name, run in runs.items():
             own = [item.batch_size for item in run.latency]
             options = styles[name].plot_options()
             axes.plot(own, gains(run), label=name, marker=styles[name].marker, markersize=4.5, **options)
         axes.set_title("images/s, times those of the smallest batch")
         axes.set_xlabel("batch size")
         _batch_axis(axes, sizes)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max((gain for run in runs.values() for gain in gains(run)), default=1))
         if not sizes:
             axes.text(0.5, 0.5, "no artefact was measured", ha="center", transform=axes.transAxes)
         legend_below(figure, [axes], 3 if look.narrow else 6)
