@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from deploy.graph.nms import nms_keep, nms_keep_in_passes, take_boxes, top_candidates
 from deploy.graph.onnx_export import to_onnx
 from deploy.runtime.backends import resolve_threads
-from deploy.timing.turns import take_turns
+from deploy.timing.turns import Turn, take_turns
 
 WARM_UP, ROUNDS, CALLS = 3, 15, 20
 Inputs = dict[str, NDArray[Any]]
@@ -110,7 +110,7 @@ def main() -> None:
             path = Path(folder, f"{form}.onnx")
             export(Suppression(arguments.classes, arguments.kept, passes), inputs, path)
             runs |= {f"{form} | {name}": run for name, run in backends(path, inputs, threads).items()}
-    times = take_turns(runs, ROUNDS, CALLS, WARM_UP)
+    times = take_turns(runs, dict.fromkeys(runs, Turn(WARM_UP, CALLS)), ROUNDS)
     print(f"{arguments.candidates} candidates, {arguments.classes} classes, K {arguments.kept}, {threads} threads\n")
     print("| form | backend | ms |\n|---|---|---|")
     for name, medians in times.items():

@@ -30,7 +30,7 @@ from deploy.runtime.backends import BACKENDS, Backend, open_backend, resolve_thr
 from deploy.runtime.errors import BackendUnavailable
 from deploy.runtime.images import read_image
 from deploy.runtime.preprocess import graph_inputs
-from deploy.timing.turns import take_turns, times_as_fast
+from deploy.timing.turns import Turn, take_turns, times_as_fast
 from pipeline.checkpoints import load_detector
 from pipeline.datasets.prepared import find_split
 from pipeline.layout import DATASET, artefact_file, recipe_file, weights_file
@@ -88,7 +88,7 @@ def main() -> None:
     images = [read_image(image_root / name) for name in names[: arguments.calls]]
     inputs = [tuple(graph_inputs([image], found.spec).values()) for image in images]
     runs = {name: _call(backend, inputs, clock) for name, backend in backends.items()}
-    medians = take_turns(runs, arguments.rounds, arguments.calls, WARM_UP)
+    medians = take_turns(runs, dict.fromkeys(runs, Turn(WARM_UP, arguments.calls)), arguments.rounds)
     eager = medians["pytorch eager fp32"]
     print(f"{'':32}{'ms':>8}{'times as fast':>15}{'quartiles':>18}")
     for name, values in medians.items():

@@ -197,31 +197,51 @@ class BenchmarkRecord(Record):
         return min(measured, key=lambda item: item[0])[1] if measured else None
 
 
-class ComparedModel(Record):
-    """The fastest rung of a model at the smallest batch size, while all models took turns in one run.
+class ComparedRung(Record):
+    """A rung at the smallest batch size, while the rungs of all models took turns in one run.
 
-    ``artefact`` is the precision of the file, ``precision`` that of the rung (:attr:`BackendRun.rung`).
-    ``milliseconds`` is the median call; ``times_as_fast`` the median over the rounds of the reference's time over it,
-    ``low`` and ``high`` their quartiles.
+    ``artefact`` is the precision of the file, ``precision`` that of the rung (:attr:`BackendRun.rung`). ``group`` is
+    the place in :attr:`ComparisonRecord.groups` of those that it took turns with, ``calls`` the measured calls in each
+    of its turns. ``times_as_fast`` is the median over the rounds of the reference's time over its own, ``low`` and
+    ``high`` their quartiles. ``milliseconds`` is its median call where there is one group, else the reference's over
+    all groups divided by ``times_as_fast``.
     """
 
     model: str
     artefact: str
     backend: str
     precision: str
+    group: int
+    calls: int
     milliseconds: float
     times_as_fast: float
     low: float
     high: float
 
 
+class AbsentRung(Record):
+    """A rung that ran in its own run and did not take turns, and why."""
+
+    model: str
+    artefact: str
+    backend: str
+    reason: str
+
+
+class TurnsGroup(Record):
+    """Rungs that were open at once: the rounds of their turns, and the median call of the reference among them, ms."""
+
+    rounds: int
+    reference: float
+
+
 class ComparisonRecord(Record):
-    """Speeds from one run; the first model is the reference. Empty where fewer than two models have an artefact."""
+    """Times from one run in which the rungs took turns; the first of them is the reference, which is in every group."""
 
     batch_size: int
-    rounds: int
-    calls: int
-    models: list[ComparedModel]
+    groups: list[TurnsGroup]
+    rungs: list[ComparedRung]
+    absent: list[AbsentRung]
 
 
 class EngineBuild(Record):

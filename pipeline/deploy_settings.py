@@ -83,10 +83,16 @@ class PrecisionSettings(Settings):
 
 
 class CompareSettings(Settings):
-    """How long the fastest artefacts of all models take turns: ``calls`` in each of ``rounds``."""
+    """How long the rungs of all models take turns (:class:`deploy.timing.turns.Schedule`).
+
+    Each has ``calls`` in each of ``rounds``, or fewer where ``seconds`` for all of them are spent, but one call in
+    each of three rounds. At most ``sessions`` are open at once.
+    """
 
     rounds: PositiveInt = 15
     calls: PositiveInt = 8
+    seconds: Annotated[float, Field(gt=0)] = 60
+    sessions: Annotated[int, Field(ge=2)] = 64
 
 
 class BenchmarkSettings(Settings):

@@ -1,9 +1,9 @@
-"""Let the fastest artefact of every model take turns in one run: how many times as fast as the teacher's each is."""
+"""Let every rung of every model take turns in one run: times that may stand side by side."""
 
 import argparse
 from collections.abc import Sequence
 
-from deploy.ladder.fastest import compare_models
+from deploy.ladder.side_by_side import compare_rungs
 from pipeline.cli import stage_main
 from pipeline.deploy_records import BenchmarkRecord
 from pipeline.layout import COMPARISON, DATASET, report_file
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(prog="python -m stages.compare", description=__doc__).parse_args(argv)
     params = load_params().only(*PARAMS)
     records = [BenchmarkRecord.read(report_file("benchmark", model)) for model in params.export.models]
-    comparison = compare_models(records, DATASET, params.evaluate.split, params.benchmark, params.compare)
+    comparison = compare_rungs(records, DATASET, params.evaluate.split, params.benchmark, params.compare)
     comparison.write(COMPARISON)
 
 

@@ -6,7 +6,6 @@ python -m deploy.compare artefacts/teacher.onnx artefacts/student.int8.onnx@open
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -18,66 +17,135 @@ from tqdm import tqdm
 from deploy.runtime.arguments import Parser, natural, positive
 from deploy.runtime.backends import BACKENDS, resolve_threads
 from deploy.runtime.commands import command
-from deploy.runtime.detector import Detector, open_detector
+from deploy.runtime.detector import Detector
 from deploy.runtime.errors import ArtefactError, BackendUnavailable, ImageError
 from deploy.runtime.images import Image, read_image
 from deploy.runtime.printable import in_one_line
 from deploy.runtime.sources import find_images
 from deploy.timing.cpu_affinity import pin
+from deploy.timing.groups import Contender, Entrants, Opened, Refused
 from deploy.timing.latency import LATENCY_IMAGES
-from deploy.timing.turns import Ratio, take_turns, times_as_fast
+from deploy.timing.turns import Ratio, Schedule, take_turns, times_as_fast, turn_of
 
-_WARM_UP = 2
+SESSIONS = 64
+"""Contenders that are open at once, at most: each has threads of its own."""
 
 
 @dataclass(frozen=True)
-class Contender:
-    """An artefact under a backend; None is the first backend that runs it here."""
+class Group:
+    """Contenders that were open at once: the rounds of their turns, and the reference's median call among them, ms."""
 
-    artefact: str
-    backend: str | None
+    rounds: int
+    reference: float
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Median milliseconds of a whole call, and how many times as fast as the first contender."""
+    """What a contender took in the ``group`` (from 0) that it took turns in, by ``calls`` measured calls a turn.
+
+    ``milliseconds`` is the median of a whole call. With more than one group it is the reference's over all groups,
+    divided by the ratio to it in the contender's own.
+    """
 
     contender: Contender
     backend: str
     precision: str
+    group: int
+    calls: int
     milliseconds: float
     ratio: Ratio
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Those that took turns, the reference first, and those that could not."""
+
+    compared: list[Compared]
+    groups: list[Group]
+    refused: list[Refused]
+
+
+@dataclass(frozen=True)
+class Times:
+    """A contender's place among all, the measured calls of its turns, and its median call in each round, ms."""
+
+    place: int
+    backend: str
+    precision: str
+    calls: int
+    rounds: list[float]
+
+
 def compare(
-    contenders: Sequence[Contender], images: Sequence[Image], batch_size: int, threads: int, rounds: int, calls: int
-) -> list[Compared]:
-    """Let the contenders take turns on the same images; the first one is the reference.
+    contenders: Sequence[Contender],
+    images: Sequence[Image],
+    batch_size: int,
+    threads: int,
+    schedule: Schedule,
+    sessions: int = SESSIONS,
+    candidates: int = 1,
+) -> Comparison:
+    """Let contenders take turns on the same images, in groups where they cannot all be open at once.
+
+    The reference is the fastest of the first ``candidates`` that are in the first group.
 
     Args:
-        images: decoded BGR images, at least one; each turn begins with the first.
+        images: decoded BGR images, at least one; the turns of a round begin with the same one.
         threads: CPU threads of every contender; 0 is every core.
-        rounds: turns of each contender.
-        calls: measured calls in a turn.
+        sessions: most of them that are open at once, two at least.
 
     Raises:
-        ArtefactError, BackendUnavailable: a contender cannot be opened.
+        ArtefactError: a contender that had run failed later.
     """
-    batches = [list(islice(cycle(images), place * batch_size, (place + 1) * batch_size)) for place in range(calls)]
-    with ExitStack() as stack:
-        detectors = [stack.enter_context(open_detector(each.artefact, each.backend, threads)) for each in contenders]
-        cv2.setNumThreads(resolve_threads(threads))
-        runs = {str(place): _call(detector, batches) for place, detector in enumerate(detectors)}
-        with tqdm(total=rounds * len(runs), desc="taking turns", unit="turn", leave=False) as bar:
-            times = list(take_turns(runs, rounds, calls, _WARM_UP, bar.update).values())
-    return [
-        Compared(each, detector.backend.name, detector.backend.precision, median(own), times_as_fast(own, times[0]))
-        for each, detector, own in zip(contenders, detectors, times, strict=True)
-    ]
+    batches = [list(islice(cycle(images), at * batch_size, (at + 1) * batch_size)) for at in range(len(images))]
+    cv2.setNumThreads(resolve_threads(threads))
+    entrants = Entrants(contenders, batches[0], threads, sessions)
+    groups: list[list[Times]] = []
+    for opened in entrants.groups(lambda: groups[0][0].place):
+        times = _take_turns(opened, batches, schedule, len(contenders))
+        groups.append(times if groups else reference_first(times, candidates))
+    found = [Group(len(own[0].rounds), median(own[0].rounds)) for own in groups]
+    return Comparison(tied(contenders, groups), found, entrants.refused)
+
+
+def _take_turns(
+    opened: Sequence[Opened], batches: Sequence[list[Image]], schedule: Schedule, contenders: int
+) -> list[Times]:
+    share = schedule.seconds_of(contenders)
+    runs = {each.place: _call(each.detector, batches) for each in opened}
+    turns = {each.place: turn_of(each.seconds, schedule.calls, share) for each in opened}
+    seconds = share * schedule.rounds * len(opened)
+    with tqdm(total=schedule.rounds * len(runs), desc="taking turns", unit="turn", leave=False) as bar:
+        times = take_turns(runs, turns, schedule.rounds, seconds, bar.update)
+    found = []
+    for each in opened:
+        backend, place = each.detector.backend, each.place
+        found.append(Times(place, backend.name, backend.precision, turns[place].calls, times[place]))
+    return found
 
 
 def _call(detector: Detector, batches: Sequence[list[Image]]) -> Callable[[int], float]:
     return lambda number: detector.timed(batches[number % len(batches)])[1].total
+
+
+def reference_first(times: list[Times], candidates: int) -> list[Times]:
+    """Those of the first group, and of them the fastest of the first ``candidates`` before all others."""
+    eligible = [each for each in times if each.place < candidates] or times[:1]
+    reference = min(eligible, key=lambda each: median(each.rounds))
+    return [reference, *(each for each in times if each is not reference)]
+
+
+def tied(contenders: Sequence[Contender], groups: Sequence[Sequence[Times]]) -> list[Compared]:
+    """All contenders, each rated in its own group by the reference, which is the first one of every group."""
+    overall = median([time for group in groups for time in group[0].rounds]) if groups else 0.0
+    found = []
+    for number, group in enumerate(groups):
+        for each in group[1 if number else 0 :]:
+            ratio = times_as_fast(each.rounds, group[0].rounds)
+            milliseconds = median(each.rounds) if len(groups) == 1 else overall / ratio.median
+            rated = (number, each.calls, milliseconds, ratio)
+            found.append(Compared(contenders[each.place], each.backend, each.precision, *rated))
+    return found
 
 
 def parse_contender(text: str) -> Contender:
@@ -122,8 +190,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     images = [read_image(file) for file in files]
     pin(resolve_threads(options.threads))
     contenders = [parse_contender(text) for text in options.models]
-    compared = compare(contenders, images, options.batch, options.threads, options.rounds, options.calls)
-    sys.stdout.write(table(compared))
+    schedule = Schedule(options.rounds, options.calls)
+    comparison = compare(contenders, images, options.batch, options.threads, schedule)
+    for refused in comparison.refused:
+        raise refused.error
+    sys.stdout.write(table(comparison.compared))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class GroupNorm(nn.GroupNorm):
         """``[N, C, ...]`` to the same shape."""
         if input.device.type != "cpu" or input.dtype != torch.bfloat16 or not self.affine:
             return super().forward(input)
-        output: Tensor = _GroupNorm.apply(input, self.num_groups, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+        output: Tensor = _GroupNorm.apply(input, self.num_groups, self.weight, self.bias, self.eps)
         return output
 
 

@@ -34,7 +34,7 @@ def standardise(maps: Tensor, eps: float, mean: Tensor | None = None, deviation:
     constant = maps.new_zeros((1, maps.shape[1], 1, 1))
     mean = constant if mean is None else mean
     deviation = constant + 1 if deviation is None else deviation
-    standardised: Tensor = _Standardise.apply(maps, eps, mean, deviation)  # type: ignore[no-untyped-call]
+    standardised: Tensor = _Standardise.apply(maps, eps, mean, deviation)
     return standardised
 
 

@@ -1,11 +1,12 @@
 """The artefacts: what each one scores and costs under which backend, and how it was made and checked."""
 
-from pipeline.deploy_records import BackendRun, BenchmarkRecord, EngineRecord, PrecisionArtefact
+from pipeline.deploy_records import BenchmarkRecord, EngineRecord, PrecisionArtefact
 from pipeline.records import Interval
 from pipeline.report import formats
 from pipeline.report.accuracy_tables import COCO
-from pipeline.report.collect import Results
-from pipeline.report.comparison import difference, reference_batch
+from pipeline.report.beside import milliseconds
+from pipeline.report.collect import Results, Rung
+from pipeline.report.comparison import difference
 from pipeline.report.names import precision_title, run_title
 from pipeline.report.tables import Row, Table, listing, number, row, text
 
@@ -20,7 +21,7 @@ def ladder_table(results: Results) -> Table:
         *([number("its interval")] if results.are_artefacts_on_part else []),
         number("drop"),
         number(f"{confidence} interval"),
-        number("p50, ms"),
+        number("ms"),
         text("worst class"),
         number("matched"),
         number("IoU"),
@@ -30,7 +31,7 @@ def ladder_table(results: Results) -> Table:
     for model in results.models:
         if model.benchmark:
             rows.append(_torch_row(model.benchmark, len(columns), results.are_artefacts_on_part))
-            rows += [_ladder_row(name, run, results) for name, run in results.rungs if name == model.name]
+            rows += [_ladder_row(rung, results) for rung in results.rungs if rung.model == model.name]
     return Table(columns, tuple(rows))
 
 
@@ -55,9 +56,9 @@ def _ap_interval(interval: Interval | None) -> str:
     return formats.span(interval.low, interval.high) if interval else formats.MISSING
 
 
-def _ladder_row(model: str, run: BackendRun, results: Results) -> Row:
+def _ladder_row(rung: Rung, results: Results) -> Row:
+    model, run = rung
     interval, worst, boxes = run.map_drop_interval, run.worst_class, run.boxes
-    latency = run.latency_at(reference_batch(results))
     bootstrap = run.accuracy.bootstrap if run.accuracy else None
     return row(
         model,
@@ -66,7 +67,7 @@ def _ladder_row(model: str, run: BackendRun, results: Results) -> Row:
         *([_ap_interval(bootstrap.interval if bootstrap else None)] if results.are_artefacts_on_part else []),
         formats.hundredths(run.map_drop),
         formats.span(interval.low, interval.high, formats.hundredths) if interval else formats.MISSING,
-        formats.milliseconds(latency.p50 if latency else None),
+        milliseconds(results, rung),
         f"{worst.name}: {formats.hundredths(worst.drop)}" if worst else formats.MISSING,
         formats.exact_percent(boxes.matched if boxes else None),
         formats.small(boxes.mean_iou if boxes else None),
@@ -83,25 +84,6 @@ def rung_table(results: Results) -> Table:
         if run.accuracy
     )
     return Table(columns, rows)
-
-
-def cost_table(results: Results) -> Table:
-    """Model × artefact × backend that ran: what the file weighs, and what loading and running it costs."""
-    benchmarks = [model.benchmark for model in results.models if model.benchmark]
-    sizes = {(each.model, item.precision): item.file_size for each in benchmarks for item in each.artefacts}
-    return listing(
-        results.rungs,
-        {
-            text("Model"): lambda rung: rung.model,
-            text("Rung"): lambda rung: run_title(rung.run),
-            number("file, MB"): lambda rung: formats.megabytes(sizes.get((rung.model, rung.run.artefact))),
-            text("computes in"): lambda rung: precision_title(rung.run.precision),
-            number("threads"): lambda rung: formats.count(rung.run.threads),
-            number("load, ms"): lambda rung: formats.milliseconds(rung.run.load_ms),
-            number("memory, MB"): lambda rung: formats.megabytes(rung.run.peak_memory_bytes),
-            text("version"): lambda rung: rung.run.version,
-        },
-    )
 
 
 def not_run_table(results: Results) -> Table:

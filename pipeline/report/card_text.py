@@ -4,8 +4,10 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.report import artefacts, formats, headline
+from pipeline.report.beside import milliseconds
 from pipeline.report.cards import Card
-from pipeline.report.comparison import gain, reference_batch
+from pipeline.report.collect import Rung
+from pipeline.report.comparison import gain
 from pipeline.report.names import precision_title, run_title
 from pipeline.report.tables import Row, Table, listing, number, row, text
 
@@ -14,8 +16,8 @@ _ONE_SEED = (
     "seed would change is not in them."
 )
 _OWN_TIMES = (
-    "The times are of one machine and of each file’s own run. Which of two files is faster, let them tell by taking "
-    "turns (deploy.compare)."
+    "The times are of one machine, on which the files took turns. On another one let them take turns again "
+    "(deploy.compare)."
 )
 _OWN_DATA = "It was measured on pictures of the data set above and on no others."
 _ON_VAL = (
@@ -43,13 +45,13 @@ def file_table(card: Card) -> Table:
 
 def rung_table(card: Card) -> Table:
     """Every file under every backend that ran it: AP and latency of the same rung."""
-    results, batch = card.results, reference_batch(card.results)
+    results = card.results
     columns = (
         text("File"),
         text("runs under"),
         number("AP"),
         number(f"{formats.percent(results.params.evaluate.confidence)} interval"),
-        number(f"p50, ms, batch {batch}"),
+        number(f"p50, ms, batch {results.comparison.batch_size}"),
         number("threads"),
     )
     rows = []
@@ -58,14 +60,13 @@ def rung_table(card: Card) -> Table:
             if run.status != "ok" or run.artefact != file.precision:
                 continue
             bootstrap = run.accuracy.bootstrap if run.accuracy else None
-            latency = run.latency_at(batch)
             rows.append(
                 row(
                     Path(file.file).name,
                     run_title(run),
                     formats.points(run.accuracy.numbers.ap if run.accuracy else None),
                     formats.span(bootstrap.interval.low, bootstrap.interval.high) if bootstrap else formats.MISSING,
-                    formats.milliseconds(latency.p50 if latency else None),
+                    milliseconds(results, Rung(card.model.name, run)),
                     formats.count(run.threads),
                 )
             )
@@ -74,7 +75,7 @@ def rung_table(card: Card) -> Table:
 
 def class_table(card: Card) -> Table:
     """Boxes of each class in the evaluated split, its AP in the file that ships, and what the score gives."""
-    shipped = card.ship.measured.run.accuracy if card.ship else None
+    shipped = card.ship.beside.rung.run.accuracy if card.ship else None
     classes = (shipped or card.model.evaluation.accuracy).classes
     points = {item.name: item.measured for item in card.model.point.classes}
     rows = []
@@ -92,7 +93,7 @@ def ship_sentence(card: Card) -> str:
     """The file to use, with its own AP and its own latency."""
     if card.ship is None:
         return "None of the files was measured."
-    run, latency, confidence = card.ship.measured.run, card.ship.measured.latency, card.results.params.evaluate
+    run, turns, confidence = card.ship.beside.rung.run, card.ship.beside.turns, card.results.params.evaluate
     score = "" if card.score is None else f" with score threshold {card.score:.2f}"
     bootstrap = run.accuracy.bootstrap if run.accuracy else None
     interval = (
@@ -103,8 +104,8 @@ def ship_sentence(card: Card) -> str:
     )
     return (
         f"Use {Path(card.ship.file).name}{score}: {formats.points(card.ship.ap)} AP{interval} on the "
-        f"{card.model.evaluation.accuracy.split} split, {formats.milliseconds(latency.p50)} ms at the median, "
-        f"batch {latency.batch_size} ({run_title(run)}, {machine(card)})."
+        f"{card.model.evaluation.accuracy.split} split, {formats.milliseconds(turns.milliseconds)} ms at the median, "
+        f"batch {card.results.comparison.batch_size} ({run_title(run)}, {machine(card)})."
     )
 
 

@@ -60,7 +60,7 @@ class Card:
     @property
     def shipped(self) -> ArtefactFile:
         """The file that the card recommends; fp32 where none was measured."""
-        precision = self.ship.measured.run.artefact if self.ship else "fp32"
+        precision = self.ship.beside.rung.run.artefact if self.ship else "fp32"
         return next(file for file in self.files if file.precision == precision)
 
     @property
@@ -70,7 +70,7 @@ class Card:
         for file in self.files:
             ships = self.ship is not None and file == self.shipped
             runs = [run for run in self.model.runs if run.status == "ok" and run.artefact == file.precision]
-            if run := self.ship.measured.run if self.ship and ships else next(iter(runs), None):
+            if run := self.ship.beside.rung.run if self.ship and ships else next(iter(runs), None):
                 found.append(MeasuredFile(file, run, ships))
         return found
 
@@ -97,9 +97,10 @@ def _card(results: Results, model: ModelResults, code: str | None) -> Card:
     made = model.precision.artefacts if model.precision else []
     files = (exported, *(ArtefactFile.model_validate(item.model_dump(exclude={"search"})) for item in made))
     spec, ship = ArtefactSpec.from_metadata(export.metadata, export.file), chosen_of(results, model.name)
-    if ship and ship.measured.run.artefact not in {file.precision for file in files}:
+    measured = ship.beside.rung.run.artefact if ship else "fp32"
+    if measured not in {file.precision for file in files}:
         raise PipelineError(
-            f"{report_file('benchmark', model.name)}: measured an artefact in {ship.measured.run.artefact}, of which "
+            f"{report_file('benchmark', model.name)}: measured an artefact in {measured}, of which "
             f"{report_file('precision', model.name)} knows nothing; run `dvc repro` to make both anew"
         )
     return Card(results, model, spec, files, ship, code)

@@ -11,11 +11,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipeline.records import PrecisionRecallCurve
 from pipeline.report import formats
+from pipeline.report.beside import all_beside
 from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
 from pipeline.report.collect import Results
 from pipeline.report.comparison import reference_batch
 from pipeline.report.labels import place_labels
-from pipeline.report.names import run_title
 from pipeline.training_records import TrainingRecord
 
 NOTICEABLE_GAIN = 0.5
@@ -26,7 +26,7 @@ MOST_POINTS = 100
 
 @dataclass(frozen=True)
 class TradeOffPoint:
-    """One artefact under one backend: median latency in ms at the reference batch, mAP in points, its interval."""
+    """One artefact under one backend: median latency in ms beside all others, mAP in points, its interval."""
 
     model: str
     backend: str
@@ -36,15 +36,14 @@ class TradeOffPoint:
 
 
 def trade_off_points(results: Results) -> list[TradeOffPoint]:
-    """Every artefact × backend that ran and has both a latency and a mAP."""
-    batch = reference_batch(results)
+    """Every artefact × backend that took turns and has a mAP."""
     points = []
-    for name, run in results.rungs:
-        latency = run.latency_at(batch)
-        if latency and run.accuracy and run.accuracy.numbers.ap is not None:
+    for found in all_beside(results):
+        model, run = found.rung
+        if run.accuracy and found.ap is not None:
             bootstrap = run.accuracy.bootstrap
             interval = (bootstrap.interval.low, bootstrap.interval.high) if bootstrap else None
-            points.append(TradeOffPoint(name, run_title(run), latency.p50, run.accuracy.numbers.ap, interval))
+            points.append(TradeOffPoint(model, found.title, found.turns.milliseconds, found.ap, interval))
     return points
 
 
@@ -81,7 +80,9 @@ def trade_off_chart(results: Results, look: Look) -> Figure:
             _latency_axis(axes, [point.latency for point in points])
         else:
             axes.text(0.5, 0.5, "no artefact was measured", ha="center", transform=axes.transAxes)
-        axes.set_xlabel(f"p50 latency of the artefact, ms (batch {reference_batch(results)}, logarithmic)")
+        axes.set_xlabel(
+            f"latency of the artefact, all taking turns, ms (batch {reference_batch(results)}, logarithmic)"
+        )
         axes.set_ylabel(f"mAP of the artefact, points ({_measured_on(results)})")
         axes.margins(x=0.18, y=0.14)
         legend_below(figure, [axes], 3 if look.narrow else 6)

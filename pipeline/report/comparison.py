@@ -1,11 +1,11 @@
-"""What one model is worth beside another: gain over the twin, share of the teacher, speed of the artefacts."""
+"""What one model is worth beside another: gain over the twin, share of the teacher; and latency of its own run."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
 from deploy.runtime.measurements import Latency
-from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparedModel
+from pipeline.deploy_records import BackendRun, BenchmarkRecord
 from pipeline.evaluation import paired_difference
 from pipeline.report.collect import ModelResults, Results
 
@@ -34,7 +34,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Measured:
-    """One latency measurement, and the model and the backend run that it belongs to."""
+    """One latency measurement of a rung's own run, and the model and the backend run that it belongs to."""
 
     model: str
     run: BackendRun
@@ -76,22 +76,10 @@ def reference_batch(results: Results) -> int:
 
 
 def fastest(benchmark: BenchmarkRecord | None, batch_size: int) -> Measured | None:
-    """The backend with the lowest median latency at ``batch_size``."""
+    """The backend with the lowest median latency at ``batch_size`` in the model's own run."""
     if benchmark and (run := benchmark.fastest(batch_size)) and (latency := run.latency_at(batch_size)):
         return Measured(benchmark.model, run, latency)
     return None
-
-
-def compared(results: Results, name: str) -> ComparedModel | None:
-    """How fast a model's artefact is beside the teacher's, from the run in which they took turns."""
-    shipped = {model.name for model in results.models if model.benchmark}
-    models = {item.model: item for item in results.comparison.models if item.model in shipped}
-    return models.get(name) if results.teacher.name in models else None
-
-
-def best_throughput(benchmark: BenchmarkRecord | None) -> Measured | None:
-    """The backend and batch size with the most images per second."""
-    return max(measured(benchmark), key=lambda item: item.latency.images_per_second, default=None)
 
 
 def measured(benchmark: BenchmarkRecord | None) -> list[Measured]:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from pipeline.deploy_records import ComparedModel
 from pipeline.report import formats
+from pipeline.report.beside import Beside, fastest_beside, reference
 from pipeline.report.collect import ModelResults, Results
-from pipeline.report.comparison import Gain, Measured, compared, fastest, gain, ratio, reference_batch, share
-from pipeline.report.names import run_title, rung_title
+from pipeline.report.comparison import Gain, gain, ratio, share
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,10 @@ def key_figures(results: Results) -> list[Figure]:
     of_teacher, of_student = teacher.evaluation.complexity, main.evaluation.complexity
     parameters = _compared(ratio(of_teacher.parameters, of_student.parameters), "fewer parameters", "more parameters")
     figures.append(_ratio_figure(ratio(of_teacher.flops, of_student.flops), "fewer FLOPs", "more FLOPs", parameters))
-    student, reference = compared(results, main.name), compared(results, teacher.name)
-    if student and reference:
-        context = f"{_ms(student)} against {_ms(reference)}"
-        figures.append(_ratio_figure(student.times_as_fast, "faster artefact", "slower artefact", context))
+    student, of_teacher_artefact = fastest_beside(results, main.name), reference(results)
+    if student and of_teacher_artefact:
+        context = f"{_ms(student)} against {_ms(of_teacher_artefact)}; its own AP {formats.points(student.ap)}"
+        figures.append(_ratio_figure(student.turns.times_as_fast, "faster artefact", "slower artefact", context))
     return figures
 
 
@@ -135,33 +134,33 @@ def _size_sentence(results: Results) -> str:
 
 
 def _speed_sentence(results: Results) -> str:
-    student, teacher = compared(results, results.main.name), compared(results, results.teacher.name)
-    if student is None or teacher is None:
-        alone = fastest(results.main.benchmark, reference_batch(results))
-        return f"{_alone_sentence(alone)}; there is no artefact of the teacher to compare with." if alone else ""
-    speed = _compared(student.times_as_fast, "faster", "slower")
-    student_rung, teacher_rung = (rung_title(each.backend, each.precision) for each in (student, teacher))
-    is_clear = not student.low < 1 < student.high
+    student, teacher, batch = (
+        fastest_beside(results, results.main.name),
+        reference(results),
+        results.comparison.batch_size,
+    )
+    if student is None:
+        return ""
+    if teacher is None:
+        alone = f"Its fastest artefact ({_rung(student)}) takes {_ms(student)} at the median, batch {batch}"
+        return f"{alone}; there is no artefact of the teacher to compare with."
+    turns, rounds = student.turns, results.comparison.groups[student.turns.group].rounds
+    is_clear = not turns.low < 1 < turns.high
     unclear = "" if is_clear else " The spread includes 1: this run does not show which is faster."
-    ends = (student.low, student.high) if student.times_as_fast >= 1 else (1 / student.high, 1 / student.low)
+    ends = (turns.low, turns.high) if turns.times_as_fast >= 1 else (1 / turns.high, 1 / turns.low)
     return (
-        f"Its fastest artefact is {speed} than the teacher’s (quartiles over {results.comparison.rounds} rounds of "
-        f"taking turns: {formats.span(*ends, formats.times)}): {_ms(student)} at the median (batch "
-        f"{results.comparison.batch_size}, {student_rung}) against {_ms(teacher)} "
-        f"({'same backend' if teacher_rung == student_rung else teacher_rung}).{unclear}"
+        f"Its fastest artefact ({_rung(student)}) is {_compared(turns.times_as_fast, 'faster', 'slower')} than the "
+        f"teacher’s ({_rung(teacher)}): {_ms(student)} against {_ms(teacher)} at the median, batch {batch}, taking "
+        f"turns (quartiles over {rounds} rounds {formats.span(*ends, formats.times)}).{unclear}"
     )
 
 
-def _alone_sentence(measured: Measured) -> str:
-    latency = measured.latency
-    return (
-        f"Its fastest artefact takes {formats.milliseconds(latency.p50)}\u00a0ms at the median (batch "
-        f"{latency.batch_size}, {run_title(measured.run)})"
-    )
+def _rung(found: Beside) -> str:
+    return f"{found.title}, {formats.points(found.ap)} AP"
 
 
-def _ms(each: ComparedModel) -> str:
-    return f"{formats.milliseconds(each.milliseconds)}\u00a0ms"
+def _ms(found: Beside) -> str:
+    return f"{formats.milliseconds(found.turns.milliseconds)}\u00a0ms"
 
 
 def _compared(value: float | None, more: str, less: str) -> str:

@@ -1,6 +1,7 @@
-"""Latency of the artefacts: percentiles and phases by batch size, what the GPU used, and the curve over batch sizes."""
+"""What each model took in a run of its own: by batch size and by rung, and how a larger batch pays within it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -8,16 +9,53 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from pipeline.deploy_records import BackendRun
 from pipeline.report import formats
-from pipeline.report.chart_style import Line, Look, legend_below, lines, panels, styled
+from pipeline.report.beside import fastest_beside
+from pipeline.report.chart_style import Look, legend_below, lines, panels, styled
 from pipeline.report.collect import Results
-from pipeline.report.comparison import Measured, fastest, measured, reference_batch
-from pipeline.report.names import run_title
+from pipeline.report.comparison import Measured, measured
+from pipeline.report.names import precision_title, run_title
 from pipeline.report.tables import Column, Table, listing, number, row, text
 
 
-def latency_table(results: Results) -> Table:
-    """Model × backend × batch size: percentiles of one call, their spread, where its time goes, and throughput."""
-    items, milliseconds = _measured(results), formats.milliseconds
+@dataclass(frozen=True)
+class OwnRun:
+    """Tables of one model's own run, of which no number stands beside another model's."""
+
+    model: str
+    costs: Table
+    latency: Table
+    gpu: Table
+
+
+def own_runs(results: Results) -> list[OwnRun]:
+    """Those of every model that has rungs which ran."""
+    ran = [model.name for model in results.models if any(run.status == "ok" for run in model.runs)]
+    return [
+        OwnRun(name, cost_table(results, name), latency_table(results, name), gpu_table(results, name)) for name in ran
+    ]
+
+
+def cost_table(results: Results, model: str) -> Table:
+    """Artefact × backend of a model that ran: what the file weighs, and what loading and running it costs."""
+    benchmarks = [each.benchmark for each in results.models if each.benchmark]
+    sizes = {(each.model, item.precision): item.file_size for each in benchmarks for item in each.artefacts}
+    return listing(
+        [rung for rung in results.rungs if rung.model == model],
+        {
+            text("Rung"): lambda rung: run_title(rung.run),
+            number("file, MB"): lambda rung: formats.megabytes(sizes.get((rung.model, rung.run.artefact))),
+            text("computes in"): lambda rung: precision_title(rung.run.precision),
+            number("threads"): lambda rung: formats.count(rung.run.threads),
+            number("load, ms"): lambda rung: formats.milliseconds(rung.run.load_ms),
+            number("memory, MB"): lambda rung: formats.megabytes(rung.run.peak_memory_bytes),
+            text("version"): lambda rung: rung.run.version,
+        },
+    )
+
+
+def latency_table(results: Results, model: str) -> Table:
+    """Backend × batch size of a model: percentiles of one call, their spread, where its time goes, and throughput."""
+    items, milliseconds = [item for item in _measured(results) if item.model == model], formats.milliseconds
     # Copies to and from a device are columns only where there is one.
     copies = any(item.latency.host_to_device or item.latency.device_to_host for item in items)
     to_device: dict[Column, Callable[[Measured], str]] = {
@@ -34,7 +72,6 @@ def latency_table(results: Results) -> Table:
     return listing(
         items,
         {
-            text("Model"): lambda item: item.model,
             text("Rung"): lambda item: run_title(item.run),
             number("batch"): lambda item: formats.count(item.latency.batch_size),
             number("p50"): lambda item: milliseconds(item.latency.p50),
@@ -87,13 +124,12 @@ def unmeasured_table(results: Results) -> Table:
     return Table((text("Model"), text("Rung"), text("not measured")), tuple(found))
 
 
-def gpu_table(results: Results) -> Table:
-    """Model × backend × batch size: what the GPU used, by NVML; without rows where no GPU was watched."""
-    watched = [(item, item.latency.gpu) for item in _measured(results) if item.latency.gpu]
+def gpu_table(results: Results, model: str) -> Table:
+    """Backend × batch size of a model: what the GPU used, by NVML; without rows where no GPU was watched."""
+    watched = [(item, item.latency.gpu) for item in _measured(results) if item.model == model and item.latency.gpu]
     return listing(
         watched,
         {
-            text("Model"): lambda found: found[0].model,
             text("Rung"): lambda found: run_title(found[0].run),
             number("batch"): lambda found: formats.count(found[0].latency.batch_size),
             number("memory, MB"): lambda found: formats.megabytes(found[1].memory_bytes),
@@ -106,28 +142,28 @@ def gpu_table(results: Results) -> Table:
 
 
 def batch_chart(results: Results, look: Look) -> Figure:
-    """Throughput and latency over the batch size, of the rung of each model that is fastest at the smallest batch."""
+    """Throughput over the batch size, in that of the smallest batch of the same rung: each model's fastest one."""
     with styled(look):
-        figure, (throughput, latency) = panels(look, 2, 2, 3.0)
-        styles = lines(results, look.theme)
-        sizes = sorted({item.batch_size for run in _fastest(results).values() for item in run.latency})
-        for name, run in _fastest(results).items():
-            _curve(throughput, run, styles[name], name, [item.images_per_second for item in run.latency])
-            _curve(latency, run, styles[name], name, [item.p50 for item in run.latency])
-        for axes, title in ((throughput, "throughput, images/s"), (latency, "p50 of a call, ms")):
-            axes.set_title(title)
-            axes.set_xlabel("batch size")
-            _batch_axis(axes, sizes)
-            axes.set_ylim(bottom=0)
+        figure, (axes,) = panels(look, 1, 1, 3.0)
+        styles, runs = lines(results, look.theme), _fastest(results)
+        sizes = sorted({item.batch_size for run in runs.values() for item in run.latency})
+        for name, run in runs.items():
+            own = [item.batch_size for item in run.latency]
+            options = styles[name].plot_options()
+            axes.plot(own, gains(run), label=name, marker=styles[name].marker, markersize=4.5, **options)
+        axes.set_title("images/s, times those of the smallest batch")
+        axes.set_xlabel("batch size")
+        _batch_axis(axes, sizes)
+        axes.set_ylim(0, 1.1 * max((gain for run in runs.values() for gain in gains(run)), default=1))
         if not sizes:
-            throughput.text(0.5, 0.5, "no artefact was measured", ha="center", transform=throughput.transAxes)
-        legend_below(figure, [throughput], 3 if look.narrow else 6)
+            axes.text(0.5, 0.5, "no artefact was measured", ha="center", transform=axes.transAxes)
+        legend_below(figure, [axes], 3 if look.narrow else 6)
     return figure
 
 
-def _curve(axes: Axes, run: BackendRun, style: Line, name: str, values: list[float]) -> None:
-    sizes = [item.batch_size for item in run.latency]
-    axes.plot(sizes, values, label=name, marker=style.marker, markersize=4.5, **style.plot_options())
+def gains(run: BackendRun) -> list[float]:
+    """Throughput by batch size, in that of the smallest one of the same run."""
+    return [item.images_per_second / run.latency[0].images_per_second for item in run.latency]
 
 
 def _batch_axis(axes: Axes, sizes: list[int]) -> None:
@@ -140,19 +176,17 @@ def _batch_axis(axes: Axes, sizes: list[int]) -> None:
 
 def batch_alt(results: Results) -> str:
     """The batch chart in words, and which rung each model is drawn with."""
-    described = []
-    for name, run in _fastest(results).items():
-        first, last = run.latency[0], run.latency[-1]
-        rates = [
-            f"{formats.rate(item.images_per_second)} images/s at batch {item.batch_size}" for item in (first, last)
-        ]
-        described.append(f"{name} under {run_title(run)}: {' and '.join(dict.fromkeys(rates))}")
+    described = [
+        f"{name} under {run_title(run)}: {formats.times(gains(run)[-1])} the images/s at batch "
+        f"{run.latency[-1].batch_size}"
+        for name, run in _fastest(results).items()
+    ]
     return f"{'; '.join(described) or 'No artefact was measured'}."
 
 
 def _fastest(results: Results) -> dict[str, BackendRun]:
-    batch = reference_batch(results)
-    return {model.name: found.run for model in results.models if (found := fastest(model.benchmark, batch))}
+    found = {model.name: fastest_beside(results, model.name) for model in results.models}
+    return {name: each.rung.run for name, each in found.items() if each}
 
 
 def _measured(results: Results) -> list[Measured]:

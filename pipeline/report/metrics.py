@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pipeline.report.collect import ModelResults, Results
-from pipeline.report.comparison import Measured, fastest, gain, reference_batch
+from pipeline.report.beside import beside, fastest_beside
+from pipeline.report.collect import ModelResults, Results, Rung
+from pipeline.report.comparison import gain
 
 _MIB = 2**20
 _DIGITS = 3
@@ -13,7 +14,7 @@ def metrics(results: Results) -> dict[str, Any]:
     """By model: AP in points and its gain over the twin; by rung below PyTorch: AP, p50 of a call in ms, size in MiB.
 
     Mappings alone: DVC leaves lists out. A rung is named ``<artefact>@<backend>``; its latency is that at the smallest
-    batch size, and one that did not run here is left out.
+    batch size while all took turns, none where it took none. One that did not run here is left out.
     """
     return {model.name: _model(model, results) for model in results.models}
 
@@ -24,31 +25,26 @@ def _model(model: ModelResults, results: Results) -> dict[str, Any]:
         found["gain"] = _rounded(difference.points)
         if difference.low is not None and difference.high is not None:
             found["gain_low"], found["gain_high"] = _rounded(difference.low), _rounded(difference.high)
-    batch = reference_batch(results)
-    if best := fastest(model.benchmark, batch):
-        found["fastest_ms"] = _rounded(best.latency.p50)
-    if rungs := {name_of(item): _rung(item, model) for item in _at(model, batch)}:
-        found["rungs"] = rungs
+    if best := fastest_beside(results, model.name):
+        found["fastest_ms"] = _rounded(best.turns.milliseconds)
+    rungs = [rung for rung in results.rungs if rung.model == model.name]
+    if rungs:
+        found["rungs"] = {name_of(rung): _rung(rung, model, results) for rung in rungs}
     return found
 
 
-def name_of(measured: Measured) -> str:
+def name_of(rung: Rung) -> str:
     """A rung's name: its artefact's precision and its backend."""
-    return f"{measured.run.artefact}@{measured.run.backend}"
+    return f"{rung.run.artefact}@{rung.run.backend}"
 
 
-def _at(model: ModelResults, batch: int) -> list[Measured]:
-    runs = [run for run in model.runs if run.status == "ok"]
-    return [Measured(model.name, run, latency) for run in runs if (latency := run.latency_at(batch))]
-
-
-def _rung(measured: Measured, model: ModelResults) -> dict[str, float | None]:
-    accuracy, benchmark = measured.run.accuracy, model.benchmark
+def _rung(rung: Rung, model: ModelResults, results: Results) -> dict[str, float | None]:
+    accuracy, benchmark, found = rung.run.accuracy, model.benchmark, beside(results, rung)
     sizes = {file.precision: file.file_size for file in (benchmark.artefacts if benchmark else [])}
     return {
         "ap": _rounded(accuracy.numbers.ap) if accuracy else None,
-        "p50_ms": _rounded(measured.latency.p50),
-        "mib": _rounded(sizes[measured.run.artefact] / _MIB),
+        "p50_ms": _rounded(found.turns.milliseconds) if found else None,
+        "mib": _rounded(sizes[rung.run.artefact] / _MIB),
     }
 
 

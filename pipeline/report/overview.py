@@ -3,15 +3,9 @@
 from collections.abc import Callable
 
 from pipeline.report import formats
-from pipeline.report.collect import ModelResults, Results
-from pipeline.report.comparison import (
-    best_throughput,
-    compared,
-    gain,
-    ratio,
-    reference_batch,
-    share,
-)
+from pipeline.report.beside import Beside, fastest_beside, milliseconds, reference, speed
+from pipeline.report.collect import ModelResults, Results, Rung
+from pipeline.report.comparison import gain, ratio, reference_batch, share
 from pipeline.report.names import run_title
 from pipeline.report.tables import Row, Table, heading, number, row, text
 
@@ -23,7 +17,7 @@ Describe = Callable[[ModelResults], str]
 def overview_table(results: Results) -> Table:
     """One column a model, one row a number: accuracy, size, speed of the artefact."""
     columns = (text(""), *(number(model.name, emphasis=model is results.main) for model in results.models))
-    rows = (*_accuracy_rows(results), *_size_rows(results), *_latency_rows(results), *_throughput_rows(results))
+    rows = (*_accuracy_rows(results), *_size_rows(results), *_latency_rows(results))
     return Table(columns, rows)
 
 
@@ -91,33 +85,31 @@ def _fewer_flops(model: ModelResults, teacher: ModelResults) -> str:
 
 
 def _latency_rows(results: Results) -> list[Row]:
-    batch_size = reference_batch(results)
-
     def latency(model: ModelResults, title: str, backend: str) -> str:
         found = next((run for run in model.runs if run_title(run) == title), None)
-        if found is None:
-            return (
-                NOT_RUN if any(run.backend == backend and run.status != "ok" for run in model.runs) else formats.MISSING
-            )
-        measured = found.latency_at(batch_size)
-        if measured is None:
-            return NOT_RUN if found.status != "ok" else formats.MISSING
-        shown = formats.percentiles(measured.p50, measured.p95, measured.p99)
-        return f"{shown} (noisy)" if measured.noisy else shown
+        if found is None or found.status != "ok":
+            is_unable = any(run.backend == backend and run.status != "ok" for run in model.runs)
+            return NOT_RUN if is_unable else formats.MISSING
+        return milliseconds(results, Rung(model.name, found))
+
+    def of_fastest(model: ModelResults, describe: Callable[[Beside], str]) -> str:
+        found = fastest_beside(results, model.name)
+        return describe(found) if found else formats.MISSING
 
     def speed_up(model: ModelResults) -> str:
-        found = compared(results, model.name)
-        if model is results.teacher or found is None:
-            return formats.MISSING
-        return f"{formats.times(found.times_as_fast)} ({formats.span(found.low, found.high, formats.times)})"
+        is_compared = model is not results.teacher and reference(results)
+        return of_fastest(model, speed) if is_compared else formats.MISSING
 
+    batch = f"batch {reference_batch(results)}"
     return [
-        heading(f"Latency of the artefact: decoded image to detections, batch {batch_size}, p50 / p95 / p99 in ms"),
+        heading(f"Latency of the artefact: decoded image to detections, {batch}, median ms, all taking turns"),
         *(
             row(title, *(latency(model, title, backend) for model in results.models))
             for title, backend in _backends(results).items()
         ),
-        _row(results, "Times as fast as the teacher, taking turns (quartiles)", speed_up),
+        _row(results, "Fastest", lambda model: of_fastest(model, lambda found: found.title)),
+        _row(results, "mAP of the fastest", lambda model: of_fastest(model, lambda found: formats.points(found.ap))),
+        _row(results, "Times as fast as the teacher’s (quartiles)", speed_up),
     ]
 
 
@@ -126,19 +118,3 @@ def _backends(results: Results) -> dict[str, str]:
     runs = [run for model in results.models for run in model.runs]
     ran = {run.backend for run in runs if run.status == "ok"}
     return {run_title(run): run.backend for run in runs if run.status == "ok" or run.backend not in ran}
-
-
-def _throughput_rows(results: Results) -> list[Row]:
-    def best(model: ModelResults) -> str:
-        found = best_throughput(model.benchmark)
-        return formats.rate(found.latency.images_per_second if found else None)
-
-    def where(model: ModelResults) -> str:
-        found = best_throughput(model.benchmark)
-        return f"{run_title(found.run)}, batch {found.latency.batch_size}" if found else formats.MISSING
-
-    return [
-        heading("Throughput of the artefact, decoded images to detections"),
-        _row(results, "Best, images/s", best),
-        _row(results, "Reached by", where),
-    ]

@@ -324,3 +324,9 @@ def test_numbers_are_read_as_dvc_reads_them(text: str, value: object) -> None:
     found = read_yaml(f"options: {{optim_wrapper.optimizer.lr: {text}}}")["options"]["optim_wrapper.optimizer.lr"]
     assert (found, type(found)) == (value, type(value))
     assert ruamel.yaml.YAML(typ="safe").load(text) == value
+
+
+def test_a_group_of_one_session_would_compare_nothing():
+    content = {"data": {"name": "digits"}, "teacher": {"config": "t.py"}, "compare": {"sessions": 1}}
+    with pytest.raises(SettingsError, match=r"compare\.sessions"):
+        parse_params(content)

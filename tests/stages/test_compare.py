@@ -43,8 +43,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_writes_one_record_of_all_models() -> None:
     main([])
     record = ComparisonRecord.read(RECORD)
-    assert [each.model for each in record.models] == ["teacher", "twin"]
-    assert (record.rounds, record.calls, record.batch_size) == (2, 1, 1)
+    assert [each.model for each in record.rungs] == ["teacher", "twin"]
+    assert ([group.rounds for group in record.groups], record.rungs[0].calls, record.batch_size) == ([2], 1, 1)
 
 
 def test_a_model_that_was_not_benchmarked_is_named() -> None:

@@ -3,16 +3,56 @@ from pathlib import Path
 import pytest
 
 from deploy.runtime.errors import ArtefactError
-from deploy.timing.compare import Contender, compare, main, parse_contender
+from deploy.timing.compare import Contender, Times, compare, main, parse_contender, reference_first, tied
+from deploy.timing.turns import Ratio, Schedule
+from tests.deploy.tiny import write_artefact
 
 
 def test_the_first_is_the_reference_and_everybody_is_measured(artefact: Path, red_box) -> None:
     contenders = [Contender(str(artefact), "onnxruntime"), Contender(str(artefact), "openvino")]
-    found = compare(contenders, [red_box(32, 48, (0, 0, 9, 9))], batch_size=2, threads=1, rounds=3, calls=2)
-    assert [each.contender for each in found] == contenders
-    assert [each.backend for each in found] == ["onnxruntime", "openvino"]
-    assert (found[0].ratio.median, found[0].ratio.low, found[0].ratio.high) == (1, 1, 1)
-    assert all(each.milliseconds > 0 and each.ratio.low <= each.ratio.median <= each.ratio.high for each in found)
+    found = compare(contenders, [red_box(32, 48, (0, 0, 9, 9))], 2, 1, Schedule(rounds=3, calls=2))
+    assert [each.contender for each in found.compared] == contenders
+    assert [each.backend for each in found.compared] == ["onnxruntime", "openvino"]
+    first = found.compared[0]
+    assert (first.ratio.median, first.ratio.low, first.ratio.high) == (1, 1, 1)
+    assert [group.rounds for group in found.groups] == [3]
+    assert found.groups[0].reference == first.milliseconds
+    assert all(
+        each.milliseconds > 0 and each.ratio.low <= each.ratio.median <= each.ratio.high for each in found.compared
+    )
+
+
+def test_real_groups_are_tied_by_a_reference_that_is_in_each(tmp_path: Path, red_box) -> None:
+    files = [write_artefact(tmp_path / f"{number}.onnx") for number in range(6)]
+    contenders = [Contender(str(path), "openvino" if path.stem == "4" else "onnxruntime") for path in files]
+    images = [red_box(32, 48, (0, 0, 9, 9))]
+    found = compare(contenders, images, 1, 1, Schedule(rounds=4, calls=1), sessions=3, candidates=3)
+    reference = found.compared[0]
+    assert reference.contender in contenders[:3]
+    assert reference.ratio == Ratio(1, 1, 1)
+    assert sorted(each.contender.artefact for each in found.compared) == [str(path) for path in files]
+    assert [each.group for each in found.compared] == [0, 0, 0, 1, 1, 2]
+    assert [group.rounds for group in found.groups] == [4, 4, 4]
+    lowest, highest = (choose(group.reference for group in found.groups) for choose in (min, max))
+    assert lowest <= reference.milliseconds <= highest
+
+
+def times(place: int, *rounds: float) -> Times:
+    return Times(place, "onnxruntime", "fp32", 1, list(rounds))
+
+
+def test_a_machine_that_is_slower_in_one_group_is_taken_out_through_the_reference() -> None:
+    contenders = [Contender(f"{place}.onnx", "onnxruntime") for place in range(4)]
+    first = reference_first([times(0, 9, 9, 9), times(1, 4, 5, 6), times(2, 2, 2, 2)], candidates=2)
+    assert [each.place for each in first] == [1, 0, 2]
+    alone = tied(contenders, [first])
+    assert [each.milliseconds for each in alone] == [5, 9, 2]
+    assert [each.ratio.median for each in alone] == [1, pytest.approx(5 / 9), 2.5]
+    # Twice as slow: 10 ms for the reference, so that 20 ms are half its speed. Of the reference 7 ms is the median.
+    found = tied(contenders, [first, [times(1, 8, 10, 12), times(3, 16, 20, 24)]])
+    assert [(each.contender.artefact[0], each.group) for each in found] == [("1", 0), ("0", 0), ("2", 0), ("3", 1)]
+    assert [each.milliseconds for each in found] == pytest.approx([7, 7 / (5 / 9), 7 / 2.5, 14])
+    assert found[-1].ratio == Ratio(0.5, 0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +109,11 @@ def test_what_cannot_run_is_said(
         main(filled)
 
 
-def test_a_missing_artefact_is_named(red_box) -> None:
-    with pytest.raises(ArtefactError, match=r"none\.onnx"):
-        compare([Contender("none.onnx", None)], [red_box(8, 8, (0, 0, 2, 2))], 1, 1, 1, 1)
+def test_a_missing_artefact_is_told_apart(artefact: Path, red_box) -> None:
+    contenders = [Contender("none.onnx", None), Contender(str(artefact), "onnxruntime")]
+    found = compare(contenders, [red_box(8, 8, (0, 0, 2, 2))], 1, 1, Schedule(1, 1))
+    assert [each.contender for each in found.compared] == contenders[1:]
+    ((refused, error),) = ((each.contender, each.error) for each in found.refused)
+    assert refused == contenders[0]
+    assert isinstance(error, ArtefactError)
+    assert "none.onnx" in str(error)

@@ -19,8 +19,8 @@ from pipeline.report.charts import (
     training_chart,
 )
 from pipeline.report.collect import collect
-from tests.pipeline.report.example_run import CROSSKD, TEACHER_MODEL, TWIN, example_params, write_run
-from tests.pipeline.report.variants import model_of, with_accuracy, with_runs
+from tests.pipeline.report.example_run import CROSSKD, SLOWER, TEACHER_MODEL, TWIN, example_params, write_run
+from tests.pipeline.report.variants import model_of, with_accuracy, with_runs, with_turns, without_turns
 
 WIDE, PHONE = Look(LIGHT), Look(LIGHT, narrow=True)
 
@@ -32,10 +32,15 @@ def test_every_artefact_under_every_backend_that_ran_is_a_point(results):
     assert [(point.model, point.backend) for point in points] == [
         (name, rung) for name in ("teacher", "twin", "crosskd") for rung in RUNGS
     ]
-    assert points[-2].latency == pytest.approx(0.7 * 6.2)
+    assert points[-2].latency == pytest.approx(SLOWER * 0.7 * 6.2), "that of all taking turns"
     assert points[-1].ap == model_of(results, "crosskd").evaluation.accuracy.numbers.ap
     interval = model_of(results, "crosskd").evaluation.accuracy.bootstrap.interval
     assert points[-1].interval == (interval.low, interval.high)
+
+
+def test_a_rung_that_took_no_turns_is_no_point(results):
+    points = trade_off_points(without_turns(results, "twin", "fp32@onnxruntime"))
+    assert [point.backend for point in points if point.model == "twin"] == ["OpenVINO fp32", "ONNX Runtime int8"]
 
 
 def test_the_front_holds_what_gains_noticeably_over_all_that_is_faster():
@@ -70,7 +75,7 @@ def test_an_interval_of_the_artefact_is_drawn(results):
     (axes,) = trade_off_chart(with_runs(results, "twin", [run]), WIDE).axes
     bars = [item.get_segments()[0] for item in axes.collections if isinstance(item, LineCollection)]
     assert len(bars) == len(RUNGS) * 2 + 1, "one for each point"
-    assert [[tuple(point) for point in bar] for bar in bars].count([(6.3, 20.0), (6.3, 30.0)]) == 1
+    assert [[tuple(point) for point in bar] for bar in bars].count([(SLOWER * 6.3, 20.0), (SLOWER * 6.3, 30.0)]) == 1
 
 
 def test_a_run_without_artefacts_still_has_a_chart(results):
@@ -189,7 +194,8 @@ def test_a_narrow_chart_is_narrower_and_not_wider_than_two_panels_a_row(results)
 
 def test_names_from_data_are_no_formulas(results):
     run = model_of(results, "twin").benchmark.runs[0].model_copy(update={"backend": "$x^{", "precision": ""})
-    figure = trade_off_chart(with_runs(results, "twin", [run]), WIDE)
+    results = with_turns(with_runs(results, "twin", [run]), "twin", "fp32@onnxruntime", backend="$x^{")
+    figure = trade_off_chart(results, WIDE)
     assert ">$x^{" in to_svg(figure, WIDE)
 
 

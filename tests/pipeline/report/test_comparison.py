@@ -1,9 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.report.comparison import Gain, best_throughput, compared, fastest, gain, ratio, reference_batch, share
+from pipeline.report.comparison import Gain, fastest, gain, ratio, reference_batch, share
 from tests.pipeline.report.variants import model_of, with_draws, with_numbers
 
 
@@ -65,7 +63,7 @@ def test_share_and_ratio(results):
     assert ratio(3.0, 2.0) == 1.5
 
 
-def test_fastest_backend_at_the_batch_size(results):
+def test_fastest_backend_at_the_batch_size_in_its_own_run(results):
     found = fastest(model_of(results, "crosskd").benchmark, 1)
     assert found.run.backend == "openvino"
     assert found.latency.p50 == pytest.approx(0.7 * 6.2)
@@ -73,23 +71,8 @@ def test_fastest_backend_at_the_batch_size(results):
     assert fastest(None, 1) is None
 
 
-def test_best_throughput_is_over_all_batch_sizes(results):
-    found = best_throughput(model_of(results, "crosskd").benchmark)
-    assert (found.run.backend, found.latency.batch_size) == ("openvino", 8)
-    assert found.latency.images_per_second == pytest.approx(8000 / (1.04 * 6.6 * 0.7 * 6.2))
-    assert best_throughput(None) is None
-
-
 def test_a_backend_that_did_not_run_has_no_latency(results):
     assert model_of(results, "crosskd").benchmark.runs[2].latency_at(1) is None
-
-
-def test_a_speed_is_compared_with_the_teachers_or_with_none(results):
-    assert compared(results, "crosskd").times_as_fast == pytest.approx(21.4 / 6.2)
-    assert compared(results, "nobody") is None
-    students = [each for each in results.comparison.models if each.model != "teacher"]
-    without = replace(results, comparison=results.comparison.model_copy(update={"models": students}))
-    assert compared(without, "crosskd") is None
 
 
 def test_reference_batch_is_the_smallest(results):

@@ -6,7 +6,7 @@ from pipeline.report.collect import collect
 from pipeline.report.comparison import Gain
 from pipeline.report.headline import gain_sentence, headline, key_figures
 from tests.pipeline.report.example_run import TEACHER_MODEL, TWIN, example_params, write_run
-from tests.pipeline.report.variants import model_of, with_draws, with_numbers
+from tests.pipeline.report.variants import model_of, with_draws, with_numbers, with_turns
 
 
 def _plain(sentences):
@@ -22,7 +22,12 @@ def known(results):
     return with_draws(results, "crosskd", [60.0, 60.1, 60.2])
 
 
+def artefact_ap(results, name: str) -> float:
+    return model_of(results, name).benchmark.runs[1].accuracy.numbers.ap
+
+
 def test_the_whole_headline(known):
+    own, of_teacher = artefact_ap(known, "crosskd"), artefact_ap(known, "teacher")
     assert _plain(headline(known)) == (
         "crosskd reaches 60.1 AP on the test split; twin, the same student trained without distillation, reaches 58.2; "
         "the teacher reaches 72.4. "
@@ -31,8 +36,9 @@ def test_the_whole_headline(known):
         "An interval covers the choice of test images, not the training seed. "
         "crosskd keeps 83 % of the teacher’s AP with 4.2× fewer FLOPs and 2.3× fewer parameters "
         "(1.31 G against 5.46 G; 1.48 M against 3.40 M). "
-        "Its fastest artefact is 3.5× faster than the teacher’s (quartiles over 15 rounds of taking turns: 3.4× to "
-        "3.5×): 4.34 ms at the median (batch 1, OpenVINO fp32) against 15.0 ms (same backend). "
+        f"Its fastest artefact (OpenVINO fp32, {own:.1f} AP) is 3.5× faster than the teacher’s (OpenVINO fp32, "
+        f"{of_teacher:.1f} AP): 4.77 ms against 16.5 ms at the median, batch 1, taking turns (quartiles over 15 rounds "
+        "3.4× to 3.5×). "
         "The data set is composed: real parts were put together by a program. Its numbers compare models with each "
         "other; they do not predict accuracy on photographs."
     )
@@ -101,14 +107,17 @@ def test_a_larger_and_slower_student_is_called_so(known):
     student = model_of(known, "crosskd")
     heavier = student.evaluation.complexity.model_copy(update={"flops": 10_920_000_000, "parameters": 6_800_000})
     student = replace(student, evaluation=student.evaluation.model_copy(update={"complexity": heavier}))
-    slow = {"milliseconds": 60.0, "times_as_fast": 0.25, "low": 0.2, "high": 0.4, "backend": "onnxruntime"}
-    models = [each.model_copy(update=slow if each.model == "crosskd" else {}) for each in known.comparison.models]
-    comparison = known.comparison.model_copy(update={"models": models})
-    results = replace(known, models=(*known.models[:2], student), comparison=comparison)
+    results = replace(known, models=(*known.models[:2], student))
+    results = with_turns(results, "crosskd", milliseconds=99.0)
+    slow = {"milliseconds": 60.0, "times_as_fast": 0.25, "low": 0.2, "high": 0.4}
+    results = with_turns(results, "crosskd", "int8@onnxruntime", **slow)
     text = _plain(headline(results))
     assert "2.0× more FLOPs and 2.0× more parameters" in text
-    assert "Its fastest artefact is 4.0× slower than the teacher’s" in text
-    assert "turns: 2.5× to 5.0×): 60.0 ms at the median (batch 1, ONNX Runtime fp32) against 15.0 ms (OpenVINO" in text
+    assert "Its fastest artefact (ONNX Runtime int8, " in text
+    assert "is 4.0× slower than the teacher’s (OpenVINO fp32, " in text
+    assert (
+        "60.0 ms against 16.5 ms at the median, batch 1, taking turns (quartiles over 15 rounds 2.5× to 5.0×)" in text
+    )
     figures = {figure.label: figure.value for figure in key_figures(results)}
     assert figures["more FLOPs"] == "2.0×"
     assert figures["slower artefact"] == "4.0×"
@@ -116,8 +125,7 @@ def test_a_larger_and_slower_student_is_called_so(known):
 
 def test_a_speed_whose_spread_includes_one_is_no_difference(known):
     unclear = {"times_as_fast": 1.02, "low": 0.9, "high": 1.3}
-    models = [each.model_copy(update=unclear if each.model == "crosskd" else {}) for each in known.comparison.models]
-    results = replace(known, comparison=known.comparison.model_copy(update={"models": models}))
+    results = with_turns(known, "crosskd", **unclear)
     claim = "this run does not show which is faster"
     assert claim in _plain(headline(results))
     assert claim not in _plain(headline(known))
@@ -125,7 +133,7 @@ def test_a_speed_whose_spread_includes_one_is_no_difference(known):
 
 def test_a_teacher_without_artefact_gives_no_ratio(run):
     text = _plain(headline(collect(example_params(export={"models": ["crosskd"]}), run)))
-    assert "Its fastest artefact takes 4.34 ms at the median (batch 1, OpenVINO fp32); there is no artefact of" in text
+    assert " AP) takes 4.77 ms at the median, batch 1; there is no artefact of the teacher to compare with." in text
 
 
 def test_real_data_is_not_called_composed(known):
@@ -140,5 +148,5 @@ def test_key_figures(known):
         ("crosskd AP", "60.1", "60.0 to 60.2, 83 % of the teacher’s AP"),
         ("gain over twin", "+1.9", "95 % interval +1.1 to +2.9"),
         ("fewer FLOPs", "4.2×", "2.3× fewer parameters"),
-        ("faster artefact", "3.5×", "4.34 ms against 15.0 ms"),
+        ("faster artefact", "3.5×", f"4.77 ms against 16.5 ms; its own AP {artefact_ap(known, 'crosskd'):.1f}"),
     ]

@@ -7,8 +7,8 @@ from pathlib import Path
 from pipeline.layout import PRECISION_RECALL, SUMMARY, TRADE_OFF
 from pipeline.report.metrics import metrics
 from pipeline.report.render import write_report
-from tests.pipeline.report.example_run import example_params, write_run
-from tests.pipeline.report.variants import model_of, with_draws, with_numbers
+from tests.pipeline.report.example_run import SLOWER, example_params, write_run
+from tests.pipeline.report.variants import model_of, with_draws, with_numbers, without_turns
 
 
 def leaves(node: object) -> list[object]:
@@ -31,10 +31,17 @@ def test_accuracy_gain_and_rungs_are_those_of_the_records(results) -> None:
         size = next(file.file_size for file in benchmark.artefacts if file.precision == run.artefact)
         assert rung == {
             "ap": round(run.accuracy.numbers.ap, 3),
-            "p50_ms": round(run.latency_at(1).p50, 3),
+            "p50_ms": round(SLOWER * run.latency_at(1).p50, 3),
             "mib": round(size / 2**20, 3),
         }
     assert student["fastest_ms"] == min(rung["p50_ms"] for rung in student["rungs"].values())
+
+
+def test_a_rung_that_took_no_turns_has_no_latency(results) -> None:
+    student = metrics(without_turns(results, "crosskd", "fp32@openvino"))["crosskd"]
+    assert student["rungs"]["fp32@openvino"]["p50_ms"] is None
+    assert student["rungs"]["fp32@openvino"]["ap"] is not None
+    assert student["fastest_ms"] == student["rungs"]["int8@onnxruntime"]["p50_ms"]
 
 
 def test_nothing_in_it_is_a_list_which_dvc_would_drop(results) -> None:

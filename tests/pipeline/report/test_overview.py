@@ -6,7 +6,7 @@ from pipeline.report.collect import collect
 from pipeline.report.overview import overview_table
 from tests.pipeline.report.example_run import example_params
 from tests.pipeline.report.reading import cell
-from tests.pipeline.report.variants import model_of, with_draws, with_numbers, with_runs
+from tests.pipeline.report.variants import model_of, with_draws, with_numbers, with_runs, without_turns
 
 
 @pytest.fixture
@@ -43,14 +43,33 @@ def test_size(known):
     assert cell(table, "Artefact, MB", "crosskd") == "6.13"
 
 
-def test_latency_of_every_backend_and_throughput(known):
+FASTER = "Times as fast as the teacher’s (quartiles)"
+
+
+def test_latency_of_every_backend_while_all_took_turns(known):
     table = overview_table(known)
-    assert cell(table, "ONNX Runtime fp32", "crosskd") == "6.20 / 7.44 / 8.74"
-    assert cell(table, "OpenVINO fp32", "teacher") == "15.0 / 18.0 / 21.1"
+    assert "Latency of the artefact: decoded image to detections, batch 1, median ms, all taking turns" in [
+        row.cells[0] for row in table.rows
+    ]
+    assert [cell(table, "ONNX Runtime fp32", name) for name in ("teacher", "crosskd")] == ["23.5", "6.82"]
+    assert [cell(table, "OpenVINO fp32", name) for name in ("teacher", "crosskd")] == ["16.5", "4.77"]
     assert cell(table, "ONNX Runtime CUDA", "twin") == "not run"
-    assert cell(table, "Times as fast as the teacher, taking turns (quartiles)", "crosskd") == "3.5× (3.4× to 3.5×)"
-    assert cell(table, "Best, images/s", "crosskd") == "269"
-    assert cell(table, "Reached by", "crosskd") == "OpenVINO fp32, batch 8"
+    assert cell(table, "Fastest", "crosskd") == "OpenVINO fp32"
+    assert [cell(table, FASTER, name) for name in ("teacher", "crosskd")] == ["–", "3.5× (3.4× to 3.5×)"]
+
+
+def test_the_fastest_has_its_own_map_and_one_without_turns_is_not_the_fastest(known):
+    run = model_of(known, "crosskd").benchmark.runs[3]
+    numbers = run.accuracy.numbers.model_copy(update={"ap": 12.34})
+    runs = [
+        *model_of(known, "crosskd").benchmark.runs[:3],
+        run.model_copy(update={"accuracy": run.accuracy.model_copy(update={"numbers": numbers})}),
+    ]
+    changed = without_turns(with_runs(known, "crosskd", runs), "crosskd", "fp32@openvino", "no memory")
+    table = overview_table(changed)
+    assert cell(table, "OpenVINO fp32", "crosskd") == "no turns"
+    assert cell(table, "Fastest", "crosskd") == "ONNX Runtime int8"
+    assert cell(table, "mAP of the fastest", "crosskd") == "12.3"
 
 
 def test_a_backend_that_ran_for_one_model_only_has_one_row(known):
@@ -58,7 +77,7 @@ def test_a_backend_that_ran_for_one_model_only_has_one_row(known):
     stopped = runs[1].model_copy(update={"status": "not run", "reason": "no memory", "precision": "", "latency": []})
     table = overview_table(with_runs(known, "crosskd", [runs[0], stopped]))
     assert cell(table, "OpenVINO fp32", "crosskd") == "not run"
-    assert cell(table, "OpenVINO fp32", "twin") == "4.41 / 5.29 / 6.22"
+    assert cell(table, "OpenVINO fp32", "twin") == "4.85"
     assert "OpenVINO" not in [row.cells[0] for row in table.rows]
     assert cell(table, "ONNX Runtime CUDA", "crosskd") == "–"
 
@@ -87,5 +106,5 @@ def test_a_model_without_artefact_has_dashes(run):
     table = overview_table(collect(example_params(export={"models": ["crosskd"]}), run))
     assert cell(table, "Artefact, MB", "twin") == "–"
     assert cell(table, "OpenVINO fp32", "twin") == "–"
-    assert cell(table, "Times as fast as the teacher, taking turns (quartiles)", "crosskd") == "–"
-    assert cell(table, "Reached by", "teacher") == "–"
+    assert cell(table, FASTER, "crosskd") == "–"
+    assert cell(table, "Fastest", "teacher") == "–"

@@ -13,7 +13,8 @@ from pipeline.report.collect import collect
 from pipeline.report.gallery import gallery
 from pipeline.report.names import data_title
 from pipeline.report.render import ChartImages, render_html, render_markdown, report_context, write_report
-from tests.pipeline.report.example_run import CROSSKD, TEACHER_MODEL, TWIN, example_params, write_run
+from tests.pipeline.report.example_run import CROSSKD, GPU, TEACHER_MODEL, TWIN, example_params, write_run
+from tests.pipeline.report.variants import with_latency, without_turns
 
 VOID = {"meta", "img", "source", "br", "hr", "link", "input"}
 
@@ -121,7 +122,7 @@ def test_structure(page):
     ]  # fmt: skip
     assert [tag for tag, _ in page.elements].count(
         "table"
-    ) == 19 + 2 + 3  # costs and counts of errors, a confusion matrix a model
+    ) == 24 + 2 + 3  # costs and counts of errors, a confusion matrix a model
     assert "composed data" in page.words["span"]
     described = [found for _, found in page.elements if found.get("role") == "img"]
     assert len(described) == 4 * 2 + 3 * 4  # charts × (wide, narrow), images × (ground truth, teacher, twin, crosskd)
@@ -206,6 +207,32 @@ def test_both_pages_say_the_same_headline(results, run, page, hostile):
     content = (hostile / "report.md").read_text(encoding="utf-8")
     (lead,) = (words for words in page.words["p"] if words.startswith("Ship artefacts/"))
     assert f"**{lead}**".replace("\u00a0", " ") in content
+
+
+def test_times_of_own_runs_stand_in_the_tables_of_own_runs_alone(results, run):
+    content = render_markdown(report_context(results, gallery(results, run)))
+    before, own = content.split("### Each model’s own run")
+    own, after = own.split("### How the precisions were made")
+    for milliseconds in ("6.20", "4.34", "5.58", "6.30", "4.41", "5.67"):
+        assert f"| {milliseconds} |" in own
+        assert milliseconds not in before + after
+    for milliseconds in ("6.82", "4.77", "6.14"):
+        assert f"| {milliseconds} |" in before
+    for model in ("teacher", "twin", "crosskd"):
+        assert f"#### {model}\n" in own
+
+
+def test_what_took_no_turns_and_what_a_gpu_used_are_on_both_pages(results, run):
+    changed = without_turns(with_latency(results, "twin", gpu=GPU), "crosskd", "fp32@openvino", "out of memory")
+    context = report_context(changed, gallery(changed, run))
+    page, content = Page(render_html(context, NO_CHARTS)), render_markdown(context)
+    assert "out of memory" in page.words["td"]
+    assert "| crosskd | OpenVINO fp32 | out of memory |" in content
+    note = "Not shown: 1 that took no turns"
+    assert any(note in words for words in page.words["figcaption"])
+    assert note in content
+    assert page.words["td"].count("0.052") == content.count("| 0.052 |") == 6
+    assert "\n\n\n" not in content
 
 
 def test_equal_records_give_equal_reports(results, run):

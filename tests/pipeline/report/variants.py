@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipeline.deploy_records import AbsentRung
 from pipeline.records import Bootstrap, Interval
 from pipeline.report.collect import Results
 
@@ -48,6 +49,34 @@ def with_runs(results: Results, model: str, runs: Sequence[Any]) -> Results:
         return replace(item, benchmark=item.benchmark.model_copy(update={"runs": list(runs)}))
 
     return replace(results, models=tuple(change(item) if item.name == model else item for item in results.models))
+
+
+def with_latency(results, model: str, **changes):
+    """Every measurement of one model changed."""
+    runs = [
+        run.model_copy(update={"latency": [replace(item, **changes) for item in run.latency]})
+        for run in model_of(results, model).benchmark.runs
+    ]
+    return with_runs(results, model, runs)
+
+
+def with_turns(results: Results, model: str, rung: str = "", **changes: Any) -> Results:
+    """Fields of what a model's rungs took while taking turns replaced: of ``artefact@backend`` or of all of them."""
+
+    def is_meant(each: Any) -> bool:
+        return each.model == model and rung in ("", f"{each.artefact}@{each.backend}")
+
+    rungs = [each.model_copy(update=changes) if is_meant(each) else each for each in results.comparison.rungs]
+    return replace(results, comparison=results.comparison.model_copy(update={"rungs": rungs}))
+
+
+def without_turns(results: Results, model: str, rung: str, reason: str | None = None) -> Results:
+    """The rung ``artefact@backend`` took no turns; the record has the reason, or does not know of the rung."""
+    artefact, backend = rung.split("@")
+    key = (model, artefact, backend)
+    rungs = [each for each in results.comparison.rungs if (each.model, each.artefact, each.backend) != key]
+    absent = [AbsentRung(model=model, artefact=artefact, backend=backend, reason=reason)] if reason else []
+    return replace(results, comparison=results.comparison.model_copy(update={"rungs": rungs, "absent": absent}))
 
 
 def model_of(results: Results, name: str) -> Any:
