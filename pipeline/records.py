@@ -103,9 +103,10 @@ class RecipeOrigin(Record):
 
 
 class MadeSplits(Record):
-    """How val, and test where ``test`` is a number, were taken from a data set without val (``data.*.splits``).
+    """How val, and test where ``test`` is a number, were taken from train (``data.*.splits``).
 
-    ``groups`` is how many groups of images were kept whole, most of them of one image.
+    ``own_val_is_test``: the data set has a val split, which is the test split here (``data.choose_on``); else it has
+    none. ``groups`` is how many groups of images were kept whole, most of them of one image.
     """
 
     seed: int
@@ -113,6 +114,7 @@ class MadeSplits(Record):
     test: float | None
     group_by: dict[str, str] | None
     near_duplicates: str
+    own_val_is_test: bool = False
     groups: int
     largest_group: int
 
@@ -120,7 +122,8 @@ class MadeSplits(Record):
 class DatasetRecord(Record):
     """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions.
 
-    ``made_splits`` is none where the data set has splits of its own.
+    ``splits`` has ``train`` and ``val``, which chooses, and ``test`` unless the data set has no such split.
+    ``made_splits`` is none where all of them are the data set's own.
     """
 
     name: str

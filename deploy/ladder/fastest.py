@@ -9,7 +9,7 @@ from deploy.runtime.split import Split
 from deploy.timing.compare import Compared, Contender, compare
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.latency import LATENCY_IMAGES
-from pipeline.datasets.prepared import find_split
+from pipeline.datasets.prepared import find_split, measured_split, read_dataset
 from pipeline.deploy_records import BackendRun, BenchmarkRecord, ComparedModel, ComparisonRecord
 from pipeline.deploy_settings import BenchmarkSettings, CompareSettings
 from pipeline.layout import TEACHER, artefact_file
@@ -25,7 +25,8 @@ def compare_models(
     """Compare, at the smallest batch size, the rung of each model that its benchmark found the fastest.
 
     The reference is the teacher where it was exported, else the first model. A model of which no backend ran is left
-    out; where fewer than two are left, nothing is compared.
+    out; where fewer than two are left, nothing is compared. Images are those of ``split``, or of val where that is
+    ``test`` and the data set has none.
 
     Raises:
         DatasetError: the data set has no such split.
@@ -36,7 +37,7 @@ def compare_models(
     fastest = [(record.model, run) for record in ordered if (run := record.fastest(batch_size))]
     compared: list[Compared] = []
     if len(fastest) > 1:
-        annotations, image_root = find_split(dataset_dir, split)
+        annotations, image_root = find_split(dataset_dir, measured_split(read_dataset(dataset_dir), split))
         entries = Split.read(annotations).images[:LATENCY_IMAGES]
         images = [read_image(image_root / entry["file_name"]) for entry in entries]
         if benchmark.pin:
