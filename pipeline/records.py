@@ -92,8 +92,7 @@ class SplitRecord(Record):
 class RecipeOrigin(Record):
     """What of a recipe decides no weight.
 
-    Its file, the AP on COCO that was published for it, by role, and where its backbone's weights and ``init`` may be
-    fetched from: which weights these are, their hash in the resolved recipe says.
+    Its file, its published AP on COCO by role, and the sources of weights, whose hashes the resolved recipe has.
     """
 
     path: str
@@ -105,8 +104,7 @@ class RecipeOrigin(Record):
 class MadeSplits(Record):
     """How val, and test where ``test`` is a number, were taken from train (``data.*.splits``).
 
-    ``own_val_is_test``: the data set has a val split, which is the test split here (``data.choose_on``); else it has
-    none. ``groups`` is how many groups of images were kept whole, most of them of one image.
+    ``own_val_is_test``: the data set has a val, which is test here. ``groups`` of images, most of one, were kept whole.
     """
 
     seed: int
@@ -122,8 +120,7 @@ class MadeSplits(Record):
 class DatasetRecord(Record):
     """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions.
 
-    ``splits`` has ``train`` and ``val``, which chooses, and ``test`` unless the data set has no such split.
-    ``made_splits`` is none where all of them are the data set's own.
+    ``splits`` has train, val, which chooses, and test where there is one; ``made_splits`` is none where none was made.
     """
 
     name: str
