@@ -122,7 +122,7 @@ def write_run(
         found = read_detections(results, ground_truth_of(content))
         point = operating_point("val", content, found, split, content, found)
         point.write(root / report_file("operating_point", model.name))
-        errors = detection_errors("test", split, found, point.score)
+        errors = detection_errors(split, content, found, point.score)
         errors.write(root / report_file("errors", model.name))
         if model.name != TEACHER:
             _training(model).write(root / training_file(model.name))
