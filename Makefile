@@ -16,7 +16,7 @@ export DVC_NO_ANALYTICS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-USE_OPTIONS := FORMAT MODEL TEACHER SIZE EPOCHS BATCH METHODS
+USE_OPTIONS := FORMAT MODEL TEACHER SIZE EPOCHS BATCH METHODS CHOOSE_ON
 .PHONY: help setup repro use test lint smoke guide trt-check gpu-proof lock clean
 
 help:  ## List the targets
@@ -65,9 +65,9 @@ repro: setup  ## Run the whole chain: data, teacher, students, evaluation, expor
 	@$(BIN)/python -m pipeline.made
 
 # Paths with spaces are not for make: call the command itself.
-use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS=]
+use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS= CHOOSE_ON=]
 	@$(BIN)/python -m pipeline.choice $(RECIPE) --data $(or $(DATA),datasets/coco) $(foreach option,$(USE_OPTIONS),\
-	  $(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) $($(option))))
+	  $(if $($(option)),--$(shell echo $(option) | tr A-Z_ a-z-) $($(option))))
 
 test: setup  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --maxprocesses 4

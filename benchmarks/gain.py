@@ -179,9 +179,9 @@ def measure(params: Params, case: Case, jobs: int, out: Path) -> GainRun:
         seed=case.seed,
         budget=case.budget,
         key=run_key(params, recipe, case.seed),
-        split=params.evaluate.split,
+        split=evaluation.accuracy.split,
         val_ap=_present(record.best_val_ap, "val"),
-        ap=_present(evaluation.accuracy.numbers.ap, params.evaluate.split),
+        ap=_present(evaluation.accuracy.numbers.ap, evaluation.accuracy.split),
         iterations=record.iterations,
         seconds=record.seconds,
     )

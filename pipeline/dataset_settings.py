@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.setting_types import BoxesOutside, BoxOrientation, PositiveInt, Seed, Settings
 
+ChoosingSplit = Literal["val", "train"]
 _NO_JSON = "splits.group_by.key is a key of a json's images, and there is no json; use name"
 
 
@@ -58,6 +59,7 @@ class GroupSettings(Settings):
 class MadeSplitSettings(Settings):
     """How val, and test where there is none either, are taken from train in a data set without val.
 
+    Val alone is taken so where ``data.choose_on`` is ``train``.
     ``val`` and ``test`` are shares of the images. ``near_duplicates``: images that look alike stay in one split.
     """
 
@@ -101,9 +103,9 @@ class CocoSplitSettings(Settings):
 class CocoDirSettings(FolderSettings):
     """Any data set with COCO-style json.
 
-    Without ``val``, ``splits`` says how it is taken from train. Without ``test``, or with a ``test`` that is ``val``,
-    val serves as test. ``unused_categories``: categories that no split has a box of are kept or dropped; the run stops
-    for an answer only where one looks like an export's name for all the others.
+    Without ``val``, ``splits`` says how it is taken from train. A ``test`` that is ``val`` is none.
+    ``unused_categories``: categories that no split has a box of are kept or dropped; the run stops for an answer only
+    where one looks like an export's name for all the others.
     """
 
     train: CocoSplitSettings = CocoSplitSettings(annotations="annotations/train.json", images="train")
@@ -193,14 +195,28 @@ class VocDirSettings(FolderSettings):
 
 
 class DataSettings(Settings):
-    """Which data set the chain runs on, and how the embedded ones are made."""
+    """Which data set the chain runs on, and how the embedded ones are made.
+
+    ``choose_on``: what chooses weights, scores and layers where a folder of the user's has train and val only: ``val``,
+    which is then measured too, or a part of ``train`` (by the folder's ``splits``), and val becomes the test split.
+    """
 
     name: Literal["digits", "trees", "coco_dir", "yolo_dir", "voc_dir"] = "digits"
+    choose_on: ChoosingSplit = "val"
     digits: DigitsSettings = DigitsSettings()
     trees: TreesSettings = TreesSettings()
     coco_dir: CocoDirSettings = CocoDirSettings()
     yolo_dir: YoloDirSettings = YoloDirSettings()
     voc_dir: VocDirSettings = VocDirSettings()
+
+    @model_validator(mode="after")
+    def _embedded_ones_have_a_test_split(self) -> Self:
+        if self.choose_on == "train" and not isinstance(getattr(self, self.name), FolderSettings):
+            raise ValueError(
+                f"choose_on is 'train', which is for a folder of yours without a test split, and {self.name} has one; "
+                "set it to val"
+            )
+        return self
 
     def of_folder(self) -> FolderSettings:
         """The section of the chosen data set, which is a folder of the user's.

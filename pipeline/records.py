@@ -90,9 +90,9 @@ class SplitRecord(Record):
 
 
 class MadeSplits(Record):
-    """How val, and test where ``test`` is a number, were taken from a data set without val (``data.*.splits``).
+    """How val, and test where ``test`` is a number, were taken from train (``data.*.splits``).
 
-    ``groups`` is how many groups of images were kept whole, most of them of one image.
+    ``own_val_is_test``: the data set has a val, which is test here. ``groups`` of images, most of one, were kept whole.
     """
 
     seed: int
@@ -100,6 +100,7 @@ class MadeSplits(Record):
     test: float | None
     group_by: dict[str, str] | None
     near_duplicates: str
+    own_val_is_test: bool = False
     groups: int
     largest_group: int
 
@@ -107,7 +108,7 @@ class MadeSplits(Record):
 class DatasetRecord(Record):
     """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions.
 
-    ``made_splits`` is none where the data set has splits of its own.
+    ``splits`` has train, val, which chooses, and test where there is one; ``made_splits`` is none where none was made.
     """
 
     name: str

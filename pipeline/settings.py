@@ -146,7 +146,10 @@ HARMLESS = ("train.workers", "train.checkpoint_interval", "train.log_interval", 
 
 
 class EvaluateSettings(Settings):
-    """How accuracy is measured. ``resamples`` is the number of bootstrap samples over images."""
+    """How accuracy is measured. ``resamples`` is the number of bootstrap samples over images.
+
+    ``split`` ``test`` is val where the data set has no test split.
+    """
 
     split: Literal["val", "test"] = "test"
     batch_size: PositiveInt = 8

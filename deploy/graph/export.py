@@ -17,7 +17,7 @@ from deploy.runtime.images import read_image
 from deploy.runtime.onnx_file import sealed
 from deploy.runtime.split import Split
 from pipeline.checkpoints import load_detector
-from pipeline.datasets.prepared import find_split, read_dataset
+from pipeline.datasets.prepared import find_split, measured_split, read_dataset
 from pipeline.deploy_records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.deploy_settings import ExportSettings
 from pipeline.detectors.kinds import dense_head
@@ -39,6 +39,7 @@ def export_model(
 ) -> ExportRecord:
     """Write ``artefact`` from trained weights and compare it with PyTorch on images of a prepared data set's ``split``.
 
+    Where that is ``test`` and the data set has none, they are val's.
     ``recommended_score`` is kept in it, see :class:`ArtefactSpec`.
 
     Raises:
@@ -48,9 +49,11 @@ def export_model(
         ImageError: an image of the split cannot be read.
         ArtefactError: ONNX Runtime cannot run the written file.
     """
-    images = [read_image(path) for path in check_images(dataset_dir, split, settings.check_images)]
+    dataset = read_dataset(dataset_dir)
+    measured = measured_split(dataset, split)
+    images = [read_image(path) for path in check_images(dataset_dir, measured, settings.check_images)]
     stock = load_detector(recipe, weights)
-    spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), read_dataset(dataset_dir).name, settings)
+    spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), dataset.name, settings)
     detector = DeployableDetector(stock, replace(spec, recommended_score=recommended_score))
     export_onnx(detector, artefact, settings.opset)
     return record_of(recipe.name, artefact, settings.opset, check_export(detector, artefact, images))

@@ -19,21 +19,20 @@ from deploy.runtime.split_detections import detect_split
 from pipeline.checkpoints import load_detector
 from pipeline.complexity import measure_complexity
 from pipeline.compute import choose_device, use_own_cores
-from pipeline.datasets.prepared import find_split, read_dataset
+from pipeline.datasets.prepared import VAL, find_split, measured_split, read_dataset
 from pipeline.evaluation.accuracy import evaluate_detections
 from pipeline.evaluation.detection_errors import detection_errors
 from pipeline.evaluation.operating_point import operating_point
 from pipeline.gates import refuse
 from pipeline.layout import TEACHER
 from pipeline.recipes import COCO_CLASSES, Recipe
-from pipeline.records import DatasetRecord, EvaluationRecord
+from pipeline.records import EvaluationRecord
 from pipeline.settings import Gates, Params
 from pipeline.storage import sha256_of, write_atomic
 
 logger = logging.getLogger(__name__)
 
 PUBLISHED_TOLERANCE = 0.5
-VAL = "val"
 
 
 class ScoreFiles(NamedTuple):
@@ -60,13 +59,14 @@ def evaluate_model(
         scores: files for what depends on a score; the detector is run on val for them, where that is another split.
 
     Raises:
-        DatasetError: the data set has no split ``evaluate.split``.
+        DatasetError: the data set has no split ``evaluate.split``, nor val where that is ``test``.
         CheckpointError: the weights do not fit the recipe.
         ArtefactError: the recipe's classes are not the data set's.
         ImageError: an image cannot be read.
     """
     dataset = read_dataset(dataset_dir)
-    annotations, image_root = find_split(dataset_dir, params.evaluate.split)
+    split = measured_split(dataset, params.evaluate.split)
+    annotations, image_root = find_split(dataset_dir, split)
     use_own_cores()
     stock = load_detector(recipe, weights).to(choose_device(params.train.device))
     spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), dataset.name, params.export)
@@ -83,25 +83,19 @@ def evaluate_model(
         weights_sha256=spec.weights_sha256,
         published_ap=published_ap(recipe, params),
         complexity=measure_complexity(stock, recipe.input_size),
-        accuracy=evaluate_detections(annotations, results, params.evaluate.split, params.evaluate),
+        accuracy=evaluate_detections(annotations, results, split, params.evaluate),
     )
     _report(record)
     if scores is not None:
-        _write_scores(scores, detector, dataset_dir, dataset, params.evaluate.split, results)
+        _write_scores(scores, detector, dataset_dir, split, results)
     return record
 
 
 def _write_scores(
-    files: ScoreFiles,
-    detector: Detector,
-    dataset_dir: Path,
-    dataset: DatasetRecord,
-    split: str,
-    results: DetectionColumns,
+    files: ScoreFiles, detector: Detector, dataset_dir: Path, split: str, results: DetectionColumns
 ) -> None:
     (annotations, _), (val_annotations, val_root) = (find_split(dataset_dir, name) for name in (split, VAL))
-    is_val = dataset.splits[VAL].sha256 == dataset.splits[split].sha256
-    on_val = results if is_val else detect(detector, val_annotations, val_root)
+    on_val = results if split == VAL else detect(detector, val_annotations, val_root)
     evaluated = Split.read(annotations)
     point = operating_point(VAL, Split.read(val_annotations), on_val, split, evaluated, results)
     point.write(files.point)

@@ -11,7 +11,7 @@ from deploy.timing.compare import Compared, Comparison, Contender, compare
 from deploy.timing.cpu_affinity import pin
 from deploy.timing.latency import LATENCY_IMAGES
 from deploy.timing.turns import Schedule
-from pipeline.datasets.prepared import find_split
+from pipeline.datasets.prepared import find_split, measured_split, read_dataset
 from pipeline.deploy_records import AbsentRung, BackendRun, BenchmarkRecord, ComparedRung, ComparisonRecord, TurnsGroup
 from pipeline.deploy_settings import BenchmarkSettings, CompareSettings
 from pipeline.layout import TEACHER, artefact_file
@@ -38,7 +38,8 @@ def compare_rungs(
 ) -> ComparisonRecord:
     """Let every rung that its benchmark ran at the smallest batch size take turns with all others.
 
-    The reference is the teacher's fastest, or the first model's where the teacher was not exported.
+    The reference is the teacher's fastest, or the first model's where the teacher was not exported. Images are those of
+    ``split``, or of val where that is ``test`` and the data set has none.
 
     Raises:
         DatasetError: the data set has no such split.
@@ -48,7 +49,7 @@ def compare_rungs(
     entries = _entries(records, batch_size)
     comparison = Comparison([], [], [])
     if entries:
-        annotations, image_root = find_split(dataset_dir, split)
+        annotations, image_root = find_split(dataset_dir, measured_split(read_dataset(dataset_dir), split))
         files = [image_root / entry["file_name"] for entry in Split.read(annotations).images[:LATENCY_IMAGES]]
         if benchmark.pin:
             pin(resolve_threads(benchmark.threads))

@@ -1,4 +1,4 @@
-"""Which layers are better left in fp32: found by measuring, on images that neither train nor test the model.
+"""Which layers are better left in fp32: found by measuring, on images of val, which train no weight.
 
 First all layers are quantised and scored. Only if that costs more AP than is allowed, each layer is quantised alone and
 the layers are ranked by how far the head's outputs move. Then the worst 1, 2, 4, ... are kept in fp32 until the AP is

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.runtime.arguments import Parser, positive
+from pipeline.choice.choosing_split import prepare_to_choose
 from pipeline.choice.description import describe, describe_own
 from pipeline.choice.expected_time import by_stage, expected_times
 from pipeline.choice.own_data import METHODS, facts_of, suited, times_wider
@@ -15,7 +16,6 @@ from pipeline.choice.starting_point import fetch_backbones, starting_point
 from pipeline.cli import stage_main
 from pipeline.compute import choose_device
 from pipeline.datasets.folder_format import FORMATS, detect
-from pipeline.datasets.preparation import prepare
 from pipeline.layout import CHOICE
 from pipeline.settings import PARAMS_FILE, parse_params
 from pipeline.stage_times import expect
@@ -51,13 +51,14 @@ def _parser() -> Parser:
     add("--size", type=_size, help="pixels of the input, one number or HEIGHTxWIDTH (by the boxes)")
     add("--epochs", type=positive, help="of every training (by the number of images)")
     add("--batch", type=positive, help="images an iteration (8)")
+    add("--choose-on", choices=("val", "train"), help="what chooses where there is no test split (by train's images)")
     add("--methods", nargs="+", help=f"of distillation, for a size: {', '.join(METHODS)} ({METHODS[0]})")
     add("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
     return parser
 
 
 def _use_recipes(arguments: Namespace, recipes: Sequence[Path]) -> list[str]:
-    wishes = Wishes(arguments.teacher, None, arguments.size, arguments.epochs, arguments.batch)
+    wishes = Wishes(arguments.teacher, None, arguments.size, arguments.epochs, arguments.batch, arguments.choose_on)
     choice = read_choice(recipes, arguments.data, arguments.format, wishes)
     _write(arguments.params, switched(read_params(arguments.params), choice, str(arguments.params)), {})
     return describe(choice)
@@ -65,8 +66,8 @@ def _use_recipes(arguments: Namespace, recipes: Sequence[Path]) -> list[str]:
 
 def _use_what_suits(arguments: Namespace) -> list[str]:
     text, found = read_params(arguments.params), detect(arguments.data, arguments.format)
-    dataset = prepare(found, CHOICE / "data")
-    facts, device = facts_of(dataset, CHOICE / "data"), choose_device("auto").type
+    chosen = prepare_to_choose(found, arguments.choose_on, CHOICE / "data")
+    facts, device = facts_of(chosen.dataset, CHOICE / "data"), choose_device("auto").type
     suits = suited(facts, device, arguments.model, tuple(arguments.methods or METHODS[:1]))
     teacher = arguments.teacher or suits.teacher
     fetch_backbones(suits.recipes)
@@ -76,13 +77,14 @@ def _use_what_suits(arguments: Namespace) -> list[str]:
         size=arguments.size or (suits.size, suits.size),
         epochs=arguments.epochs or suits.epochs,
         batch_size=arguments.batch or suits.batch_size,
+        choose_on=chosen.choose_on,
     )
     choice = read_choice(suits.recipes, arguments.data, arguments.format, wishes)
     changed = switched(text, choice, str(arguments.params), times_wider(facts))
     params = parse_params(read_yaml(changed))
-    times = expected_times(params, dataset, CHOICE / "recipes")
+    times = expected_times(params, chosen.dataset, CHOICE / "recipes")
     _write(arguments.params, changed, by_stage(times, params))
-    return describe_own(choice, facts, times, device, suits.model)
+    return describe_own(choice, facts, times, device, suits.model, chosen.reason)
 
 
 def _write(path: Path, text: str, expected: Mapping[str, float]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.choice.expected_time import ExpectedTime
 from pipeline.choice.own_data import DataFacts, small_side
-from pipeline.dataset_settings import DataSettings
+from pipeline.dataset_settings import ChoosingSplit, DataSettings
 from pipeline.datasets.folder_format import split_names
 from pipeline.stage_times import duration
 
@@ -18,11 +18,16 @@ def describe(choice: Mapping[str, Any]) -> list[str]:
     """What was chosen for recipes that were named."""
     trained = {**choice["twins"], **choice["students"]}
     chosen = [_teacher(choice), *(f"{name}: {student['recipe']}" for name, student in trained.items())]
-    return [*_data(choice), *chosen, NEXT]
+    return [*_data(choice, "as for published numbers"), *chosen, NEXT]
 
 
 def describe_own(
-    choice: Mapping[str, Any], facts: DataFacts, times: Sequence[ExpectedTime], device: str, model: str
+    choice: Mapping[str, Any],
+    facts: DataFacts,
+    times: Sequence[ExpectedTime],
+    device: str,
+    model: str,
+    reason: str = "",
 ) -> list[str]:
     """What was found in a folder, what suits it and why, how long it takes here, and how to change each.
 
@@ -32,11 +37,12 @@ def describe_own(
         times: of its trainings.
         device: that they were measured on.
         model: the student's size.
+        reason: why no part of train chooses, where one could.
     """
     size, epochs = choice["input_size"], choice["train"]["epochs"]
     images = ", ".join(f"{name} {count}" for name, count in facts.images.items())
     classes = f"{len(facts.classes)} classes ({_shortened(facts.classes)})"
-    lines = [*_data(choice), f"found: {images} images; {classes}; {facts.boxes} boxes in train"]
+    lines = [*_data(choice, reason), f"found: {images} images; {classes}; {facts.boxes} boxes in train"]
     if len(facts.box_shares):
         median, longer = float(np.median(facts.box_shares)), facts.longer_side
         lines.append(f"boxes: half have a side under {median:.1%} of their picture's longer one ({longer} px)")
@@ -51,7 +57,7 @@ def describe_own(
     return [*lines, _duration(times, device), NEXT]
 
 
-def _data(choice: Mapping[str, Any]) -> list[str]:
+def _data(choice: Mapping[str, Any], reason: str) -> list[str]:
     data = choice["data"]
     splits = split_names(DataSettings.model_validate(data))
     lines = [f"data: {data[data['name']]['root']} ({data['name']})"]
@@ -59,8 +65,15 @@ def _data(choice: Mapping[str, Any]) -> list[str]:
         taken = "val" if "test" in splits else "val and test"
         lines.append(f"{taken}: taken from train by a seed (data.{data['name']}.splits in params.yaml)")
     elif "test" not in splits:
-        lines.append("test split: val, also used to choose weights, as the published numbers do")
+        lines.append(_without_test(data["choose_on"], reason))
     return lines
+
+
+def _without_test(choose_on: ChoosingSplit, reason: str) -> str:
+    if choose_on == "train":
+        return "test split: val; a part of train, taken by a seed, chooses weights in its place (CHOOSE_ON=val)"
+    why = f"; {reason}" if reason else ""
+    return f"no test split: val chooses weights and is measured too, which flatters{why} (CHOOSE_ON=train)"
 
 
 def _teacher(choice: Mapping[str, Any]) -> str:

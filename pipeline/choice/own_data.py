@@ -71,17 +71,12 @@ def facts_of(record: DatasetRecord, folder: Path) -> DataFacts:
         if not entry["iscrowd"]
     ]
     return DataFacts(
-        images={name: record.splits[name].images for name in _own_splits(record)},
+        images={name: split.images for name, split in record.splits.items()},
         classes=tuple(record.classes),
         boxes=train.boxes,
         box_shares=np.array(shares),
         longer_side=int(np.median([*sides.values()])),
     )
-
-
-def _own_splits(record: DatasetRecord) -> list[str]:
-    has_test = record.splits["test"].sha256 != record.splits["val"].sha256
-    return ["train", "val", *(["test"] if has_test else [])]
 
 
 def suited(facts: DataFacts, device: str, model: str | None = None, methods: tuple[str, ...] = METHODS[:1]) -> Suited:

@@ -7,9 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from pipeline.dataset_settings import DataSettings
-from pipeline.datasets.folder_format import class_names, detect
-from pipeline.errors import RecipeError
+from pipeline.dataset_settings import ChoosingSplit, DataSettings
+from pipeline.datasets.folder_format import class_names, detect, split_names
+from pipeline.errors import DatasetError, RecipeError
 from pipeline.layout import TEACHER
 from pipeline.profiles import FOLDER, load_profile
 from pipeline.recipes import COCO_CLASSES, read_recipe
@@ -29,6 +29,7 @@ class Wishes:
         size: the canvas's height and width in pixels.
         epochs: of all trainings.
         batch_size: images an iteration.
+        choose_on: ``data.choose_on``; none is val.
     """
 
     teacher: Path | None = None
@@ -36,6 +37,7 @@ class Wishes:
     size: tuple[int, int] | None = None
     epochs: int | None = None
     batch_size: int | None = None
+    choose_on: ChoosingSplit | None = None
 
 
 AS_THEY_ARE = Wishes()
@@ -54,7 +56,8 @@ def read_choice(
 
     Raises:
         RecipeError: a recipe cannot be read or names no teacher and twin, or several do not share them.
-        DatasetError: the folder is in no format that is known, or could be in several.
+        DatasetError: the folder is in no format that is known, or could be in several, or has a test split where a part
+            of train is wished to choose.
     """
     configs = {path: read_recipe(path) for path in recipes}
     pairs = {path: _pair(path, config, wishes.teacher) for path, config in configs.items()}
@@ -69,6 +72,7 @@ def read_choice(
     students = {name: str(path) for name, path in _named(configs).items()}
     found = detect(data, data_format)
     choice = _data_changes(found)
+    choice["data"]["choose_on"] = _choosing_split(found, wishes.choose_on)
     budget = {"epochs": wishes.epochs, "iterations": None, "batch_size": wishes.batch_size, "learning_rate": None}
     choice["input_size"] = _written(wishes.size)
     choice["train"] = {**choice.get("train", {}), **budget}
@@ -87,6 +91,12 @@ def read_choice(
     choice["export"] = {"models": [TEACHER, TWIN, *students], **_thresholds(configs[first])}
     choice["report"] = {"baseline": TWIN}
     return choice
+
+
+def _choosing_split(found: DataSettings, wish: ChoosingSplit | None) -> ChoosingSplit:
+    if wish == "train" and {"val", "test"} <= split_names(found):
+        raise DatasetError(f"{found.of_folder().root}: has val and test; CHOOSE_ON=train is for a folder without test")
+    return wish or "val"
 
 
 def _written(size: tuple[int, int] | None) -> int | list[int] | None:

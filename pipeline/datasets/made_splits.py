@@ -1,4 +1,4 @@
-"""Val, and test where there is none either, taken from the train split of a data set that has no val."""
+"""Val, and test where there is none either, taken from train where a data set has no val, or val is its test."""
 
 import re
 from collections import Counter
@@ -19,7 +19,12 @@ _NAMED = 5
 
 
 def make_splits(
-    whole: CheckedSplit, source: SourceSplit, settings: MadeSplitSettings, with_test: bool, notes: Findings
+    whole: CheckedSplit,
+    source: SourceSplit,
+    settings: MadeSplitSettings,
+    with_test: bool,
+    notes: Findings,
+    own_val_is_test: bool = False,
 ) -> tuple[dict[str, CheckedSplit], MadeSplits]:
     """Divide a valid split.
 
@@ -29,6 +34,7 @@ def make_splits(
         settings: shares, seed and what stays together.
         with_test: whether a test split is taken too.
         notes: gets what was done, and an error where no split comes of it.
+        own_val_is_test: the data set has a val split, which is to be its test split.
     """
     names = [entry["file_name"] for entry in whole.content["images"]]
     keys = _keys(whole.content["images"], source, settings.group_by, notes)
@@ -50,6 +56,7 @@ def make_splits(
         test=settings.test if with_test else None,
         group_by=settings.group_by.model_dump(exclude_none=True) if settings.group_by else None,
         near_duplicates=settings.near_duplicates,
+        own_val_is_test=own_val_is_test,
         groups=len(groups),
         largest_group=max(map(len, groups)),
     )
@@ -101,10 +108,11 @@ def _part(whole: CheckedSplit, places: Sequence[int]) -> CheckedSplit:
 def _tell(parts: Mapping[str, CheckedSplit], record: MadeSplits, section: str, notes: Findings) -> None:
     counts = {name: len(part.content["images"]) for name, part in parts.items()}
     told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    why = "val is the test split (data.choose_on)" if record.own_val_is_test else "there is no val split"
     notes.warning(
         "splits",
-        f"there is no val split: images are split by seed {{}} into {{}} ({section}.splits); {{}} groups of up to "
-        "{} image(s) stay whole",
+        f"{why}: images are split by seed {{}} into {{}} ({section}.splits); {{}} groups of up to {{}} image(s) stay "
+        "whole",
         *(record.seed, told, record.groups, record.largest_group),
     )
     boxed = {name: _boxed(part) for name, part in parts.items()}

@@ -9,9 +9,10 @@ from pipeline.datasets import coco_dir, digits, trees, voc_dir, yolo_dir
 from pipeline.datasets.coco import MakeSource, SourceSplit
 from pipeline.datasets.findings import Finding, Findings, grouped, raise_errors, write_list
 from pipeline.datasets.made_splits import make_splits
-from pipeline.datasets.prepared import FINDINGS_FILE, RECORD_FILE
+from pipeline.datasets.prepared import FINDINGS_FILE, RECORD_FILE, TEST, VAL
 from pipeline.datasets.split_files import write_split
 from pipeline.datasets.validation import CheckedSplit, validate
+from pipeline.errors import DatasetError
 from pipeline.layout import CACHE, DATASET
 from pipeline.records import DatasetRecord, MadeSplits
 from pipeline.storage import fresh_directory
@@ -31,32 +32,24 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
     ``out_dir`` then holds ``dataset.json`` (the returned record), ``findings.txt`` with all that was found,
     ``<split>.json`` (COCO, category ids 1..K), ``<split>.txt`` (the file names of its images) and, for the embedded
     sets, ``images/<split>/*.png``. Images of a folder of the user's are not copied. Where a data set has no val
-    split, val and test are taken from train (``data.*.splits``); where it has val and no test, val serves as test. Both
-    with a warning in the record.
+    split, val and test are taken from train (``data.*.splits``); where it has val and no test, there is no test split,
+    or val is it and a part of train is val (``data.choose_on``). Each with a warning in the record.
 
     Raises:
-        DatasetError: the data set is unusable; every finding is listed in ``<out_dir>_findings.txt`` beside it.
+        DatasetError: the data set is unusable; every finding is listed in ``<out_dir>_findings.txt`` beside it. Or a
+            part of train is to choose, and the data set has val and test.
         DownloadError: the photos of an embedded set cannot be fetched.
     """
     with fresh_directory(out_dir) as scratch:
         source = SOURCES[settings.name](settings, cache_dir, scratch)
         list_file = out_dir.with_name(f"{out_dir.name}_findings.txt")
+        _refuse_idle_choice(settings, source.splits)
         checked, found = validate(source.splits)
         findings = [*source.findings, *found]
         raise_errors(findings, list_file)
-        made = None
-        if "val" not in checked:
-            checked, made, found = _made_splits(settings, source.splits, checked)
-            findings += found
-            raise_errors(findings, list_file)
-        places = {name: source.splits.get(name, source.splits["train"]) for name in checked}
-        if "test" not in checked:
-            notes = Findings(places["val"].annotations)
-            notes.warning(
-                "whole file", "there is no test split of its own: val is used as test, which flatters the result"
-            )
-            findings += notes.found
-            checked["test"], places["test"] = checked["val"], places["val"]
+        checked, places, made, found = _splits(settings, source.splits, checked)
+        findings += found
+        raise_errors(findings, list_file)
         roots = {name: _recorded_root(split.image_root, scratch, out_dir) for name, split in places.items()}
         record = DatasetRecord(
             name=settings.name,
@@ -74,17 +67,35 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
     return record
 
 
-def _made_splits(
+def _refuse_idle_choice(settings: DataSettings, sources: Mapping[str, SourceSplit]) -> None:
+    if settings.choose_on == "train" and {VAL, TEST} <= {*sources}:
+        raise DatasetError(
+            "data.choose_on is 'train' in params.yaml, and the data set has a val and a test split: val chooses there "
+            "and test is measured; set data.choose_on to val"
+        )
+
+
+def _splits(
     settings: DataSettings, sources: Mapping[str, SourceSplit], checked: Mapping[str, CheckedSplit]
-) -> tuple[dict[str, CheckedSplit], MadeSplits, list[Finding]]:
-    """The splits with val, and test where there is none, taken from train."""
-    train = sources["train"]
+) -> tuple[dict[str, CheckedSplit], dict[str, SourceSplit], MadeSplits | None, list[Finding]]:
+    """The splits as they are used, and the source that the images of each are from."""
+    own_val_is_test = settings.choose_on == "train" and VAL in checked
+    if own_val_is_test:
+        names = {VAL: TEST}
+        sources = {names.get(name, name): split for name, split in sources.items()}
+        checked = {names.get(name, name): split for name, split in checked.items()}
+    train, made = sources["train"], None
     notes = Findings(train.annotations, train.named)
-    own = settings.of_folder().splits
-    parts, made = make_splits(checked["train"], train, own, "test" not in checked, notes)
-    order = ("train", "val", "test")
-    both = {**checked, **parts}
-    return {name: both[name] for name in order if name in both}, made, notes.found
+    if VAL not in checked:
+        shares = settings.of_folder().splits
+        parts, made = make_splits(checked["train"], train, shares, TEST not in checked, notes, own_val_is_test)
+        checked = {**checked, **parts}
+    if TEST not in checked:
+        own = Findings(sources.get(VAL, train).annotations)
+        own.warning("whole file", "there is no test split: val, which also chooses, is measured, and that flatters")
+        notes.found += own.found
+    ordered = {name: checked[name] for name in ("train", VAL, TEST) if name in checked} | dict(checked)
+    return ordered, {name: sources.get(name, train) for name in ordered}, made, notes.found
 
 
 def _recorded_root(image_root: Path, scratch: Path, out_dir: Path) -> str:

@@ -7,6 +7,7 @@ from deploy.runtime.text_files import UnreadableText, read_text
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetRecord, SplitRecord
 
+VAL, TEST = "val", "test"
 RECORD_FILE = "dataset.json"
 FINDINGS_FILE = "findings.txt"
 """All findings of a prepared data set, one a line; there is none where nothing was found."""
@@ -39,6 +40,11 @@ def find_split(dataset_dir: Path, name: str) -> tuple[Path, Path]:
             f"{dataset_dir} has no split {name!r}, it has {sorted(splits)}; change `evaluate.split` in params.yaml"
         )
     return split_paths(dataset_dir, splits[name])
+
+
+def measured_split(dataset: DatasetRecord, wanted: str) -> str:
+    """The name of the split that ``evaluate.split`` comes to: where the data set has no test split, val is measured."""
+    return VAL if wanted == TEST and TEST not in dataset.splits and VAL in dataset.splits else wanted
 
 
 def names_file(annotations: Path) -> Path:

@@ -5,6 +5,7 @@ from pipeline.records import Interval
 from pipeline.report import formats
 from pipeline.report.accuracy_tables import COCO
 from pipeline.report.beside import milliseconds
+from pipeline.report.choices import search_splits
 from pipeline.report.collect import Results, Rung
 from pipeline.report.comparison import difference
 from pipeline.report.names import precision_title, run_title
@@ -98,15 +99,16 @@ def not_run_table(results: Results) -> Table:
 
 
 def precision_table(results: Results) -> Table:
-    """How each precision was made: calibration, layers quantised and kept, and what that cost on the val split."""
+    """How each precision was made: calibration, layers quantised and kept, and what that cost where it was chosen."""
+    searched = " and ".join(search_splits(results)) or "val"
     columns = (
         text("Model"),
         text("Precision"),
         number("MB"),
         number("calibration images"),
         number("int8 layers"),
-        number("AP lost on val, all int8"),
-        number("AP lost on val"),
+        number(f"AP lost on {searched}, all int8"),
+        number(f"AP lost on {searched}"),
         text("kept in fp32"),
     )
     rows = tuple(

@@ -48,7 +48,7 @@ def trade_off_points(results: Results) -> list[TradeOffPoint]:
 
 
 def _measured_on(results: Results) -> str:
-    split = f"{results.teacher.evaluation.accuracy.split} split"
+    split = f"{results.split_name} split"
     return f"{split}, {formats.count(results.artefact_images)} images" if results.are_artefacts_on_part else split
 
 

@@ -107,9 +107,14 @@ class Results:
         return [Rung(model.name, run) for model in self.models for run in model.runs if run.status == "ok"]
 
     @property
-    def split(self) -> SplitRecord:
+    def split_name(self) -> str:
         """The split that the models were evaluated on."""
-        return self.dataset.splits[self.teacher.evaluation.accuracy.split]
+        return self.teacher.evaluation.accuracy.split
+
+    @property
+    def split(self) -> SplitRecord:
+        """What that split holds."""
+        return self.dataset.splits[self.split_name]
 
     @property
     def is_measured_on_val(self) -> bool:

@@ -1,4 +1,4 @@
-"""The same test images seen by everyone: ground truth, teacher, twin, students."""
+"""The same images seen by everyone: ground truth, teacher, twin, students."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.report import formats
 from pipeline.report.beside import Beside, fastest_beside, reference
+from pipeline.report.choices import measured_sentence
 from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import Gain, gain, ratio, share
 
@@ -22,11 +23,8 @@ def headline(results: Results) -> list[str]:
     sentences = [_accuracy_sentence(results), *_gain_sentences(results), _size_sentence(results)]
     if speed := _speed_sentence(results):
         sentences.append(speed)
-    if results.is_measured_on_val:
-        sentences.append(
-            "The data set has no test split of its own: the pictures that these numbers are of also chose the "
-            "weights, so the numbers flatter."
-        )
+    if also_chose := measured_sentence(results):
+        sentences.append(also_chose)
     if results.dataset.composed:
         sentences.append(
             "The data set is composed: real parts were put together by a program. Its numbers compare models with each "
@@ -68,8 +66,7 @@ def _ratio_figure(value: float | None, more: str, less: str, context: str) -> Fi
 
 def _accuracy_sentence(results: Results) -> str:
     main, teacher, baseline = results.main, results.teacher, results.baseline
-    split = results.teacher.evaluation.accuracy.split
-    text = f"{main.name} reaches {formats.points(main.ap)} AP on the {split} split"
+    text = f"{main.name} reaches {formats.points(main.ap)} AP on the {results.split_name} split"
     if len(results.students) > 1:
         text += f", the highest of {len(results.students)} students"
     if baseline and baseline is not main:
@@ -94,7 +91,7 @@ def _gain_sentences(results: Results) -> list[str]:
         else:
             sentences.append(gain_sentence(model.name, baseline.name, difference))
     if any(difference for model in results.students if (difference := gain(model, baseline)) and difference.confidence):
-        sentences.append("An interval covers the choice of test images, not the training seed.")
+        sentences.append(f"An interval covers the choice of {results.split_name} images, not the training seed.")
     return sentences
 
 

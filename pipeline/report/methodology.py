@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.report import formats
+from pipeline.report.choices import weights_note
 from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import fastest, reference_batch
 from pipeline.report.names import backend_title, precision_title, run_title
@@ -181,10 +182,10 @@ def _accuracy_definitions(results: Results) -> dict[str, str]:
     return {
         "AP": (
             "COCO’s mean average precision over IoU 0.50 to 0.95 and all classes, in points (0 to 100). One evaluator "
-            "scores PyTorch models and artefacts alike; checkpoints are chosen on the val split only."
+            f"scores PyTorch models and artefacts alike; checkpoints are {weights_note(results)}."
         ),
         "Interval": (
-            f"Bootstrap over the {evaluate.split} images: {formats.count(evaluate.resamples)} resamples with "
+            f"Bootstrap over the {results.split_name} images: {formats.count(evaluate.resamples)} resamples with "
             f"replacement (seed {evaluate.seed}), the AP computed anew for each. Resamples repeat images, which raises "
             f"AP and hides some of its scatter, so the middle {confidence} of them is moved to lie around the measured "
             "AP, and widened where the jackknife (groups of images left out in turn) finds a larger standard error."

@@ -41,7 +41,7 @@ def operating_note(results: Results) -> str:
         f"classes on the {point.chosen_on} split; it stands in the artefact, and deploy.predict shows boxes from it on."
     )
     if results.is_measured_on_val:
-        text += " The data set has no other pictures to measure on, so these numbers flatter."
+        text += " The numbers are of the pictures that chose it, so they flatter."
     return text
 
 

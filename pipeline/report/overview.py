@@ -30,7 +30,7 @@ def _accuracy_rows(results: Results) -> list[Row]:
     confidence = formats.percent(results.params.evaluate.confidence)
     baseline = results.params.report.baseline
     rows = [
-        heading(f"Accuracy: {accuracy.split} split, {formats.count(accuracy.images)} images, COCO points"),
+        heading(f"Accuracy: {results.split_name} split, {formats.count(accuracy.images)} images, COCO points"),
         _row(results, "AP", lambda model: formats.points(model.ap)),
         _row(results, f"AP, {confidence} interval", _interval),
         _row(results, "AP50", lambda model: formats.points(model.evaluation.accuracy.numbers.ap50)),

@@ -40,7 +40,7 @@ def test_the_stage_writes_the_data_set_and_shows_it(project, caplog):
     caplog.set_level(logging.INFO)
     main([])
     record = DatasetRecord.read(project / "data/prepared/dataset.json")
-    assert list(record.splits) == ["train", "val", "test"]
+    assert list(record.splits) == ["train", "val"]
     shown = [line.getMessage().split() for line in caplog.records if line.name == "stages.data"]
     assert ["train", "1", "1", "0"] in shown
     assert shown[0][0] == "warning:"

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from deploy.ladder.pytorch_rung import check_gates, detect, evaluate_model, published_ap
+from deploy.ladder.pytorch_rung import ScoreFiles, check_gates, detect, evaluate_model, published_ap
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.backends import RawDetections
 from deploy.runtime.detector import Detector
 from deploy.runtime.errors import ArtefactError
 from pipeline.checkpoints import load_detector, save_weights
 from pipeline.complexity import measure_complexity
+from pipeline.datasets.prepared import read_dataset
 from pipeline.errors import CheckpointError, DatasetError, GateError
 from pipeline.evaluation import evaluate_detections
+from pipeline.operating_point_records import OperatingPoint
 from pipeline.recipes import COCO_CLASSES, Recipe, build_detector
 from pipeline.records import DatasetRecord, EvaluationRecord, SplitRecord
 from pipeline.settings import Gates, Params, parse_params
@@ -284,6 +287,18 @@ def test_a_recipe_s_published_ap_is_that_of_coco(
     if method:
         published = replace(published, method=method)
     assert published_ap(published, params()) == expected
+
+
+def test_without_a_test_split_val_is_measured_and_called_so(dataset: Path, weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(dataset, folder)
+    record = read_dataset(folder)
+    record.model_copy(update={"splits": {"val": record.splits["test"]}}).write(folder / "dataset.json")
+    scores = ScoreFiles(tmp_path / "point.json", tmp_path / "errors.json")
+    found = evaluate_model(recipe(), weights, folder, params(), tmp_path / "out.json", scores)
+    point = OperatingPoint.read(tmp_path / "point.json")
+    assert (found.accuracy.split, point.chosen_on, point.measured_on) == ("val", "val", "val")
+    assert point.measured == point.chosen is not None
 
 
 def test_an_unknown_split_is_named(dataset: Path, weights: Path, tmp_path: Path) -> None:

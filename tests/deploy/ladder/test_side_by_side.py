@@ -7,7 +7,7 @@ from pipeline.deploy_records import BackendRun, BenchmarkRecord
 from pipeline.deploy_settings import BenchmarkSettings, CompareSettings
 from pipeline.layout import artefact_file
 from tests.deploy.measured import backend_run, timed_run
-from tests.deploy.tiny import write_broken_artefact, write_network_artefact
+from tests.deploy.tiny import write_broken_artefact, write_dataset, write_network_artefact
 
 SETTINGS = BenchmarkSettings(backends=["onnxruntime", "openvino"], batch_sizes=[2, 1], threads=1, pin=False)
 QUICK = CompareSettings(rounds=3, calls=1)
@@ -49,6 +49,11 @@ def test_every_rung_that_ran_takes_part_and_one_of_the_teachers_is_the_reference
     assert {(each.artefact, each.precision, each.group) for each in found.rungs} == {("fp32", "fp32", 0)}
     assert all(each.milliseconds > 0 and each.low <= each.times_as_fast <= each.high for each in found.rungs)
     assert found.absent == []
+
+
+def test_without_a_test_split_the_images_are_val_s(project: Path) -> None:
+    data = write_dataset(project / "prepared", [(10, 10, 40, 30)], splits=("val",))
+    assert len(compare_rungs(RECORDS, data, "test", SETTINGS, QUICK).rungs) == 4
 
 
 def test_the_teachers_fastest_and_one_rung_of_all_others_come_first(project: Path, dataset_dir: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.choice.__main__ import main
 from pipeline.choice.params_file import switched
-from pipeline.choice.recipes import read_choice
+from pipeline.choice.recipes import Wishes, read_choice
 from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.recipes import COCO_CLASSES
 from pipeline.settings import PARAMS_FILE, load_params, parse_params
@@ -75,7 +75,30 @@ def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
     assert "benchmark_max_latency_ms: null" in text
     assert [line for line in text.split("\n\n") if line.startswith("train:")]
     assert "next: make repro (or dvc repro); back to the embedded run: git checkout params.yaml" in caplog.text
-    assert "test split: val" in caplog.text
+    assert (
+        "no test split: val chooses weights and is measured too, which flatters; as for published numbers "
+        "(CHOOSE_ON=train)" in caplog.text
+    )
+    assert after.data.choose_on == "val"
+
+
+def test_a_part_of_train_chooses_where_it_is_wished(
+    coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    target = tmp_path / "params.yaml"
+    target.write_text(PARAMS_FILE.read_text())
+    main([str(GFL), "--data", str(coco), "--params", str(target), "--choose-on", "train"])
+    assert load_params(target).data.choose_on == "train"
+    assert (
+        "test split: val; a part of train, taken by a seed, chooses weights in its place (CHOOSE_ON=val)" in caplog.text
+    )
+    assert "choose_on: train        # of your own without test" in target.read_text()
+    again = switched(target.read_text(), read_choice([GFL], coco), "params.yaml")
+    assert parse_params(read_yaml(again)).data.choose_on == "val"
+    whole = YoloFolder(tmp_path / "yolo").write().root
+    with pytest.raises(DatasetError, match=r"yolo: has val and test; CHOOSE_ON=train is for a folder without test"):
+        read_choice([GFL], whole, wishes=Wishes(choose_on="train"))
 
 
 def test_a_second_switch_keeps_nothing_of_the_first(coco: Path) -> None:
@@ -135,7 +158,7 @@ def test_labels_of_yolo_and_voc_are_chosen_as_well(tmp_path: Path, caplog: pytes
     params = load_params(target)
     assert (params.data.name, params.data.voc_dir.root) == ("voc_dir", voc)
     assert params.data.yolo_dir.root == yolo  # the section of another format stays
-    assert "test split: val" not in caplog.text
+    assert "test split" not in caplog.text
     (yolo / "data.yaml").write_text("names: [a, b]\ntrain: images")
     main([str(GFL), "--data", str(yolo), "--params", str(target)])
     assert "val and test: taken from train by a seed (data.yolo_dir.splits in params.yaml)" in caplog.text

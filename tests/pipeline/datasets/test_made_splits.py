@@ -3,6 +3,8 @@
 import json
 from itertools import chain
 
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings
@@ -10,6 +12,8 @@ from pipeline.datasets.preparation import prepare
 from pipeline.datasets.prepared import read_names
 from pipeline.errors import DatasetError, SettingsError
 from pipeline.settings import parse_params
+from tests.pipeline.datasets.voc_folder import VocFolder
+from tests.pipeline.datasets.yolo_folder import YoloFolder
 
 IMAGES = 24
 
@@ -59,6 +63,7 @@ def test_val_and_test_are_taken_and_recorded(coco_folder, tmp_path):
         "test": 0.15,
         "group_by": None,
         "near_duplicates": "together",
+        "own_val_is_test": False,
         "groups": IMAGES,
         "largest_group": 1,
     }
@@ -139,11 +144,94 @@ def test_an_own_test_split_stays_and_gives_val_alone(coco_folder, tmp_path):
     assert (record.splits["train"].images + record.splits["val"].images, record.splits["test"].images) == (IMAGES, 2)
 
 
-def test_no_share_for_test_makes_val_the_test(coco_folder, tmp_path):
+def test_no_share_for_test_makes_no_test_split(coco_folder, tmp_path):
     folder = whole(coco_folder)
     record = prepare(settings(folder.root, val=0.25, test=0), tmp_path / "out", tmp_path)
-    assert (record.made_splits.test, {*record.splits}) == (0, {"train", "val", "test"})
-    assert record.splits["test"].sha256 == record.splits["val"].sha256
+    assert (record.made_splits.test, list(record.splits)) == (0, ["train", "val"])
+
+
+def with_val(coco_folder, own_test=None, **splits):
+    """The folder of :func:`whole` and a val of two images, of which a part of train is to choose."""
+    given = coco_folder()
+    given.splits = {name: given.splits[name] for name in ("val", "test")}
+    given.write()
+    root = whole(coco_folder).root
+    for name in ("11.png", "12.png", "21.png", "22.png"):
+        given.write_image("val" if name < "2" else "test", name, seed=int(name[:2]) + 1000)
+    chosen = settings(root, own_test=own_test, **splits)
+    val = {"annotations": "annotations/val.json", "images": "images/val"}
+    content = chosen.model_dump() | {"choose_on": "train"}
+    return DataSettings.model_validate({**content, "coco_dir": {**content["coco_dir"], "val": val}})
+
+
+def test_a_part_of_train_chooses_and_val_is_the_test(coco_folder, tmp_path):
+    chosen = with_val(coco_folder, val=0.25)
+    record = prepare(chosen, tmp_path / "out", tmp_path)
+    names = names_of(tmp_path / "out")
+    assert {name: len(some) for name, some in names.items()} == {"train": 18, "val": 6, "test": 2}
+    assert names["test"] == ["11.png", "12.png"]
+    assert sorted(names["train"] + names["val"]) == sorted(f"scene{n % 3}_{n:02}.png" for n in range(IMAGES))
+    roots = {name: split.image_root for name, split in record.splits.items()}
+    assert roots == {name: str(chosen.coco_dir.root / "images" / of) for name, of in PLACES.items()}
+    made = record.made_splits
+    assert (made.own_val_is_test, made.val, made.test, made.seed, made.groups) == (True, 0.25, None, 0, IMAGES)
+    (told,) = [group.examples[0] for group in record.findings if group.kind.startswith("val is the test split")]
+    assert "(data.choose_on): images are split by seed 0 into train 18, val 6 (data.coco_dir.splits)" in told
+    prepare(chosen, tmp_path / "again", tmp_path)
+    assert names_of(tmp_path / "again") == names
+    prepare(with_val(coco_folder, val=0.25, seed=1), tmp_path / "other", tmp_path)
+    other = names_of(tmp_path / "other")
+    assert (other["test"], len(other["val"])) == (names["test"], 7)  # 1.5 dogs and 4.5 cats, rounded by the seed
+    assert other["val"] != names["val"]
+
+
+PLACES = {"train": "all", "val": "all", "test": "val"}
+
+
+def test_the_part_that_chooses_shares_no_scene_and_no_copy_with_train(coco_folder, tmp_path):
+    folder = with_val(coco_folder, val=0.3, group_by={"name": "[^_]+"})
+    prepare(folder, tmp_path / "out", tmp_path)
+    found = scenes({name: some for name, some in names_of(tmp_path / "out").items() if name != "test"})
+    assert found["train"] | found["val"] == {"scene0", "scene1", "scene2"}
+    assert not found["train"] & found["val"]
+    folder = with_val(coco_folder, val=0.5)
+    writer = coco_folder()
+    for place in range(12):
+        # Brighter copies of one picture and the picture itself: alike, and not the same file.
+        path = writer.write_image("all", f"scene{place % 3}_{place:02}.png", seed=700)
+        cv2.imwrite(str(path), np.clip(cv2.imread(str(path)).astype(int) + place, 0, 255).astype(np.uint8))
+    record = prepare(folder, tmp_path / "out", tmp_path)
+    assert record.made_splits.largest_group == 12
+    names = names_of(tmp_path / "out")
+    numbers = {name: {int(file[7:9]) for file in names[name]} for name in ("train", "val")}
+    assert sorted(len(some & {*range(12)}) for some in numbers.values()) == [0, 12]
+
+
+def test_a_test_split_of_its_own_leaves_a_part_of_train_nothing_to_choose(coco_folder, tmp_path):
+    test = {"annotations": "annotations/test.json", "images": "images/test"}
+    with pytest.raises(DatasetError, match=r"data\.choose_on is 'train' .* has a val and a test split.* set .* to val"):
+        prepare(with_val(coco_folder, own_test=test), tmp_path / "out", tmp_path)
+    with pytest.raises(SettingsError, match=r"choose_on is 'train', .* and digits has one; set it to val"):
+        parse_params({"data": {"name": "digits", "choose_on": "train"}})
+
+
+def yolo(root):
+    folder = YoloFolder(root).write()
+    return {"root": folder.root, "train": ["images/train", "images/test"], "val": "images/val"}
+
+
+def voc(root):
+    folder = VocFolder(root)
+    folder.splits = {"train": "abcd", "val": "ef"}
+    return {"root": folder.write().root}
+
+
+@pytest.mark.parametrize(("name", "write"), [("yolo_dir", yolo), ("voc_dir", voc)])
+def test_labels_of_other_formats_are_chosen_on_a_part_of_train_as_well(name, write, tmp_path):
+    chosen = {"name": name, "choose_on": "train", name: {**write(tmp_path / "own"), "splits": {"val": 0.5}}}
+    record = prepare(DataSettings.model_validate(chosen), tmp_path / "out", tmp_path)
+    assert {name: split.images for name, split in record.splits.items()} == {"train": 2, "val": 2, "test": 2}
+    assert record.made_splits.own_val_is_test
 
 
 def test_too_few_images_are_an_error_with_a_cure(coco_folder, tmp_path):

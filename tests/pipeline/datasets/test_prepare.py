@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 from pipeline.dataset_settings import CocoDirSettings, CocoSplitSettings, DataSettings, DigitsSettings
 from pipeline.datasets.preparation import prepare
-from pipeline.datasets.prepared import read_dataset, split_paths
+from pipeline.datasets.prepared import measured_split, read_dataset, split_paths
 from pipeline.errors import DatasetError
 
 SMALL = DataSettings(digits=DigitsSettings(image_size=96, train=5, val=2, test=3))
@@ -87,23 +87,24 @@ def test_a_relative_root_is_recorded_so_that_the_project_can_move(coco_folder, t
     assert str(tmp_path) not in Path("data/prepared/dataset.json").read_text()
 
 
-def test_without_a_test_split_val_is_used_with_a_warning(coco_folder, tmp_path):
+def test_without_a_test_split_val_is_measured_with_a_warning(coco_folder, tmp_path):
     folder = coco_folder().write()
     record = prepare(custom(folder.root, test=None), tmp_path / "out", tmp_path)
-    assert record.splits["test"].sha256 == record.splits["val"].sha256
-    annotations, image_root = split_paths(tmp_path / "out", record.splits["test"])
-    assert annotations.read_bytes() == (tmp_path / "out" / "val.json").read_bytes()
-    assert image_root == folder.folder("val")
+    assert list(record.splits) == ["train", "val"]
+    assert [measured_split(record, wanted) for wanted in ("test", "val")] == ["val", "val"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == ["dataset.json", "train.json", "val.json"]
     (finding,) = record.findings
-    assert (finding.severity, finding.count) == ("warning", 1)
-    assert "no test split" in finding.examples[0]
+    assert (finding.severity, finding.count, Path(finding.file).name) == ("warning", 1, "val.json")
+    assert "no test split: val, which also chooses, is measured" in finding.examples[0]
+    whole = prepare(custom(folder.root), tmp_path / "out", tmp_path)
+    assert [measured_split(whole, wanted) for wanted in ("test", "val")] == ["test", "val"]
 
 
 def test_a_test_split_that_is_val_counts_as_none_and_one_that_is_train_is_refused(coco_folder, tmp_path):
     folder = coco_folder().write()
     settings = custom(folder.root).coco_dir
     record = prepare(custom(folder.root, test=settings.val), tmp_path / "out", tmp_path)
-    assert record.splits["test"].sha256 == record.splits["val"].sha256
+    assert list(record.splits) == ["train", "val"]
     assert ["no test split" in finding.kind for finding in record.findings] == [True]
     with pytest.raises(DatasetError, match=r"is also in train .*keep splits disjoint"):
         prepare(custom(folder.root, test=settings.train), tmp_path / "out", tmp_path)

@@ -111,24 +111,25 @@ def write_run(
     *,
     images: int = 24,
     classes: Sequence[str] = CLASSES,
+    split: str = "test",
 ) -> None:
-    """Write every record, detection and image of a run below ``root``."""
-    dataset = _write_dataset(root, images, classes)
+    """Write every record, detection and image of a run below ``root``; with ``split`` val there is no test split."""
+    dataset = _write_dataset(root, images, classes, split)
     dataset.write(root / DATASET_RECORD)
     _device().write(root / DEVICE)
-    annotations = root / DATASET / "test.json"
+    annotations = root / DATASET / f"{split}.json"
     truth = json.loads(annotations.read_text(encoding="utf-8"))
     for model in models:
         _origin(model).write(root / origin_file(recipe_file(model.name)))
         results = _simulate(model, truth)
         write_atomic(root / report_file("detections", model.name), json.dumps(results))
-        accuracy = evaluate_detections(annotations, results, "test", params.evaluate)
+        accuracy = evaluate_detections(annotations, results, split, params.evaluate)
         _evaluation(model, accuracy).write(root / report_file("evaluation", model.name))
-        split = Split.read(annotations)
-        found = read_detections(results, ground_truth_of(split))
-        point = operating_point("val", split, found, "test", split, found)
+        content = Split.read(annotations)
+        found = read_detections(results, ground_truth_of(content))
+        point = operating_point("val", content, found, split, content, found)
         point.write(root / report_file("operating_point", model.name))
-        errors = detection_errors("test", split, found, point.score)
+        errors = detection_errors(split, content, found, point.score)
         errors.write(root / report_file("errors", model.name))
         if model.name != TEACHER:
             _training(model).write(root / training_file(model.name))
@@ -140,15 +141,15 @@ def write_run(
     _comparison(models, params).write(root / COMPARISON)
 
 
-def _write_dataset(root: Path, images: int, classes: Sequence[str]) -> DatasetRecord:
+def _write_dataset(root: Path, images: int, classes: Sequence[str], split: str) -> DatasetRecord:
     random = np.random.default_rng(0)
-    folder = root / DATASET / "images" / "test"
+    folder = root / DATASET / "images" / split
     folder.mkdir(parents=True)
     categories = [{"id": index + 1, "name": name} for index, name in enumerate(classes)]
     content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
     for image_id in range(1, images + 1):
         picture, boxes = _picture(random, len(classes))
-        name = f"test_{image_id:04d}.png"
+        name = f"{split}_{image_id:04d}.png"
         cv2.imwrite(str(folder / name), picture)
         content["images"].append({"id": image_id, "file_name": name, "width": 256, "height": 256})
         for label, box in boxes:
@@ -162,8 +163,8 @@ def _write_dataset(root: Path, images: int, classes: Sequence[str]) -> DatasetRe
                     "iscrowd": 0,
                 }
             )
-    (root / DATASET / "test.json").write_text(json.dumps(content), encoding="utf-8")
-    return _dataset(content, classes)
+    (root / DATASET / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
+    return _dataset(content, classes, split)
 
 
 def _picture(random: np.random.Generator, classes: int) -> tuple[np.ndarray, list[tuple[int, list[int]]]]:
@@ -181,14 +182,14 @@ def _picture(random: np.random.Generator, classes: int) -> tuple[np.ndarray, lis
     return picture, boxes
 
 
-def _dataset(content: dict[str, list[dict[str, Any]]], classes: Sequence[str]) -> DatasetRecord:
+def _dataset(content: dict[str, list[dict[str, Any]]], classes: Sequence[str], measured: str) -> DatasetRecord:
     per_class = {
         name: sum(item["category_id"] == index + 1 for item in content["annotations"])
         for index, name in enumerate(classes)
     }
     split = SplitRecord(
-        annotations="test.json",
-        image_root="images/test",
+        annotations=f"{measured}.json",
+        image_root=f"images/{measured}",
         sha256="0" * 64,
         images=len(content["images"]),
         boxes=len(content["annotations"]),
@@ -196,12 +197,13 @@ def _dataset(content: dict[str, list[dict[str, Any]]], classes: Sequence[str]) -
         images_without_boxes=0,
         boxes_per_class=per_class,
     )
+    other = split.model_copy(update={"sha256": "2" * 64})
     return DatasetRecord(
         name="digits",
         title="Handwritten digits on aerial photographs",
         composed=True,
         classes=list(classes),
-        splits={"train": split, "val": split.model_copy(update={"sha256": "1" * 64}), "test": split},
+        splits={"train": other, "val": split.model_copy(update={"sha256": "1" * 64}), measured: split},
         credits=["Digits: E. Alpaydin, C. Kaynak, UCI, CC BY 4.0", "Photos: NEON through DeepForest, MIT"],
         findings=[],
     )

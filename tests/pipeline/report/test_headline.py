@@ -60,11 +60,11 @@ def test_the_claim_is_no_stronger_than_the_interval(difference, says, never_says
     assert never_says not in sentence
 
 
-def test_a_val_split_that_is_the_test_is_said_to_flatter(results):
+def test_a_val_split_that_is_measured_is_said_to_flatter(results):
     assert "flatter" not in _plain(headline(results))
     splits = {**results.dataset.splits, "val": results.split}
     same = replace(results, dataset=results.dataset.model_copy(update={"splits": splits}))
-    assert "has no test split of its own: the pictures that these numbers are of also chose" in _plain(headline(same))
+    assert "Measured on val, not on test: the pictures that these numbers are of also chose" in _plain(headline(same))
 
 
 def test_no_baseline(run):
