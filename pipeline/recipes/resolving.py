@@ -1,6 +1,7 @@
 """From a recipe as it is written to a resolved one."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,19 @@ from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER, origin_file
 from pipeline.recipes.consistency import check_whole
 from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
+from pipeline.recipes.load_from import init_of
 from pipeline.recipes.plain_settings import UNCHANGED, PlainSettings, apply_plain
 from pipeline.recipes.recipe import Recipe, load_resolved, method_name
 from pipeline.recipes.registered import check_types
 from pipeline.recipes.shape import check_shape, reason
 from pipeline.recipes.tuples import encode
 from pipeline.records import DatasetRecord, RecipeOrigin
+from pipeline.setting_types import WeightsFile
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
 mmengine_packages.provide()
+logger = logging.getLogger(__name__)
 
 COCO_CLASSES: tuple[str, ...] = tuple(CocoDataset.METAINFO["classes"])
 """The classes that published weights know and published numbers are of."""
@@ -47,7 +51,8 @@ def resolve(
         path: the recipe, relative to the project's root.
         dataset: its classes set ``num_classes`` of every head.
         options: overrides of single keys, dotted as mmengine's ``cfg-options``, of what the plain settings made.
-        plain: length, batch, size and width, each with all that must follow, and the weights to start from.
+        plain: length, batch, size and width, each with all that must follow, and the weights to start from; without
+            these, the recipe's ``load_from`` says what it starts from.
 
     Raises:
         RecipeError: the file is missing or no valid configuration, a required key is absent, an option names a key that
@@ -58,7 +63,8 @@ def resolve(
         raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
     as_written = config.to_dict()
     check_shape(as_written, path)
-    check_honoured(as_written, path)
+    check_honoured({**as_written, "load_from": None} if plain.init else as_written, path)
+    init = _init(as_written, plain, path)
     apply_plain(config, plain, dataset, path)
     for key, value in options.items():
         check_option(as_written, key, path)
@@ -78,12 +84,21 @@ def resolve(
         path=path.as_posix(),
         published=content.get("published", {}),
         backbone_sources=sources,
-        init_sources=plain.init.sources if plain.init else [],
+        init_sources=init.sources if init else [],
     )
     decisive: dict[str, Any] = {"classes": list(dataset.classes), "config": kept}
-    if plain.init:
-        decisive["init"] = plain.init.model_dump(exclude={"sources"}, exclude_none=True)
+    if init:
+        decisive["init"] = init.model_dump(exclude={"sources"}, exclude_none=True)
     return ResolvedRecipe(decisive, origin)
+
+
+def _init(config: Mapping[str, Any], plain: PlainSettings, path: Path) -> WeightsFile | None:
+    """The detector's weights that a training starts from: ``params.yaml`` has the last word."""
+    if plain.init is None:
+        return init_of(config, path)
+    if source := config.get("load_from"):
+        logger.info("%s: load_from = %s is not read: `init` of params.yaml is", path, shown(source))
+    return plain.init
 
 
 def read_recipe(path: Path) -> Config:
