@@ -129,11 +129,7 @@ def check_honoured(config: Mapping[str, Any], path: object) -> None:
     Raises:
         RecipeError: lists every such key with what to use, and keys that look like a misspelt one.
     """
-    findings = [
-        f"  {key} = {shown(config[key])}: {cure}"
-        for key, (accepts, cure) in _RUNNERS.items()
-        if key in config and not _accepted(accepts, config[key], config)
-    ]
+    findings = [f"  {key} = {shown(config[key])}: {cure}" for key, cure in not_honoured(config).items()]
     findings += [
         f"  {key}: did you mean {near[0]!r}?"
         for key in config
@@ -143,6 +139,15 @@ def check_honoured(config: Mapping[str, Any], path: object) -> None:
     ]
     if findings:
         raise RecipeError(f"{path} sets what is not honoured here:\n" + "\n".join(findings))
+
+
+def not_honoured(config: Mapping[str, Any]) -> dict[str, str]:
+    """Keys of mmengine's Runner whose value would be dropped although it changes a result, with what to use."""
+    return {
+        key: cure
+        for key, (accepts, cure) in _RUNNERS.items()
+        if key in config and not _accepted(accepts, config[key], config)
+    }
 
 
 def check_option(config: Mapping[str, Any], key: str, path: object) -> None:

@@ -78,7 +78,7 @@ def resolve(
     # Again, of what the options made of it.
     check_honoured(kept, path)
     check_types(kept, path)
-    _set_num_classes(kept["model"], len(dataset.classes))
+    set_num_classes(kept["model"], len(dataset.classes))
     sources = (kept.get("backbone_weights") or {}).pop("sources", [])
     origin = RecipeOrigin(
         path=path.as_posix(),
@@ -171,12 +171,13 @@ def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:
     )
 
 
-def _set_num_classes(node: Any, count: int) -> None:
+def set_num_classes(node: Any, count: int) -> None:
+    """Give every part of a model that has classes so many of them, in place."""
     if isinstance(node, dict):
         if "num_classes" in node:
             node["num_classes"] = count
         for value in node.values():
-            _set_num_classes(value, count)
+            set_num_classes(value, count)
     elif isinstance(node, list | tuple):
         for value in node:
-            _set_num_classes(value, count)
+            set_num_classes(value, count)
