@@ -78,6 +78,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.recipes.batch_size": "the same",
     "pipeline.recipes.clock": "the same",
     "pipeline.recipes.input_size": "the same",
+    "pipeline.recipes.load_from": "the same",
     "pipeline.recipes.length": "the same",
     "pipeline.recipes.width": "the same",
 }
@@ -94,6 +95,7 @@ MAKERS = {
         "pipeline.recipes.honoured",
         "pipeline.recipes.input_size",
         "pipeline.recipes.length",
+        "pipeline.recipes.load_from",
         "pipeline.recipes.plain_settings",
         "pipeline.recipes.recipe",
         "pipeline.recipes.registered",

@@ -36,7 +36,7 @@ def describe_own(
         facts: of the data set.
         times: of its trainings.
         device: that they were measured on.
-        model: the student's size.
+        model: the student's size or name.
         reason: why no part of train chooses, where one could.
     """
     size, epochs = choice["input_size"], choice["train"]["epochs"]
@@ -52,8 +52,9 @@ def describe_own(
     students = ", ".join(choice["students"])
     recipe = next(iter(choice["students"].values()))["recipe"]
     lines += [f"{_teacher(choice)} (TEACHER=)", f"student: {model}, {recipe} (MODEL=), by {students} (METHODS=)"]
-    budget = f"{times[-1].iterations:,} iterations of {choice['train']['batch_size']} images"
-    lines.append(f"training: {epochs} epochs, {budget} (EPOCHS=, BATCH=)")
+    length = f"{epochs} epochs, " if epochs else ""
+    budget = f"{length}{times[-1].iterations:,} iterations of {times[-1].batch_size} images"
+    lines.append(f"training: {budget} (EPOCHS=, BATCH=)")
     return [*lines, _duration(times, device), NEXT]
 
 

@@ -18,10 +18,11 @@ from pipeline.training.step_time import seconds_of_step
 
 @dataclass(frozen=True)
 class ExpectedTime:
-    """Of one training: iterations, and seconds of each."""
+    """Of one training: iterations, images in each, and its seconds."""
 
     model: str
     iterations: int
+    batch_size: int
     seconds_per_iteration: float
 
     @property
@@ -66,4 +67,5 @@ def _times(params: Params, dataset: DatasetRecord, folder: Path) -> Iterator[Exp
 
 def _time(recipe: Recipe, teacher: BaseDetector | None, params: Params, dataset: DatasetRecord) -> ExpectedTime:
     seconds = seconds_of_step(recipe, teacher, params.train)
-    return ExpectedTime(recipe.name, iterations_of(recipe.config, dataset.splits["train"].images), seconds)
+    iterations = iterations_of(recipe.config, dataset.splits["train"].images)
+    return ExpectedTime(recipe.name, iterations, recipe.config.train_dataloader.batch_size, seconds)

@@ -4,12 +4,13 @@ Rules of thumb, each with its reason beside what it chose; all of them can be se
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.choice.recipes import Budget
 from pipeline.datasets.json_files import read_json
 from pipeline.errors import SettingsError, did_you_mean
 from pipeline.records import DatasetRecord
@@ -50,14 +51,26 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Suited:
-    """What suits: the student's size, its recipes, their teacher, the canvas's side in pixels, and the budget."""
+    """What suits.
+
+    Attributes:
+        model: the student's size, or the name of a detector of the user's own.
+        recipes: its students.
+        teacher: their teacher's configuration.
+        size: height and width of the canvas in pixels.
+        budget, teacher_budget: of students and twins, and of the teacher.
+        files: recipes that are to be written for it.
+        said: of these files, for the user.
+    """
 
     model: str
     recipes: list[Path]
     teacher: Path
-    size: int
-    epochs: int
-    batch_size: int
+    size: tuple[int, int]
+    budget: Budget
+    teacher_budget: Budget
+    files: dict[Path, str] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
 
 
 def facts_of(record: DatasetRecord, folder: Path) -> DataFacts:
@@ -93,17 +106,19 @@ def suited(facts: DataFacts, device: str, model: str | None = None, methods: tup
     """
     name = model or ("n" if device == "cpu" else "s")
     if name not in MODELS:
-        raise SettingsError(f"MODEL={name}: no size ({', '.join(MODELS)}) and no recipe's file (a path, or ....py)")
+        raise SettingsError(f"MODEL={name}: no size ({', '.join(MODELS)}) and no file (a path, or ....py)")
     for method in methods:
         if method not in METHODS:
             raise SettingsError(f"METHODS={method}: no method for this student; {did_you_mean(method, METHODS)}")
+    size = suited_size(facts, _LARGEST[device])
+    budget = Budget(suited_epochs(facts.images["train"], _BATCH_SIZE, _ITERATIONS[device]), _BATCH_SIZE)
     return Suited(
         model=name,
         recipes=[_STUDENTS / f"{method}_gfl_{name}_own.py" for method in methods],
         teacher=_TEACHERS / ("gfl_mobilenetv2_own.py" if device == "cpu" else "gfl_r50_own.py"),
-        size=suited_size(facts, _LARGEST[device]),
-        epochs=suited_epochs(facts.images["train"], _BATCH_SIZE, _ITERATIONS[device]),
-        batch_size=_BATCH_SIZE,
+        size=(size, size),
+        budget=budget,
+        teacher_budget=budget,
     )
 
 

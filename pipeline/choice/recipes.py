@@ -20,6 +20,25 @@ TWIN = "twin"
 
 
 @dataclass(frozen=True)
+class Budget:
+    """Epochs, and images an iteration, of a training; none is as its recipe has it."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+
+    def asked(self, epochs: int | None, batch_size: int | None) -> "Budget":
+        """What was asked for, and this for the rest."""
+        return Budget(epochs or self.epochs, batch_size or self.batch_size)
+
+    def settings(self) -> dict[str, Any]:
+        """As ``train`` of ``params.yaml`` has it."""
+        return {"epochs": self.epochs, "iterations": None, "batch_size": self.batch_size, "learning_rate": None}
+
+
+_RECIPES_OWN = Budget()
+
+
+@dataclass(frozen=True)
 class Wishes:
     """What is set beside the recipes; none is as they have it.
 
@@ -27,16 +46,16 @@ class Wishes:
         teacher: file of the teacher's configuration.
         init: weights that the teacher starts from, where it is trained here.
         size: the canvas's height and width in pixels.
-        epochs: of all trainings.
-        batch_size: images an iteration.
+        budget: of students and twins.
+        teacher_budget: of the teacher, where it is trained here.
         choose_on: ``data.choose_on``; none is val.
     """
 
     teacher: Path | None = None
     init: dict[str, Any] | None = None
     size: tuple[int, int] | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
+    budget: Budget = _RECIPES_OWN
+    teacher_budget: Budget = _RECIPES_OWN
     choose_on: ChoosingSplit | None = None
 
 
@@ -73,14 +92,13 @@ def read_choice(
     found = detect(data, data_format)
     choice = _data_changes(found)
     choice["data"]["choose_on"] = _choosing_split(found, wishes.choose_on)
-    budget = {"epochs": wishes.epochs, "iterations": None, "batch_size": wishes.batch_size, "learning_rate": None}
     choice["input_size"] = _written(wishes.size)
-    choice["train"] = {**choice.get("train", {}), **budget}
+    choice["train"] = {**choice.get("train", {}), **wishes.budget.settings()}
     choice["teacher"] = {
         "source": "auto",
         "config": teacher,
         "options": {},
-        "train": budget,
+        "train": wishes.teacher_budget.settings(),
         "init": None,
         "checkpoints": _checkpoints(teacher, found),
     }
@@ -88,7 +106,7 @@ def read_choice(
         choice["teacher"]["init"] = wishes.init
     choice["twins"] = {TWIN: {"recipe": twin, "options": {}}}
     choice["students"] = {name: {"recipe": path, "options": {}} for name, path in students.items()}
-    choice["export"] = {"models": [TEACHER, TWIN, *students], **_thresholds(configs[first])}
+    choice["export"] = {"models": [TEACHER, TWIN, *students], **_thresholds(configs[first], first)}
     choice["report"] = {"baseline": TWIN}
     return choice
 
@@ -144,13 +162,18 @@ def _checkpoints(teacher: str, found: DataSettings) -> dict[str, Any]:
     return {found.name: config.checkpoint.to_dict()}
 
 
-def _thresholds(config: Config) -> dict[str, Any]:
+def _thresholds(config: Config, path: Path) -> dict[str, Any]:
     """The recipe's own post-processing, which its published AP was measured with."""
-    test = config.model.test_cfg
+    test = config.model.get("test_cfg") or {}
     last = test.get("rcnn", test)
-    return {
-        "score_threshold": last.score_thr,
-        "nms_iou_threshold": last.nms.iou_threshold,
-        "max_candidates": test.get("nms_pre", 1000),
-        "max_detections": last.max_per_img,
-    }
+    try:
+        return {
+            "score_threshold": last["score_thr"],
+            "nms_iou_threshold": last["nms"]["iou_threshold"],
+            "max_candidates": test.get("nms_pre", 1000),
+            "max_detections": last["max_per_img"],
+        }
+    except (KeyError, TypeError) as error:
+        raise RecipeError(
+            f"{path}: model.test_cfg has no {error}; what ships takes score_thr, nms.iou_threshold and max_per_img"
+        ) from error

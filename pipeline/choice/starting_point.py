@@ -9,6 +9,7 @@ from mmengine.config import Config
 from pipeline.errors import CheckpointError
 from pipeline.layout import CACHE
 from pipeline.recipes import read_recipe
+from pipeline.recipes.load_from import init_of
 from pipeline.setting_types import WeightsFile
 from pipeline.training.backbone import weights_of
 from pipeline.weight_sources import fetch
@@ -18,7 +19,8 @@ def starting_point(teacher: Path) -> dict[str, Any] | None:
     """``teacher.init`` for a teacher that is trained here: its published COCO weights where a source gives them.
 
     Returns:
-        its ``checkpoint``, as a section of ``params.yaml``; None where it starts from its backbone's ImageNet weights.
+        its ``checkpoint``, as a section of ``params.yaml``; None where it starts from its own ``load_from``, or its
+        backbone's ImageNet weights.
 
     Raises:
         CheckpointError: neither can be had; the message names every source of both.
@@ -42,7 +44,7 @@ def starting_point(teacher: Path) -> dict[str, Any] | None:
 
 
 def fetch_backbones(recipes: Iterable[Path]) -> None:
-    """Have the ImageNet weights of students here before hours of their teacher's training.
+    """Have what students start from here before hours of their teacher's training: ``load_from``, or the backbone's.
 
     Raises:
         CheckpointError: no source gives them; names the recipe and every source.
@@ -55,6 +57,8 @@ def fetch_backbones(recipes: Iterable[Path]) -> None:
 
 
 def _fetch_backbone(config: Config) -> None:
-    if source := config.get("backbone_weights"):
+    if init := init_of(config, config.filename):
+        fetch(init.sources, init.digest, CACHE)
+    elif source := config.get("backbone_weights"):
         weights = weights_of(source)
         fetch(weights.sources, weights.digest, CACHE)

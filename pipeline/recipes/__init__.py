@@ -17,6 +17,7 @@ from pipeline.recipes.resolving import (
     read_recipe,
     resolve,
     resolve_all,
+    set_num_classes,
     write_resolved,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "read_recipe",
     "resolve",
     "resolve_all",
+    "set_num_classes",
     "without_pretrained",
     "write_resolved",
 ]

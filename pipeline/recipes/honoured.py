@@ -12,6 +12,7 @@ from typing import Any
 
 from deploy.runtime.errors import shortened, shown
 from pipeline.errors import RecipeError, did_you_mean
+from pipeline.recipes.load_from import has_hash
 
 REQUIRED = (
     "model",
@@ -37,8 +38,9 @@ _LOOP = "give max_iters or max_epochs, and val_interval"
 _EVALUATOR = "every split is measured by COCO's AP of boxes"
 _WHOLE_NETWORK = (
     "a detector's weights to start from are given as `init` of a student, a twin or the teacher in params.yaml, with "
-    "sources and a hash; a teacher's own are listed under teacher.checkpoints there, those of a backbone under "
-    "backbone_weights in the recipe"
+    "sources and a hash; in a recipe, load_from takes a file, or an https address whose file's name ends in the first "
+    "digits of its SHA-256 (...-25944287.pth); a teacher's own are listed under teacher.checkpoints in params.yaml, "
+    "those of a backbone under backbone_weights in the recipe"
 )
 _INIT = "give it as `init` of the student, the twin or the teacher in params.yaml, with sources and a hash"
 _SCHEDULE_HOOKS = {"param_scheduler": "ParamSchedulerHook", "sampler_seed": "DistSamplerSeedHook"}
@@ -93,7 +95,7 @@ _RUNNERS: dict[str, tuple[Callable[[Any, Mapping[str, Any]], bool], str]] = {
     "efficient_conv_bn_eval": (_empty, "leave it out"),
     "init": (_empty, _INIT),
     "launcher": (lambda value, _: value in (None, "none"), "set train.launcher in params.yaml"),
-    "load_from": (_empty, _WHOLE_NETWORK),
+    "load_from": (lambda value, _: not value or has_hash(value), _WHOLE_NETWORK),
     "model_wrapper_cfg": (_empty, "set train.launcher in params.yaml, and find_unused_parameters in the recipe"),
     "optim_wrapper": (_full_precision, f"leave out type, dtype and loss_scale: {_PRECISION}"),
     "randomness": (_no_seed, "set train.seed in params.yaml"),
@@ -129,11 +131,7 @@ def check_honoured(config: Mapping[str, Any], path: object) -> None:
     Raises:
         RecipeError: lists every such key with what to use, and keys that look like a misspelt one.
     """
-    findings = [
-        f"  {key} = {shown(config[key])}: {cure}"
-        for key, (accepts, cure) in _RUNNERS.items()
-        if key in config and not _accepted(accepts, config[key], config)
-    ]
+    findings = [f"  {key} = {shown(config[key])}: {cure}" for key, cure in not_honoured(config).items()]
     findings += [
         f"  {key}: did you mean {near[0]!r}?"
         for key in config
@@ -143,6 +141,15 @@ def check_honoured(config: Mapping[str, Any], path: object) -> None:
     ]
     if findings:
         raise RecipeError(f"{path} sets what is not honoured here:\n" + "\n".join(findings))
+
+
+def not_honoured(config: Mapping[str, Any]) -> dict[str, str]:
+    """Keys of mmengine's Runner whose value would be dropped although it changes a result, with what to use."""
+    return {
+        key: cure
+        for key, (accepts, cure) in _RUNNERS.items()
+        if key in config and not _accepted(accepts, config[key], config)
+    }
 
 
 def check_option(config: Mapping[str, Any], key: str, path: object) -> None:

@@ -15,7 +15,7 @@ def at_input_size(config: Mapping[str, Any], size: Sides, path: object) -> dict[
     """The options that train, evaluate and ship a detector at another size.
 
     The canvas is the size itself, what pictures are resized to in evaluation too; scales of the training's pipeline
-    keep their ratio to that of the evaluation.
+    keep their ratio to that of the evaluation. The recipe's own size changes nothing.
 
     Args:
         config: a recipe's configuration, whole.
@@ -30,6 +30,8 @@ def at_input_size(config: Mapping[str, Any], size: Sides, path: object) -> dict[
             else than the scales of its steps.
     """
     _check_divisor(config, size, path)
+    if list(size) == list(config["input_size"]):
+        return {}
     sized = {name: scales(name, config, path) for name in ("train_dataloader", "val_dataloader")}
     if unclear := [name for name, found in sized.items() if not found]:
         raise RecipeError(

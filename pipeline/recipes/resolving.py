@@ -1,6 +1,7 @@
 """From a recipe as it is written to a resolved one."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,19 @@ from pipeline.layout import TEACHER, origin_file
 from pipeline.recipe_records import RecipeOrigin
 from pipeline.recipes.consistency import check_whole
 from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
+from pipeline.recipes.load_from import init_of
 from pipeline.recipes.plain_settings import UNCHANGED, PlainSettings, apply_plain
 from pipeline.recipes.recipe import Recipe, load_resolved, method_name
 from pipeline.recipes.registered import check_types
 from pipeline.recipes.shape import check_shape, reason
 from pipeline.recipes.tuples import encode
 from pipeline.records import DatasetRecord
+from pipeline.setting_types import StartingWeights
 from pipeline.settings import Params
 from pipeline.storage import fresh_directory, write_atomic
 
 mmengine_packages.provide()
+logger = logging.getLogger(__name__)
 
 COCO_CLASSES: tuple[str, ...] = tuple(CocoDataset.METAINFO["classes"])
 """The classes that published weights know and published numbers are of."""
@@ -48,7 +52,8 @@ def resolve(
         path: the recipe, relative to the project's root.
         dataset: its classes set ``num_classes`` of every head.
         options: overrides of single keys, dotted as mmengine's ``cfg-options``, of what the plain settings made.
-        plain: length, batch, size and width, each with all that must follow, and the weights to start from.
+        plain: length, batch, size and width, each with all that must follow, and the weights to start from; without
+            these, the recipe's ``load_from`` says what it starts from.
 
     Raises:
         RecipeError: the file is missing or no valid configuration, a required key is absent, an option names a key that
@@ -59,7 +64,8 @@ def resolve(
         raise RecipeError(f"{path}: the keys {missing} are missing; inherit a base of configs/_base_ that sets them")
     as_written = config.to_dict()
     check_shape(as_written, path)
-    check_honoured(as_written, path)
+    check_honoured({**as_written, "load_from": None} if plain.init else as_written, path)
+    init = _init(as_written, plain, path)
     apply_plain(config, plain, dataset, path)
     for key, value in options.items():
         check_option(as_written, key, path)
@@ -73,23 +79,32 @@ def resolve(
     # Again, of what the options made of it.
     check_honoured(kept, path)
     check_types(kept, path)
-    _set_num_classes(kept["model"], len(dataset.classes))
+    set_num_classes(kept["model"], len(dataset.classes))
     origin = RecipeOrigin(
         path=path.as_posix(),
         published=content.get("published", {}),
         **_backbone_origin(kept.get("backbone_weights") or {}),
-        init_sources=plain.init.sources if plain.init else [],
-        init_licence=plain.init.licence if plain.init else None,
+        init_sources=init.sources if init else [],
+        init_licence=init.licence if init else None,
     )
     decisive: dict[str, Any] = {"classes": list(dataset.classes), "config": kept}
-    if plain.init:
-        decisive["init"] = plain.init.model_dump(exclude={"sources", "licence"}, exclude_none=True)
+    if init:
+        decisive["init"] = init.model_dump(exclude={"sources", "licence"}, exclude_none=True)
     return ResolvedRecipe(decisive, origin)
 
 
 def _backbone_origin(weights: dict[str, Any]) -> dict[str, Any]:
     """What of a recipe's backbone weights decides nothing: it is taken out of them."""
     return {"backbone_sources": weights.pop("sources", []), "backbone_licence": weights.pop("licence", None)}
+
+
+def _init(config: Mapping[str, Any], plain: PlainSettings, path: Path) -> StartingWeights | None:
+    """The detector's weights that a training starts from: ``params.yaml`` has the last word."""
+    if plain.init is None:
+        return init_of(config, path)
+    if source := config.get("load_from"):
+        logger.info("%s: load_from = %s is not read: `init` of params.yaml is", path, shown(source))
+    return plain.init
 
 
 def read_recipe(path: Path) -> Config:
@@ -162,12 +177,13 @@ def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:
     )
 
 
-def _set_num_classes(node: Any, count: int) -> None:
+def set_num_classes(node: Any, count: int) -> None:
+    """Give every part of a model that has classes so many of them, in place."""
     if isinstance(node, dict):
         if "num_classes" in node:
             node["num_classes"] = count
         for value in node.values():
-            _set_num_classes(value, count)
+            set_num_classes(value, count)
     elif isinstance(node, list | tuple):
         for value in node:
-            _set_num_classes(value, count)
+            set_num_classes(value, count)

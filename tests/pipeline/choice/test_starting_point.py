@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.choice.starting_point import fetch_backbones, starting_point
-from pipeline.errors import CheckpointError
+from pipeline.errors import CheckpointError, RecipeError
 
 
 def weights(path: Path) -> str:
@@ -53,3 +53,15 @@ def test_a_network_from_scratch_needs_nothing(tmp_path: Path) -> None:
     (tmp_path / "scratch.py").write_text("model = dict()\n")
     assert starting_point(tmp_path / "scratch.py") is None
     fetch_backbones([tmp_path / "scratch.py"])
+
+
+def test_load_from_is_fetched_in_the_place_of_the_backbone(tmp_path: Path) -> None:
+    path = recipe(tmp_path, coco=False, backbone=False)
+    text = path.read_text().replace("checkpoint =", "_unused =")
+    (tmp_path / "mine.pth").write_bytes(b"mine")
+    path.write_text(f"{text}load_from = {str(tmp_path / 'mine.pth')!r}\n")
+    assert starting_point(path) is None
+    fetch_backbones([path])
+    (tmp_path / "mine.pth").unlink()
+    with pytest.raises(RecipeError, match=r"teacher\.py: load_from = .*mine\.pth': No such file"):
+        fetch_backbones([path])

@@ -36,7 +36,10 @@ def written(folder: Path, text: str, base: Path = TWIN) -> Path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("load_from = 'detector.pth'", r"load_from = 'detector\.pth': a detector's .* given as `init` of a student"),
+        (
+            "load_from = 'https://host/detector.pth'",
+            r"load_from = 'https.*pth': a detector's .*`init` of a student, .* first digits of its SHA-256",
+        ),
         (
             "init = dict(sources=['detector.pth'])",
             "init = .*: give it as `init` of the student, the twin or the teacher",
@@ -70,7 +73,7 @@ def test_what_would_be_dropped_is_told_with_what_to_use(
 
 def test_all_that_is_dropped_is_told_at_once(dataset: DatasetRecord, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"(?s)load_from.*resume"):
-        resolve(written(tmp_path, "load_from = 'x.pth'\nresume = True"), dataset, {})
+        resolve(written(tmp_path, "load_from = 'https://host/x.pth'\nresume = True"), dataset, {})
 
 
 @pytest.mark.parametrize(
