@@ -10,7 +10,7 @@ from pipeline.recipes import Recipe, load_resolved, resolve, write_resolved
 from pipeline.recipes.load_from import has_hash, init_of
 from pipeline.recipes.plain_settings import UNCHANGED, PlainSettings
 from pipeline.records import DatasetRecord
-from pipeline.setting_types import WeightsFile
+from pipeline.setting_types import StartingWeights, WeightsFile
 from tests.minimal_dataset import minimal_dataset
 
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
@@ -50,20 +50,21 @@ def test_a_file_is_known_by_the_hash_in_its_name_or_by_lying_here(source: object
 def test_the_name_of_an_address_is_the_check_and_a_local_file_is_hashed(tmp_path: Path) -> None:
     assert init_of({}, "x.py") is None
     assert init_of({"load_from": None}, "x.py") is None
-    assert init_of({"load_from": PUBLISHED}, "x.py") == WeightsFile(sources=[PUBLISHED], sha256_prefix="25944287")
+    assert init_of({"load_from": PUBLISHED}, "x.py") == StartingWeights(sources=[PUBLISHED], sha256_prefix="25944287")
     whole = f"https://host/best-{'0a' * 32}.pth"
-    assert init_of({"load_from": whole}, "x.py") == WeightsFile(sources=[whole], sha256="0a" * 32)
+    assert init_of({"load_from": whole}, "x.py") == StartingWeights(sources=[whole], sha256="0a" * 32)
     local = tmp_path / "run-20240131.pth"  # a date, which is eight digits too
     local.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
-    assert init_of({"load_from": str(local)}, "x.py") == WeightsFile(sources=[str(local)], sha256=digest)
+    assert init_of({"load_from": str(local)}, "x.py") == StartingWeights(sources=[str(local)], sha256=digest)
 
 
 def test_it_stands_in_the_resolved_recipe_as_init_does(dataset: DatasetRecord, tmp_path: Path) -> None:
-    init = WeightsFile(sources=[PUBLISHED], sha256_prefix="25944287")
+    init = StartingWeights(sources=[PUBLISHED], sha256_prefix="25944287")
     by_params = resolved(tmp_path, None, dataset, PlainSettings(init=init))
     by_recipe = resolved(tmp_path, PUBLISHED, dataset)
-    assert (by_recipe.init, by_recipe.sha256) == (init, by_params.sha256)
+    assert (by_recipe.init, by_recipe.sha256) == (by_params.init, by_params.sha256)
+    assert by_recipe.init == WeightsFile(sources=[PUBLISHED], sha256_prefix="25944287")
     assert resolved(tmp_path, None, dataset).init is None
 
 
@@ -72,8 +73,9 @@ def test_params_have_the_last_word_and_the_log_says_so(
     dataset: DatasetRecord, tmp_path: Path, caplog: pytest.LogCaptureFixture, source: str
 ) -> None:
     caplog.set_level("INFO")
-    init = WeightsFile(sources=["mine.pth"], sha256="1" * 64)
-    assert resolved(tmp_path, source, dataset, PlainSettings(init=init)).init == init
+    init = StartingWeights(sources=["mine.pth"], sha256="1" * 64)
+    found = resolved(tmp_path, source, dataset, PlainSettings(init=init)).init
+    assert found == WeightsFile(sources=["mine.pth"], sha256="1" * 64)
     assert f"own.py: load_from = '{source}' is not read: `init` of params.yaml is" in caplog.text
 
 
