@@ -16,12 +16,12 @@ from markdown_it import MarkdownIt
 
 from pipeline.deploy_records import CardRecord
 from pipeline.errors import PipelineError
-from pipeline.records import InitRecord
 from pipeline.report.card_metadata import metadata
 from pipeline.report.card_page import render_card, snippet, write_cards
 from pipeline.report.card_text import limits, made_table, rung_table
 from pipeline.report.cards import Card, cards
 from pipeline.report.collect import Results
+from pipeline.training_records import InitRecord
 from tests.pipeline.report.test_shipping import with_rungs
 
 NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=40).filter(str.strip)
