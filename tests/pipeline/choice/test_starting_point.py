@@ -63,5 +63,5 @@ def test_load_from_is_fetched_in_the_place_of_the_backbone(tmp_path: Path) -> No
     assert starting_point(path) is None
     fetch_backbones([path])
     (tmp_path / "mine.pth").unlink()
-    with pytest.raises(RecipeError, match=r"teacher\.py: load_from = .*mine\.pth': No such file"):
+    with pytest.raises(RecipeError, match=r"teacher\.py: load_from = .*: No such file"):
         fetch_backbones([path])

@@ -77,7 +77,7 @@ def test_what_is_not_known_is_not_in_the_metadata(results: Results) -> None:
 def test_the_page_has_the_numbers_of_one_file_and_its_gain(results: Results) -> None:
     results = with_rungs(results, "crosskd", {"fp32@onnxruntime": (60.1, 9.0), "int8@openvino": (59.4, 3.0)})
     page, card = plain(render_card(card_of(results))), card_of(results)
-    interval = card.ship.measured.run.accuracy.bootstrap.interval
+    interval = card.ship.beside.rung.run.accuracy.bootstrap.interval
     assert (
         f"**Use crosskd.int8.onnx with score threshold {card.model.point.score:.2f}: 59.4 AP (95 % interval "
         f"{interval.low:.1f} to {interval.high:.1f}) on the test split, 3.00 ms at the median, batch 1 (OpenVINO int8, "
