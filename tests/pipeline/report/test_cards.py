@@ -16,12 +16,12 @@ from markdown_it import MarkdownIt
 
 from pipeline.deploy_records import CardRecord
 from pipeline.errors import PipelineError
-from pipeline.records import InitRecord
 from pipeline.report.card_metadata import metadata
 from pipeline.report.card_page import render_card, snippet, write_cards
 from pipeline.report.card_text import limits, made_table, rung_table
 from pipeline.report.cards import Card, cards
 from pipeline.report.collect import Results
+from pipeline.training_records import InitRecord
 from tests.pipeline.report.test_shipping import with_rungs
 
 NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=40).filter(str.strip)
@@ -77,7 +77,7 @@ def test_what_is_not_known_is_not_in_the_metadata(results: Results) -> None:
 def test_the_page_has_the_numbers_of_one_file_and_its_gain(results: Results) -> None:
     results = with_rungs(results, "crosskd", {"fp32@onnxruntime": (60.1, 9.0), "int8@openvino": (59.4, 3.0)})
     page, card = plain(render_card(card_of(results))), card_of(results)
-    interval = card.ship.measured.run.accuracy.bootstrap.interval
+    interval = card.ship.beside.rung.run.accuracy.bootstrap.interval
     assert (
         f"**Use crosskd.int8.onnx with score threshold {card.model.point.score:.2f}: 59.4 AP (95 % interval "
         f"{interval.low:.1f} to {interval.high:.1f}) on the test split, 3.00 ms at the median, batch 1 (OpenVINO int8, "
