@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.records import TrainingPoint, TrainingRecord, ValidationPoint
 from pipeline.training.curves import write_curves
+from pipeline.training_records import TrainingPoint, TrainingRecord, ValidationPoint
 
 
 def record(points: list[TrainingPoint], validation: list[ValidationPoint]) -> TrainingRecord:
