@@ -1,6 +1,7 @@
 """How every stage starts: expected errors become one clear message and exit status 1."""
 
 import functools
+import gc
 import logging
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,10 +22,21 @@ def stage_main(main: Main) -> Callable[..., None]:
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
         speak()
+        spare_imports()
         with timed():
             main(argv)
 
     return run
+
+
+def spare_imports() -> None:
+    """Take what is imported by now out of garbage collection for good.
+
+    A full collection of what torch and mmdet define takes 0.3 s, and mmengine asks for one with every data set.
+    """
+    if not gc.get_freeze_count():
+        gc.freeze()
+    gc.enable()
 
 
 def speak() -> None:

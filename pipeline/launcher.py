@@ -21,7 +21,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from deploy.runtime.scratch import scratch_folder
-from pipeline.cli import OWN_PACKAGES, speak
+from pipeline.cli import OWN_PACKAGES, spare_imports, speak
 from pipeline.compute import choose_device, use_own_cores
 from pipeline.errors import PipelineError, SettingsError, TrainingError
 from pipeline.settings import TrainSettings
@@ -119,6 +119,7 @@ def _start(settings: TrainSettings, count: int, work: Callable[..., object], arg
 
 def _worker(settings: TrainSettings, work: Callable[..., object], *arguments: Any) -> None:
     speak()
+    spare_imports()
     # A new interpreter inherits how it was started; data loaders fork.
     multiprocessing.set_start_method(None, force=True)
     _take_part(settings, work, *arguments)

@@ -62,6 +62,25 @@ def test_the_process_exits_with_1_and_without_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_stage_collects_garbage_and_leaves_out_what_it_has_imported() -> None:
+    program = (
+        "import gc, weakref, stages\n"
+        "from pipeline.cli import stage_main\n"
+        "assert not gc.isenabled()\n"
+        "class Node: pass\n"
+        "@stage_main\n"
+        "def main(argv=None):\n"
+        "    node = Node()\n"
+        "    node.itself, gone = node, weakref.ref(node)\n"
+        "    del node\n"
+        "    gc.collect()\n"
+        "    print(gc.isenabled(), gone() is None, gc.get_freeze_count() > 1000)\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True True True\n"
+
+
 def test_third_parties_speak_only_of_problems() -> None:
     program = (
         "import logging\n"

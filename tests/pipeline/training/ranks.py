@@ -31,6 +31,11 @@ def job(params: Params, name: str) -> jobs.TrainingJob:
     return jobs.TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, params.train, (teacher, weights))
 
 
+def twin(params: Params, name: str) -> jobs.TrainingJob:
+    """A job of the project in the current folder, without a teacher."""
+    return jobs.TrainingJob(load_resolved(recipe_file(name)), DatasetRecord.read(DATASET_RECORD), DATASET, params.train)
+
+
 def train_in_two(project: Path, params: Params) -> None:
     """Train every job of the project; write ``<what>.<rank>.json`` and ``<name>.<rank>.pth`` into it."""
     os.chdir(project)
@@ -62,25 +67,20 @@ def train_in_two(project: Path, params: Params) -> None:
     _keep(runner().model.module.state_dict(), "epochs", rank)
 
     report["metric"] = _metric(project / DATASET / "val.json", rank)
+    jobs.train(twin(params, "finding"), project / "finding.safetensors")
     if rank == 1:
         _spoil()
-    try:
-        jobs.train(job(params, "spoiled"), project / "spoiled.safetensors")
-    except Exception as error:
-        report["error"] = f"{type(error).__name__}: {error}"
+    # Last, because what both processes say to each other may end in the middle.
+    for name, failing in (("spoiled", job(params, "spoiled")), ("waiting", twin(params, "waiting"))):
+        try:
+            jobs.train(failing, project / f"{name}.safetensors")
+        except Exception as error:
+            report[name] = f"{type(error).__name__}: {error}"
     Path(f"report.{rank}.json").write_text(json.dumps(report))
 
 
 def _keep(state: dict[str, Any], name: str, rank: int) -> None:
     torch.save(state, f"{name}.{rank}.pth")
-
-
-def train_twin_in_two(project: Path, params: Params, name: str) -> None:
-    """Train one job without a teacher."""
-    os.chdir(project)
-    data = DatasetRecord.read(DATASET_RECORD)
-    twin = jobs.TrainingJob(load_resolved(recipe_file(name)), data, DATASET, params.train)
-    jobs.train(twin, project / f"{name}.safetensors")
 
 
 def _watched() -> Callable[[], DeviceRunner]:
