@@ -1,8 +1,10 @@
 # Everything runs from this folder with the environment in .venv; `make help` lists the targets.
 
-# The newest that runs: a name on the path may be a version manager's stand-in for a Python that is not chosen.
-PYTHON ?= $(shell for each in python3.13 python3.12 python3.11; do \
-  if $$each -c "" 2>/dev/null; then echo $$each; exit; fi; done; echo python3)
+# The newest that can make an environment: a name on the path may be a version manager's stand-in for a Python that is not
+# chosen, and Debian's comes without ensurepip where python3-venv is not installed. Looked for once, where it is used.
+TESTED := 3.13 3.12 3.11
+PYTHON ?= $(eval PYTHON := $(shell for each in $(TESTED:%=python%); do \
+  if $$each -c "import ensurepip, venv" 2>/dev/null; then echo $$each; exit; fi; done; echo python3))$(PYTHON)
 BIN := .venv/bin
 SMOKE := build/smoke
 TEST_WORKERS ?= auto
@@ -26,24 +28,33 @@ help:  ## List the targets
 # the extra gpu in the place of cpu. That extra is not locked: TensorRT's libraries come from NVIDIA's own index.
 setup:  ## Create .venv and install requirements.lock (PYTHON=... for another than the newest Python, GPU=1 for the extra gpu)
 	@mkdir -p build/setup
+	@$(if $(GPU),$(CHECK_PYTHON))
 	@$(if $(GPU),$(LIST_GPU),cat requirements.lock) > build/setup/wanted.txt
 	@cmp -s build/setup/wanted.txt .venv/installed.lock || $(MAKE) --no-print-directory .install
+	@$(SAY_UNTESTED)
 	@$(SAY_OTHER_PYTHON)
 
+INSTALL_PYTHON := Install Python 3.11, 3.12 or 3.13, or name one: make setup PYTHON=/path/to/python3
+CHECK_PYTHON = "$(PYTHON)" -c "" 2>/dev/null || { \
+    echo "error: $(PYTHON) does not run. $(INSTALL_PYTHON)" >&2; exit 1; }; \
+  "$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+    echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1), which is too old. $(INSTALL_PYTHON)" >&2; exit 1; }
+
 # Read from the file that venv writes: nothing is started for it but the Python that would be taken now.
-SAY_OTHER_PYTHON = made=$$(sed -n 's/^version *= *\([0-9]*\.[0-9]*\).*/\1/p' .venv/pyvenv.cfg 2>/dev/null); \
+MADE_OF = $$(sed -n 's/^version *= *\([0-9]*\.[0-9]*\).*/\1/p' .venv/pyvenv.cfg 2>/dev/null)
+SAY_UNTESTED = made=$(MADE_OF); case "$$made: $(TESTED) " in :*|*" $$made "*) ;; \
+  *) echo "note: .venv is of Python $$made, which nothing was tested with; if something fails:" \
+    "install Python 3.11, 3.12 or 3.13, rm -r .venv, then make setup";; esac
+SAY_OTHER_PYTHON = made=$(MADE_OF); \
   now=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || exit 0; \
   case "$$made" in ""|"$$now") ;; \
     *) echo "note: .venv is of Python $$made, and $(PYTHON) is $$now; for that one: rm -r .venv, then make setup";; esac
 
 .PHONY: .install
 .install:
-	@"$(PYTHON)" -c '' 2>/dev/null || { \
-	  echo "error: $(PYTHON) does not run. Install Python 3.11, 3.12 or 3.13, or name one: make setup PYTHON=/path/to/python3" \
-	  >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); version 3.11 or later is needed" >&2; exit 1; }
+	@$(CHECK_PYTHON)
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv .venv
+	@$(SAY_UNTESTED)
 	rm -f .venv/installed.lock
 	@! $(BIN)/python -m pip show --quiet $(OTHER_RUNTIME) 2>/dev/null || \
 	  $(BIN)/python -m pip uninstall --yes onnxruntime onnxruntime-gpu
@@ -108,23 +119,26 @@ NO_SOURCES := .venv .venv-trt .cache .hypothesis .pytest_cache .mypy_cache .ruff
 LIST_SOURCES = find . \( -name __pycache__ $(NO_SOURCES:%=-o -path ./%) -o -path './datasets/?*' ! -name README.md \) \
   -prune -o ! -type d -print0
 
-# An environment of its own, which sees .venv: TensorRT-RTX takes no part in anything but this.
+# An environment of its own, which sees .venv and so is of its Python: TensorRT-RTX takes no part in anything but this.
 trt-check: setup  ## Build engines of every detector family with TensorRT-RTX, without a GPU (in .venv-trt)
-	test -x .venv-trt/bin/pip || "$(PYTHON)" -m venv .venv-trt
+	test .venv-trt/bin/pip -nt .venv/pyvenv.cfg || $(BIN)/python -m venv --clear .venv-trt
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
 	  "$$(.venv-trt/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pipeline.pth"
 	.venv-trt/bin/python -m pip install --quiet $$($(LIST_TRT_CHECK))
 	OMP_NUM_THREADS=1 .venv-trt/bin/python -m pytest -m trt -p no:xdist --durations=10 tests/deploy
 
-LIST_TRT_CHECK = "$(PYTHON)" -c 'import tomllib; \
+LIST_TRT_CHECK = $(BIN)/python -c 'import tomllib; \
   extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trt-check"]; print(*extra)'
 
 # No set-up: it takes the machine's own Python where there is no .venv, and says what is missing.
 gpu-proof:  ## Prove on a GPU what can only be seen on one, in about 10 minutes (docs/gpu.md)
 	$(or $(wildcard $(BIN)/python),python3) -m benchmarks.gpu_proof
 
-# The newest versions that the ranges in pyproject.toml allow, resolved in an environment that is thrown away.
-lock:  ## Resolve pyproject.toml anew into requirements.lock
+# The newest versions that the ranges in pyproject.toml allow, resolved in an environment that is thrown away. With the
+# oldest Python: a newer one takes versions that the oldest has not (numpy 2.5 and scipy 1.18 are not for 3.11).
+lock: PYTHON = python$(lastword $(TESTED))
+lock:  ## Resolve pyproject.toml anew into requirements.lock, with the oldest Python
+	@$(CHECK_PYTHON)
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
 	$(LIST_DIRECT) > build/lock/direct.txt
