@@ -256,7 +256,7 @@ def _evaluation(model: Model, accuracy: AccuracyRecord) -> EvaluationRecord:
         recipe=f"configs/students/{model.name}.py",
         dataset="digits",
         method=model.method,
-        weights_sha256=f"{len(model.name)}a" * 32,
+        weights_sha256=f"{len(model.name):x}a" * 32,
         published_ap=None,
         complexity=Complexity(parameters=model.parameters, flops=model.flops, input_size=(256, 256)),
         accuracy=accuracy,
@@ -310,7 +310,7 @@ def _export(model: Model, classes: Sequence[str], score: float | None) -> Export
     return ExportRecord(
         model=model.name,
         file=artefact_file(model.name).as_posix(),
-        sha256=f"{len(model.name)}b" * 32,
+        sha256=f"{len(model.name):x}b" * 32,
         file_size=4 * model.parameters + 210_000,
         opset=18,
         inputs=[],
@@ -339,7 +339,7 @@ def _specification(model: Model, classes: Sequence[str], score: float | None) ->
         precision="fp32",
         recipe=f"configs/students/{model.name}.py",
         recipe_sha256="f" * 64,
-        weights_sha256=f"{len(model.name)}a" * 32,
+        weights_sha256=f"{len(model.name):x}a" * 32,
         dataset="digits",
         recommended_score=score,
     )
@@ -355,7 +355,7 @@ def _benchmark(model: Model, accuracy: AccuracyRecord) -> BenchmarkRecord:
             ArtefactFile(
                 precision=precision,
                 file=artefact_file(model.name, precision).as_posix(),
-                sha256=f"{len(model.name)}b" * 32,
+                sha256=f"{len(model.name):x}b" * 32,
                 file_size=size * model.parameters + 210_000,
             )
             for precision, size in (("fp32", 4), ("int8", 1))
@@ -419,7 +419,7 @@ def _precision(model: Model) -> PrecisionRecord:
     return PrecisionRecord(
         model=model.name,
         parent=artefact_file(model.name).as_posix(),
-        parent_sha256=f"{len(model.name)}b" * 32,
+        parent_sha256=f"{len(model.name):x}b" * 32,
         calibration=CalibrationRecord(split="train", images=128, seed=0, sha256="c" * 64),
         artefacts=[
             PrecisionArtefact(
