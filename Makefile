@@ -81,7 +81,7 @@ use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [MO
 	  $(if $($(option)),--$(shell echo $(option) | tr A-Z_ a-z-) $($(option))))
 
 test: setup  ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --maxprocesses 4 --dist worksteal
 
 lint: setup  ## Check style, formatting and types
 	$(BIN)/ruff check

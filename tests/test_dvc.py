@@ -306,6 +306,7 @@ def has_code(module: str) -> bool:
     return any(not isinstance(node, ast.Expr) for node in ast.parse(FILES[module].read_text(encoding="utf-8")).body)
 
 
+@functools.cache
 def covers(entry: str, path: str | Path) -> bool:
     """Whether ``entry`` is ``path`` or a folder above it."""
     return PurePosixPath(path).is_relative_to(entry)
@@ -315,17 +316,18 @@ def matches(module: str, pattern: str) -> bool:
     return module == pattern or (pattern.endswith(".*") and module.startswith(pattern[:-1]))
 
 
-def needed(stage: Stage) -> set[str]:
-    """The files whose code decides the result of a stage."""
-    makers, kept = MAKERS.get(stage.name, set()), NEEDED.get(stage.name, set())
-    skipped = {name for name in NEVER_CHANGE_A_RESULT if name not in makers}
-    patterns = NOT_USED_BY.get(stage.name, {})
-    return {
+@functools.cache
+def needed(name: str, program: str) -> frozenset[str]:
+    """The files whose code decides the result of a stage of this name, which runs this module."""
+    makers, kept = MAKERS.get(name, set()), NEEDED.get(name, set())
+    skipped = {module for module in NEVER_CHANGE_A_RESULT if module not in makers}
+    patterns = NOT_USED_BY.get(name, {})
+    return frozenset(
         FILES[module].as_posix()
-        for module in closure(stage.module)
+        for module in closure(program)
         if has_code(module) and module not in skipped
         if module in kept or not any(matches(module, pattern) for pattern in patterns)
-    }
+    )
 
 
 def is_code(entry: str) -> bool:
@@ -388,7 +390,7 @@ def problems(stage: Stage) -> list[str]:
     if stage.content.get("always_changed"):
         return [f"{stage.name}: runs every time, and depends on {entry}" for entry in (*stage.deps, *stage.params)]
     code, data = [e for e in stage.deps if is_code(e)], {e for e in stage.deps if not is_code(e)}
-    files = needed(stage)
+    files = needed(stage.name, stage.module)
     covering = {file: [entry for entry in code if covers(entry, file)] for file in files}
     found = [
         f"depends on {len(entries)} of {file}: {entries}" for file, entries in covering.items() if len(entries) != 1

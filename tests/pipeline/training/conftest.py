@@ -70,7 +70,7 @@ def _split(root: Path, name: str, count: int) -> SplitRecord:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> TrainSettings:
     return TrainSettings(device="cpu", precision="fp32", workers=0, checkpoint_interval=2, log_interval=1)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from tests.pipeline.training.interruption import FailAt
 CROSSKD = "crosskd_gfl_mobilenetv2_r18w16_embedded.py"
 Squares = tuple[DatasetRecord, Path]
 RecipeMaker = Callable[..., Recipe]
+RecipesIn = Callable[[Path], RecipeMaker]
 
 
 @pytest.fixture
@@ -91,11 +93,11 @@ def test_twin_and_student_start_equal_and_see_the_same_data(
     assert first[0] == pytest.approx(first[1], rel=1e-6)
 
 
-@pytest.fixture
-def averaged(tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A twin's recipe file with averaged weights and a learning rate that changes in every iteration."""
     base = Path("configs/students/twin_gfl_r18w16_embedded.py").resolve()
-    path = tmp_path / "averaged.py"
+    path = tmp_path_factory.mktemp("recipe") / "averaged.py"
     path.write_text(
         f"_base_ = [{str(base)!r}]\n"
         "optim_wrapper = dict(optimizer=dict(lr=0.01))\n"
@@ -103,6 +105,25 @@ def averaged(tmp_path: Path) -> str:
         "custom_hooks = [dict(type='EMAHook', momentum=0.2)]\n"
     )
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def straight(
+    recipes_in: RecipesIn,
+    squares: Squares,
+    settings: TrainSettings,
+    averaged: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[TrainingRecord, Path]:
+    """Record and weights of a training that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("straight")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.training.job.WORK_DIRS", folder / "work_dirs")
+        record = train(
+            job(recipes_in(folder)("straight", averaged), squares, settings), folder / "straight.safetensors"
+        )
+    assert record is not None
+    return record, folder / "straight.safetensors"
 
 
 # Checkpoints are written after iterations 2 and 4, and after each validation: 3 and 6.
@@ -114,9 +135,9 @@ def test_resumes_after_an_interruption_and_ends_with_the_same_weights(
     settings: TrainSettings,
     monkeypatch: pytest.MonkeyPatch,
     averaged: str,
+    straight: tuple[TrainingRecord, Path],
     stopped_in: int,
 ) -> None:
-    straight = train(job(make_recipe("straight", averaged), squares, settings), in_scratch / "straight.safetensors")
     broken = job(make_recipe("broken", averaged), squares, settings)
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.distillers.distiller.Distiller.iteration", FailAt(stopped_in), raising=False)
@@ -126,9 +147,9 @@ def test_resumes_after_an_interruption_and_ends_with_the_same_weights(
     record = train(broken, in_scratch / "broken.safetensors")
     assert record.resumed == 1
     rates = [(point.iteration, point.learning_rate) for point in record.points]
-    assert rates == [(point.iteration, point.learning_rate) for point in straight.points]
+    assert rates == [(point.iteration, point.learning_rate) for point in straight[0].points]
     assert [rate for _, rate in rates] == pytest.approx([0.005, 0.006, 0.007, 0.008, 0.009, 0.01])
-    wanted, _ = load_weights(in_scratch / "straight.safetensors")
+    wanted, _ = load_weights(straight[1])
     got, _ = load_weights(in_scratch / "broken.safetensors")
     for name, value in wanted.items():
         torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6)
@@ -152,17 +173,36 @@ def test_the_kept_weights_are_the_averaged_ones_that_were_validated(
     assert not any(torch.equal(got[name], trained[name]) for name in moved)
 
 
+@pytest.fixture(scope="module")
+def trained_once(
+    recipes_in: RecipesIn, squares: Squares, settings: TrainSettings, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Recipe, TrainingRecord, Path]:
+    """Recipe and record of a finished training, and its folder with work directory and weights."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.training.job.WORK_DIRS", folder / "work_dirs")
+        recipe = recipes_in(folder)("model")
+        record = train(job(recipe, squares, settings), folder / "first.safetensors")
+    assert record is not None
+    return recipe, record, folder
+
+
+@pytest.fixture
+def finished(
+    trained_once: tuple[Recipe, TrainingRecord, Path], in_scratch: Path, squares: Squares, settings: TrainSettings
+) -> tuple[TrainingJob, TrainingRecord]:
+    """A training that is finished, with its work directory and its weights, ``first.safetensors``, in the scratch."""
+    recipe, record, folder = trained_once
+    shutil.copytree(folder, in_scratch, dirs_exist_ok=True)
+    return job(recipe, squares, settings), record
+
+
 def test_a_kill_after_the_last_validation_repeats_nothing(
-    make_recipe: RecipeMaker,
-    in_scratch: Path,
-    squares: Squares,
-    settings: TrainSettings,
-    monkeypatch: pytest.MonkeyPatch,
+    finished: tuple[TrainingJob, TrainingRecord], in_scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finished = job(make_recipe("model"), squares, settings)
-    before = train(finished, in_scratch / "first.safetensors")
+    same, before = finished
     monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
-    after = train(finished, in_scratch / "second.safetensors")
+    after = train(same, in_scratch / "second.safetensors")
     assert (in_scratch / "first.safetensors").read_bytes() == (in_scratch / "second.safetensors").read_bytes()
     assert after.model_copy(update={"peak_memory_bytes": before.peak_memory_bytes}) == before
 
@@ -207,15 +247,9 @@ def test_twin_and_student_of_one_init_start_equal(
 
 @pytest.mark.parametrize("deleted", [BEST_FILE, RESUME_FILE, "log.jsonl"])
 def test_a_work_directory_that_was_half_deleted_is_not_resumed(
-    make_recipe: RecipeMaker,
-    in_scratch: Path,
-    squares: Squares,
-    settings: TrainSettings,
-    monkeypatch: pytest.MonkeyPatch,
-    deleted: str,
+    finished: tuple[TrainingJob, TrainingRecord], in_scratch: Path, monkeypatch: pytest.MonkeyPatch, deleted: str
 ) -> None:
-    finished = job(make_recipe("model"), squares, settings)
-    train(finished, in_scratch / "first.safetensors")
+    same, _ = finished
 
     def killed(folder: Path, **_: object) -> None:
         (folder / deleted).unlink()
@@ -224,8 +258,8 @@ def test_a_work_directory_that_was_half_deleted_is_not_resumed(
     with monkeypatch.context() as patch:
         patch.setattr("shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
-            discard(finished.work_dir)
-    record = train(finished, in_scratch / "second.safetensors")
+            discard(same.work_dir)
+    record = train(same, in_scratch / "second.safetensors")
     assert record.resumed == 0
     assert [point.iteration for point in record.points] == [1, 2, 3, 4, 5, 6]
 
@@ -268,34 +302,26 @@ def test_the_cpu_is_used_where_it_is_asked_for_beside_another_device(
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"channels_last": False}], ids=str)
 def test_changed_parameters_start_clean(
-    make_recipe: RecipeMaker,
+    finished: tuple[TrainingJob, TrainingRecord],
     in_scratch: Path,
-    squares: Squares,
-    settings: TrainSettings,
     caplog: pytest.LogCaptureFixture,
     change: dict[str, int | bool],
 ) -> None:
     caplog.set_level("INFO")
-    first = job(make_recipe("model"), squares, settings)
-    train(first, in_scratch / "model.safetensors")
-    other = job(first.recipe, squares, settings.model_copy(update=change))
+    first, _ = finished
+    other = replace(first, settings=first.settings.model_copy(update=change))
     record = train(other, in_scratch / "model.safetensors")
     assert record.resumed == 0
     assert "starting clean, changed since the last run: settings" in caplog.text
 
 
 def test_how_often_it_is_saved_and_logged_changes_nothing(
-    make_recipe: RecipeMaker,
-    in_scratch: Path,
-    squares: Squares,
-    settings: TrainSettings,
-    monkeypatch: pytest.MonkeyPatch,
+    finished: tuple[TrainingJob, TrainingRecord], in_scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = job(make_recipe("model"), squares, settings)
-    train(first, in_scratch / "model.safetensors")
+    first, _ = finished
     monkeypatch.setattr("pipeline.training.job.build_distiller", lambda _: pytest.fail("trains again"))
     others = {"checkpoint_interval": 1, "log_interval": 3, "workers": 1, "trackers": ["tensorboard"]}
-    train(job(first.recipe, squares, settings.model_copy(update=others)), in_scratch / "model.safetensors")
+    train(replace(first, settings=first.settings.model_copy(update=others)), in_scratch / "model.safetensors")
 
 
 def test_any_number_of_workers_gives_the_same_weights(

@@ -1,6 +1,7 @@
 """Schedules by epochs: as many iterations as the epochs have, the same learning rates, resumed in the middle."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.recipes import Recipe
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
 from pipeline.training import TrainingJob, train
+from pipeline.training_records import TrainingRecord
 
 Squares = tuple[DatasetRecord, Path]
 EPOCH = 6  # 12 training images in batches of 2
@@ -29,17 +31,25 @@ SCHEDULE = (
 )
 
 
-@pytest.fixture
-def epochs(make_recipe: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Recipe]:
-    """A twin whose schedule counts epochs, as mmdet's own do."""
+Maker = Callable[..., Recipe]
+
+
+@pytest.fixture(scope="module")
+def epochs_in(recipes_in: Callable[[Path], Maker]) -> Callable[[Path], Maker]:
+    """For a folder, what makes twins there whose schedule counts epochs, as mmdet's own do."""
     base = Path("configs/students/twin_gfl_r18w16_embedded.py").resolve()
 
-    def make(name: str, more: str = "", **options: object) -> Recipe:
-        file = tmp_path / f"{name}.py"
+    def make(folder: Path, name: str, more: str = "", **options: object) -> Recipe:
+        file = folder / f"{name}.py"
         file.write_text(f"_base_ = [{str(base)!r}]\n{SCHEDULE}{more}")
-        return make_recipe(name, str(file), by_epochs=True, **options)
+        return recipes_in(folder)(name, str(file), by_epochs=True, **options)
 
-    return make
+    return lambda folder: partial(make, folder)
+
+
+@pytest.fixture
+def epochs(epochs_in: Callable[[Path], Maker], tmp_path: Path) -> Maker:
+    return epochs_in(tmp_path)
 
 
 @pytest.fixture
@@ -48,10 +58,27 @@ def job(squares: Squares, settings: TrainSettings, tmp_path: Path, monkeypatch: 
     return lambda recipe: TrainingJob(recipe, *squares, settings)
 
 
+@pytest.fixture(scope="module")
+def straight(
+    epochs_in: Callable[[Path], Maker],
+    squares: Squares,
+    settings: TrainSettings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[TrainingRecord, Path]:
+    """Record and weights of a training that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("straight")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.training.job.WORK_DIRS", folder / "work_dirs")
+        recipe = epochs_in(folder)("straight")
+        record = train(TrainingJob(recipe, *squares, settings), folder / "straight.safetensors")
+    assert record is not None
+    return record, folder / "straight.safetensors"
+
+
 def test_trains_all_epochs_validates_after_each_and_steps_the_learning_rate(
-    epochs: Callable[..., Recipe], job: Any, tmp_path: Path
+    straight: tuple[TrainingRecord, Path],
 ) -> None:
-    record = train(job(epochs("model")), tmp_path / "model.safetensors")
+    record, _ = straight
     assert record.iterations == 3 * EPOCH
     assert [point.iteration for point in record.validation] == [EPOCH, 2 * EPOCH, 3 * EPOCH]
     rates = [point.learning_rate for point in record.points]
@@ -62,9 +89,13 @@ def test_trains_all_epochs_validates_after_each_and_steps_the_learning_rate(
 
 @pytest.mark.parametrize("stopped_in", [5, EPOCH + 3, 2 * EPOCH + 1])
 def test_goes_on_in_the_middle_of_an_epoch_with_the_same_images_and_ends_with_the_same_weights(
-    epochs: Callable[..., Recipe], job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: int
+    straight: tuple[TrainingRecord, Path],
+    epochs: Maker,
+    job: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped_in: int,
 ) -> None:
-    straight = train(job(epochs("straight")), tmp_path / "straight.safetensors")
     broken = job(epochs("broken"))
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.distillers.distiller.Distiller.parse_losses", _FailAt(stopped_in))
@@ -72,15 +103,15 @@ def test_goes_on_in_the_middle_of_an_epoch_with_the_same_images_and_ends_with_th
             train(broken, tmp_path / "broken.safetensors")
     record = train(broken, tmp_path / "broken.safetensors")
     assert record.resumed == 1
-    for resumed, uninterrupted in zip(record.points, straight.points, strict=True):
+    for resumed, uninterrupted in zip(record.points, straight[0].points, strict=True):
         assert resumed.learning_rate == uninterrupted.learning_rate
         assert resumed.losses == pytest.approx(uninterrupted.losses, rel=1e-4), resumed.iteration
-    wanted, got = (load_weights(tmp_path / f"{name}.safetensors")[0] for name in ("straight", "broken"))
+    wanted, got = (load_weights(path)[0] for path in (straight[1], tmp_path / "broken.safetensors"))
     for name, value in wanted.items():
         torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6)
 
 
-def test_a_training_that_ended_has_nothing_left_to_do(epochs: Callable[..., Recipe], job: Any, tmp_path: Path) -> None:
+def test_a_training_that_ended_has_nothing_left_to_do(epochs: Maker, job: Any, tmp_path: Path) -> None:
     finished = job(epochs("model", **{"train_cfg.max_epochs": 1}))
     first = train(finished, tmp_path / "first.safetensors")
     again = train(finished, tmp_path / "again.safetensors")
@@ -88,15 +119,13 @@ def test_a_training_that_ended_has_nothing_left_to_do(epochs: Callable[..., Reci
     assert (tmp_path / "first.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
 
 
-def test_the_learning_rate_follows_the_real_batch(epochs: Callable[..., Recipe], job: Any, tmp_path: Path) -> None:
+def test_the_learning_rate_follows_the_real_batch(epochs: Maker, job: Any, tmp_path: Path) -> None:
     scaled = epochs("model", "auto_scale_lr = dict(enable=True, base_batch_size=16)\n", **{"train_cfg.max_epochs": 1})
     record = train(job(scaled), tmp_path / "model.safetensors")
     assert record.points[-1].learning_rate == pytest.approx(0.04 * 2 / 16)
 
 
-def test_a_schedule_by_epochs_needs_a_training_by_epochs(
-    make_recipe: Callable[..., Recipe], job: Any, tmp_path: Path
-) -> None:
+def test_a_schedule_by_epochs_needs_a_training_by_epochs(make_recipe: Maker, job: Any, tmp_path: Path) -> None:
     base = Path("configs/students/twin_gfl_r18w16_embedded.py").resolve()
     file = tmp_path / "mixed.py"
     file.write_text(f"_base_ = [{str(base)!r}]\nparam_scheduler = [dict(type='MultiStepLR', milestones=[1])]\n")
