@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.report import formats
+from pipeline.report.beside import all_beside
 from pipeline.report.choices import weights_note
 from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import fastest, reference_batch
@@ -170,6 +171,7 @@ def definitions(results: Results) -> dict[str, str]:
     """What the words of the report mean and how the numbers are computed."""
     return {
         **_accuracy_definitions(results),
+        **_shipping_definition(results),
         **_early_stopping_definition(results),
         **_latency_definitions(results),
         **_ladder_definitions(results),
@@ -196,6 +198,20 @@ def _accuracy_definitions(results: Results) -> dict[str, str]:
             "once, so what another training seed would change is not in it."
         ),
         "FLOPs": "For one image of the model’s input size; a multiply-add counts as two.",
+    }
+
+
+def _shipping_definition(results: Results) -> dict[str, str]:
+    rungs = [found for found in all_beside(results) if found.rung.model != results.teacher.name]
+    if not rungs:
+        return {}
+    return {
+        "What ships": (
+            f"The fastest of the students’ {formats.count(len(rungs))} rungs that took turns whose mAP is within "
+            f"{formats.points(results.params.report.max_ap_loss)} points of the best one. It is chosen by its mAP on "
+            f"the {results.split_name} images themselves, so that mAP is a little luckier than one of a file that was "
+            "named beforehand."
+        )
     }
 
 

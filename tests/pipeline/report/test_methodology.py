@@ -30,6 +30,14 @@ def test_gpu_with_its_driver(results):
     assert cell(table, "GPU", "Which") == "NVIDIA H100, 80.0 GB, driver 570.1"
 
 
+def test_what_ships_is_said_to_be_chosen_by_the_pictures_that_measure_it(results):
+    said = definitions(results)["What ships"]
+    assert said.startswith("The fastest of the students’ 6 rungs that took turns whose mAP is within 1.0 points")
+    assert "by its mAP on the test images themselves" in said
+    alone = replace(results, comparison=results.comparison.model_copy(update={"rungs": [], "groups": []}))
+    assert "What ships" not in definitions(alone)
+
+
 def test_splits(results):
     boxes = results.dataset.splits["test"].boxes
     assert cells(split_table(results), "test") == ["test", "24", str(boxes), "0", "0"]
