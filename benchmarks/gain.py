@@ -31,6 +31,7 @@ from pipeline.errors import PipelineError
 from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
 from pipeline.recipes import Recipe, load_resolved, resolve, write_resolved
 from pipeline.recipes.length import at_length
+from pipeline.recipes.resolving import plain_settings
 from pipeline.records import DatasetRecord, Record
 from pipeline.settings import EvaluateSettings, Params, load_params
 from pipeline.storage import sha256_of, write_atomic
@@ -148,7 +149,8 @@ def recipe_of(params: Params, case: Case, out: Path) -> Recipe:
         return replace(own, name=case.name)
     options = {**params.trained[case.student].options, **at_length(own.config, case.budget)}
     target = out / f"{case.name}.recipe.json"
-    write_resolved(target, resolve(own.path, DatasetRecord.read(DATASET_RECORD), options))
+    plain = plain_settings(params, case.student)
+    write_resolved(target, resolve(own.path, DatasetRecord.read(DATASET_RECORD), options, plain))
     return replace(load_resolved(target), name=case.name)
 
 

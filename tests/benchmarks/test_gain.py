@@ -1,12 +1,20 @@
 """The arithmetic of the gain study, and which runs it repeats."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.gain import GainRun, paired_gain, table
+from benchmarks.gain import Case, GainRun, paired_gain, recipe_of, table
 from pipeline.errors import PipelineError
+from pipeline.layout import DATASET_RECORD, recipe_file
+from pipeline.recipes import resolve, write_resolved
+from pipeline.recipes.resolving import plain_settings
+from pipeline.setting_types import StartingWeights
+from pipeline.settings import load_params
+from tests.minimal_dataset import minimal_dataset
 
 points = st.floats(min_value=0, max_value=100)
 
@@ -71,3 +79,24 @@ def test_each_budget_is_compared_with_its_own_baseline() -> None:
         ("27", "twin", ""),
         ("27", "crosskd", "+1.0 [-inf, +inf]"),
     ]
+
+
+def test_another_budget_changes_the_length_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params()
+    twin = params.twins["twin"].model_copy(
+        update={"width": 0.5, "init": StartingWeights(sources=["mine.pth"], sha256="1" * 64)}
+    )
+    train = params.train.model_copy(update={"batch_size": 4})
+    params = params.model_copy(update={"twins": {"twin": twin}, "train": train, "input_size": (128, 128)})
+    (tmp_path / "configs").symlink_to(Path("configs").resolve())
+    monkeypatch.chdir(tmp_path)
+    dataset = minimal_dataset("a", "b")
+    dataset.write(DATASET_RECORD)
+    own = resolve(Path(twin.recipe), dataset, twin.options, plain_settings(params, "twin"))
+    write_resolved(recipe_file("twin"), own)
+    before, after = (recipe_of(params, Case("twin", 0, budget), tmp_path) for budget in (None, 40))
+    assert after.config["train_cfg"]["max_iters"] == 40
+    assert (after.init, after.input_size) == (before.init, (128, 128))
+    assert after.init is not None
+    for key in ("model", "optim_wrapper", "train_dataloader", "val_dataloader"):
+        assert after.config[key] == before.config[key]
