@@ -1,6 +1,7 @@
 """What was found, chosen and why, a line each."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from pipeline.choice.expected_time import ExpectedTime
 from pipeline.choice.own_data import DataFacts, small_side
 from pipeline.dataset_settings import ChoosingSplit, DataSettings
 from pipeline.datasets.folder_format import split_names
+from pipeline.recipes import read_recipe
 from pipeline.stage_times import duration
 
 NEXT = "next: make repro (or dvc repro); back to the embedded run: git checkout params.yaml"
@@ -83,7 +85,10 @@ def _teacher(choice: Mapping[str, Any]) -> str:
     if fetched:
         origin = str(fetched["sources"][0])
     else:
-        start = f", from {teacher['init']['sources'][0]}" if teacher["init"] else ""
+        source = (
+            teacher["init"]["sources"][0] if teacher["init"] else read_recipe(Path(teacher["config"])).get("load_from")
+        )
+        start = f", from {source}" if source else ""
         origin = f"trained here: no published weights for these classes{start}"
     return f"teacher: {teacher['config']} ({origin})"
 
