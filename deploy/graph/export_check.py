@@ -66,17 +66,26 @@ def check_export(detector: DeployableDetector, artefact: Path, images: Sequence[
     with open_detector(artefact, _BACKEND, batch_size=_BATCH_SIZE) as onnx_detector:
         exported = onnx_detector(images)
     compared = [compare(a, b, detector.spec) for a, b in zip(reference, exported, strict=True)]
-    open_ones = [index for index, comparison in enumerate(compared) if not comparison.agrees]
-    chosen = 0
-    for other in _without_suppression(detector):
-        candidates = _run(other, [images[index] for index in open_ones]) if open_ones else []
-        for index, found in zip(list(open_ones), candidates, strict=True):
-            pairs = kept_of(found, exported[index], detector.spec)
-            if pairs is not None:
-                compared[index] = _of_pairs(found, exported[index], pairs, 0)
-                open_ones.remove(index)
-                chosen += 1
-    return summarise(compared, chosen)
+    turned_over = _turned_over(
+        detector, images, exported, {index for index, comparison in enumerate(compared) if not comparison.agrees}
+    )
+    return summarise([turned_over.get(*each) for each in enumerate(compared)], len(turned_over))
+
+
+def _turned_over(
+    detector: DeployableDetector, images: Sequence[Image], exported: Sequence[Detections], disagreeing: set[int]
+) -> dict[int, Comparison]:
+    """Of the images on which both disagree those on which NMS may, by their places."""
+    found: dict[int, Comparison] = {}
+    for other in _without_suppression(detector) if disagreeing else ():
+        # All images again: those of a batch share a canvas, whose edge convolutions see.
+        answers = _run(other, images)
+        for index in disagreeing - found.keys():
+            if (pairs := kept_of(answers[index], exported[index], detector.spec)) is not None:
+                found[index] = _of_pairs(answers[index], exported[index], pairs, 0)
+        if len(found) == len(disagreeing):
+            break
+    return found
 
 
 def _run(detector: DeployableDetector, images: Sequence[Image]) -> list[Detections]:

@@ -15,6 +15,7 @@ from mmdet.structures import DetDataSample
 from numpy.typing import NDArray
 
 from deploy.engines.portable import read_portable
+from deploy.graph import export_check
 from deploy.graph.export import export_onnx, record_of
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
@@ -110,6 +111,23 @@ def test_backends_say_what_pytorch_says_at_every_size(family: str, name: str, fo
         np.testing.assert_array_equal(found.labels, expected.labels)
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
+
+
+def test_a_disagreement_is_settled_on_the_canvas_that_its_batch_had(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector, path = exported("GFL", folder)
+    # Convolutions see the edge of the canvas, which the portrait and the landscape image make square together.
+    images = [*noise_images(1, 90, 150).numpy(), *noise_images(1, 150, 90).numpy()]
+    plain, verdicts = export_check.compare, iter([False, True])
+
+    def disagreeing_on_the_first(*arguments: Any) -> export_check.Comparison:
+        found = plain(*arguments)
+        return found if next(verdicts) else replace(found, unexplained=1)
+
+    monkeypatch.setattr(export_check, "compare", disagreeing_on_the_first)
+    check = export_check.check_export(detector, path, images)
+    assert (check.rounding_chose, check.matched) == (1, 1.0)
 
 
 def test_the_file_describes_itself(folder: Path) -> None:
