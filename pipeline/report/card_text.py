@@ -6,6 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pipeline.report import artefacts, formats, headline
 from pipeline.report.beside import milliseconds
 from pipeline.report.cards import Card
+from pipeline.report.choices import measured_sentence
 from pipeline.report.collect import Rung
 from pipeline.report.comparison import gain
 from pipeline.report.names import precision_title, run_title
@@ -20,10 +21,6 @@ _OWN_TIMES = (
     "(deploy.compare)."
 )
 _OWN_DATA = "It was measured on pictures of the data set above and on no others."
-_ON_VAL = (
-    "The data set has no test split of its own: the pictures that these numbers are of also chose the weights, so the "
-    "numbers flatter."
-)
 _COMPOSED = (
     "The data set is composed: real parts were put together by a program. Its numbers do not predict accuracy on "
     "photographs."
@@ -149,8 +146,8 @@ def limits(card: Card) -> list[str]:
     """What the numbers do not say."""
     results = card.results
     found = [_ONE_SEED, _OWN_TIMES, _OWN_DATA]
-    if results.is_measured_on_val:
-        found.insert(0, _ON_VAL)
+    if also_chose := measured_sentence(results):
+        found.insert(0, also_chose)
     if results.dataset.composed:
         found.append(_COMPOSED)
     return [*found, *([note] if (note := artefacts.part_note(results)) else [])]
