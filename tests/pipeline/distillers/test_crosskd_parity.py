@@ -20,9 +20,11 @@ from pipeline.distillers import Distiller, build_methods
 from tests.pipeline.distillers import golden
 
 LOSS_RTOL = 2e-5
-# Convolutions round by the CPU. With AVX-512, as where the values were made, norms agree to 1e-5. Measured without it:
-# 1.4e-5 at most, but for GFL's last batch, which amplifies rounding to 4.6e-4 (the specification's bar is 1e-3).
+# Convolutions round by the CPU. With AVX-512, as where the values were made, norms agree to 1e-5. Elsewhere the bar is
+# the specification's: 4.3e-5 and 4.6e-4 were measured without it (RetinaNet's first batch, GFL's last), and weights
+# moved by one rounding (6e-8) move the norms of that first batch by 6e-5 to 4e-3, by ReLUs at their edge.
 ROUNDS_AS_MADE = "avx512f" in describe_device().instruction_sets
+GRAD_RTOL = 1e-5 if ROUNDS_AS_MADE else 1e-3
 GRAD_ATOL = 1e-7
 STOCK = {"CrossKDGFL": "GFL", "CrossKDRetinaNet": "RetinaNet", "CrossKDFCOS": "FCOS", "CrossKDATSS": "ATSS"}
 REG_LOSS = {"KnowledgeDistillationKLDivLoss": "kl", "GIoULoss": "giou", "IoULoss": "iou"}
@@ -161,13 +163,12 @@ def test_gradients_equal_the_published_code(case: Case, mode: str, batch: str, w
     got = case.gradients(mode, batch, which)
     assert got.keys() >= wanted.keys()
     largest = max(value for value in wanted.values() if value)
-    tolerance = 1e-5 if ROUNDS_AS_MADE else 1e-3 if (case.name, batch) == ("A_gfl", "b2") else 2e-5
     for key, gradient in got.items():
         if not wanted.get(key):
             assert gradient is None or not gradient.any(), key
         else:
             norm = gradient.double().norm().item()
-            assert norm == pytest.approx(wanted[key], rel=tolerance, abs=GRAD_ATOL * largest), key
+            assert norm == pytest.approx(wanted[key], rel=GRAD_RTOL, abs=GRAD_ATOL * largest), key
 
 
 @pytest.mark.parametrize("mode", MODES)
