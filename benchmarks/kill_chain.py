@@ -34,7 +34,14 @@ from pipeline.storage import sha256_of
 OUT = Path("build/kill_chain")
 WAYS = ("group", "stage", "dvc")
 RESULTS = ("build/recipes", "data/prepared", "models", "artefacts", "reports")
-MEASURED = ("reports/benchmark", "reports/comparison.json", "reports/report", "reports/figures", "reports/engine")
+MEASURED = (
+    "reports/benchmark",
+    "reports/comparison.json",
+    "reports/chosen.json",
+    "reports/report",
+    "reports/figures",
+    "reports/engine",
+)
 """Times, and what is drawn of them."""
 VOLATILE = {"seconds", "images_per_second", "peak_memory_bytes", "resumed", "duration_s", "search_seconds"}
 """Keys of records that hold times, memory or the number of kills themselves."""

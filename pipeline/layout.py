@@ -16,6 +16,7 @@ CHOICE = Path("build/choice")
 RUNNING = Path("build/running")
 STAGE_TIMES = Path("build/stage_times.json")
 COMPARISON = REPORTS / "comparison.json"
+CHOSEN = REPORTS / "chosen.json"
 METRICS = REPORTS / "metrics.json"
 SUMMARY = REPORTS / "summary.txt"
 PRECISION_RECALL = REPORTS / "precision_recall.csv"

@@ -200,7 +200,7 @@ class CardSettings(Settings):
 class ReportSettings(Settings):
     """What the report shows. ``baseline`` is the twin that every other student is compared with.
 
-    It says to ship the fastest artefact that loses at most ``max_ap_loss`` AP points to the best of the students'.
+    What ships is the fastest artefact that loses at most ``max_ap_loss`` AP points on val to the best of the students'.
     """
 
     baseline: Name = "twin"

@@ -48,6 +48,7 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.deploy_records": "the same",
     "pipeline.operating_point_records": "the same",
     "pipeline.detection_error_records": "the same",
+    "pipeline.shipping_records": "the same",
     "pipeline.recipe_records": "the same",
     "pipeline.training_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
@@ -155,6 +156,10 @@ NOT_USED_BY = {
     "engine": {"pipeline.mmcv_ops": "no detector"},
     "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
     "compare": {"pipeline.mmcv_ops": "the artefacts run without mmdet"},
+    "choose": {
+        "pipeline.mmcv_ops": "the artefacts run without mmdet",
+        "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
+    },
     "report": {
         **HELD_IN_COLUMNS,
         "pipeline.mmcv_ops": "no detector",
@@ -186,6 +191,7 @@ NEEDED = {
     "distill": ACCURACY,
     "export": {"pipeline.detectors.kinds"},
     "precision": ACCURACY,
+    "choose": ACCURACY,
 }
 NEEDED["train"] = NEEDED["teacher"]
 
@@ -372,13 +378,14 @@ def read(stage: Stage) -> set[str]:
             layout.DATASET,
         },
         "compare": {layout.ARTEFACTS, layout.REPORTS / "benchmark", device, layout.DATASET},
+        "choose": {layout.ARTEFACTS, layout.REPORTS / "benchmark", layout.COMPARISON, layout.DATASET},
         "report": {
             layout.RECIPES,
             *(
                 layout.REPORTS / name
                 for name in ("operating_point", "errors", "export", "precision", "engine", "benchmark")
             ),
-            *(evaluation, detections, device, layout.COMPARISON, layout.MODELS, layout.DATASET),
+            *(evaluation, detections, device, layout.COMPARISON, layout.CHOSEN, layout.MODELS, layout.DATASET),
         },
     }
     files["evaluate_teacher"] = files["evaluate_twin"] = files["evaluate"]
@@ -583,6 +590,7 @@ def written(stage: Stage) -> set[Path]:
         "engine": {layout.engine_dir(model), layout.report_file("engine", model)},
         "benchmark": {layout.report_file("benchmark", model)},
         "compare": {layout.COMPARISON},
+        "choose": {layout.CHOSEN},
         "report": {
             *(layout.REPORTS / name for name in ("report.md", "report.html", "figures", "cards")),
             *(layout.METRICS, layout.SUMMARY, layout.PRECISION_RECALL, layout.TRADE_OFF),
@@ -601,6 +609,7 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
     shared = {"CACHE", "CHOICE", "TIMING_CACHES", "WORK_DIRS", "TRACKING", "RUNNING", "MODELS", "ARTEFACTS", "REPORTS"}
     shared |= {"TEACHER", "STAGE_TIMES"}
     outs = {
+        "CHOSEN",
         "COMPARISON",
         "METRICS",
         "SUMMARY",

@@ -13,9 +13,10 @@ def measured_sentence(results: Results) -> str:
     """What the measured pictures chose besides; nothing where they chose nothing."""
     if not results.is_measured_on_val:
         return ""
-    layers = "val" in search_splits(results)
-    chosen = "the weights, the score thresholds and the layers that int8 leaves in fp32"
-    chosen = chosen if layers else "the weights and the score thresholds"
+    layers = ["the layers that int8 leaves in fp32"] if "val" in search_splits(results) else []
+    ships = ["what ships"] if results.chosen.candidates else []
+    *others, last = ["the weights", "the score thresholds", *layers, *ships]
+    chosen = f"{', '.join(others)} and {last}"
     why = "There is no test split" if "test" not in results.dataset.splits else "Measured on val, not on test"
     return f"{why}: the pictures that these numbers are of also chose {chosen}, so the numbers flatter."
 

@@ -15,6 +15,7 @@ from pipeline.deploy_records import (
 from pipeline.detection_error_records import DetectionErrors
 from pipeline.errors import PipelineError
 from pipeline.layout import (
+    CHOSEN,
     COMPARISON,
     DATASET_RECORD,
     DEVICE,
@@ -28,6 +29,7 @@ from pipeline.operating_point_records import OperatingPoint
 from pipeline.recipe_records import RecipeOrigin
 from pipeline.records import DatasetRecord, DeviceRecord, EvaluationRecord, SplitRecord
 from pipeline.settings import Params
+from pipeline.shipping_records import ShippingChoice
 from pipeline.training_records import TrainingRecord
 
 Role = Literal["teacher", "baseline", "student"]
@@ -80,6 +82,7 @@ class Results:
     dataset: DatasetRecord
     models: tuple[ModelResults, ...]
     comparison: ComparisonRecord
+    chosen: ShippingChoice
 
     @property
     def teacher(self) -> ModelResults:
@@ -144,7 +147,8 @@ def collect(params: Params, root: Path = Path()) -> Results:
     dataset = DatasetRecord.read(root / DATASET_RECORD)
     _same_ground(models, dataset, root)
     device = DeviceRecord.read(root / DEVICE)
-    return Results(params, device, dataset, models, ComparisonRecord.read(root / COMPARISON))
+    comparison, chosen = ComparisonRecord.read(root / COMPARISON), ShippingChoice.read(root / CHOSEN)
+    return Results(params, device, dataset, models, comparison, chosen)
 
 
 def _model(params: Params, root: Path, name: str) -> ModelResults:

@@ -9,6 +9,7 @@ from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import fastest, reference_batch
 from pipeline.report.names import backend_title, precision_title, run_title
 from pipeline.report.tables import Row, Table, number, row, text
+from pipeline.shipping_records import ChoosingRung
 from pipeline.training_records import SeenImages, TrainingRecord
 
 
@@ -202,17 +203,33 @@ def _accuracy_definitions(results: Results) -> dict[str, str]:
 
 
 def _shipping_definition(results: Results) -> dict[str, str]:
-    rungs = [found for found in all_beside(results) if found.rung.model != results.teacher.name]
-    if not rungs:
+    choice = results.chosen
+    if choice.best is None:
         return {}
+    rungs = [found for found in all_beside(results) if found.rung.model != results.teacher.name]
+    measured = "; ".join(
+        f"{each.model} {_rung_title(results, each)} {formats.points(each.ap)}" for each in choice.measured
+    )
     return {
         "What ships": (
-            f"The fastest of the students’ {formats.count(len(rungs))} rungs that took turns whose mAP is within "
-            f"{formats.points(results.params.report.max_ap_loss)} points of the best one. It is chosen by its mAP on "
-            f"the {results.split_name} images themselves, so that mAP is a little luckier than one of a file that was "
-            "named beforehand."
+            f"The fastest of the students’ {formats.count(len(rungs))} rungs that took turns whose mAP on "
+            f"{formats.count(choice.images)} {choice.split} images is within {formats.points(choice.max_ap_loss)} "
+            "points of the best student’s most exact rung there. It was measured there of that rung of each student, "
+            f"and of the fastest ones as far as they decide: {measured}.{_flattery(results)}"
         )
     }
+
+
+def _flattery(results: Results) -> str:
+    if not results.is_measured_on_val:
+        return ""
+    return " The numbers of this report are of the same pictures, so that of the file that ships is a little lucky."
+
+
+def _rung_title(results: Results, chosen: ChoosingRung) -> str:
+    key = chosen.artefact, chosen.backend
+    runs = [rung.run for rung in results.rungs if rung.model == chosen.model]
+    return next((run_title(run) for run in runs if (run.artefact, run.backend) == key), "")
 
 
 def _early_stopping_definition(results: Results) -> dict[str, str]:

@@ -1,11 +1,13 @@
-"""Which file to ship: the fastest artefact of a student that loses little of the best one's accuracy."""
+"""Which file to ship, as the stage ``choose`` decided, and what it is worth on the measured pictures."""
 
 from dataclasses import dataclass
 
-from pipeline.layout import artefact_file
+from pipeline.errors import PipelineError
+from pipeline.layout import CHOSEN, COMPARISON, artefact_file, report_file
 from pipeline.report import formats
 from pipeline.report.beside import Beside, all_beside, beside, fastest_beside
 from pipeline.report.collect import Results
+from pipeline.shipping_records import ChoosingRung
 
 
 @dataclass(frozen=True)
@@ -22,33 +24,29 @@ class Candidate:
 
 
 def candidates(results: Results) -> list[Candidate]:
-    """Rungs of students whose AP is within ``report.max_ap_loss`` points of the best rung's; the fastest first.
+    """What ships and what would be next, the fastest first.
 
-    The twin is one of the students here: where distillation gave nothing, it is what ships. A rung that took no turns
-    is none of them.
+    The twin is one of the students here: where distillation gave nothing, it is what ships.
     """
-    return _within_budget(_of_students(results), results)
+    return [_candidate(results, each) for each in results.chosen.candidates]
 
 
 def chosen_of(results: Results, model: str) -> Candidate | None:
-    """What ships of one student: its first candidate, or for one beyond that budget the fastest within its own best's.
-
-    Nothing where none of its artefacts took turns.
-    """
-    own = [item for item in _of_students(results) if item.beside.rung.model == model]
-    found = [item for item in candidates(results) if item.beside.rung.model == model]
-    return next(iter(found or _within_budget(own, results)), None)
+    """What ships of one student; nothing where none of its artefacts took turns."""
+    found = results.chosen.of_model.get(model)
+    return _candidate(results, found) if found else None
 
 
-def _of_students(results: Results) -> list[Candidate]:
-    rungs = [found for found in all_beside(results) if found.rung.model != results.teacher.name]
-    return [Candidate(each, each.ap) for each in rungs if each.ap is not None]
-
-
-def _within_budget(found: list[Candidate], results: Results) -> list[Candidate]:
-    best = max((item.ap for item in found), default=0.0)
-    within = [item for item in found if item.ap >= best - results.params.report.max_ap_loss]
-    return sorted(within, key=lambda item: item.beside.turns.milliseconds)
+def _candidate(results: Results, chosen: ChoosingRung) -> Candidate:
+    key = chosen.model, chosen.artefact, chosen.backend
+    for found in all_beside(results):
+        run = found.rung.run
+        if (found.rung.model, run.artefact, run.backend) == key and found.ap is not None:
+            return Candidate(found, found.ap)
+    raise PipelineError(
+        f"{CHOSEN}: chose {chosen.artefact} of {chosen.model} under {chosen.backend}, which is not among those that "
+        f"{COMPARISON} and {report_file('benchmark', chosen.model)} hold; run `dvc repro` to choose anew"
+    )
 
 
 def shipping_sentences(results: Results) -> list[str]:
@@ -59,10 +57,8 @@ def shipping_sentences(results: Results) -> list[str]:
     if not (found := candidates(results)):
         return []
     chosen, *others = found
-    loss = formats.points(results.params.report.max_ap_loss)
     numbers = f"{formats.points(chosen.ap)} AP, {_time(chosen.beside)}"
-    reason = f"It is the fastest of the students’ artefacts within {loss} AP points of the best, all taking turns."
-    sentences = [f"Ship {chosen.file}{_score(results, chosen)}: {numbers}. {reason}"]
+    sentences = [f"Ship {chosen.file}{_score(results, chosen)}: {numbers}. {_reason(results)}"]
     if others:
         sentences.append(f"The next would be {', '.join(_listed(each.beside, each.file) for each in others[:2])}.")
     if known := _known(results, chosen):
@@ -71,6 +67,16 @@ def shipping_sentences(results: Results) -> list[str]:
     if left_out := sum(beside(results, rung) is None for rung in students):
         sentences.append(f"Left out: {left_out} of the students’ {len(students)} rungs, which took no turns.")
     return sentences
+
+
+def _reason(results: Results) -> str:
+    choice = results.chosen
+    loss, reached = formats.points(choice.max_ap_loss), formats.points(choice.candidates[0].ap)
+    best = f", {reached} of {formats.points(choice.best.ap)}" if choice.best else ""
+    return (
+        f"It is the fastest of the students’ artefacts within {loss} AP points of the best on {choice.split}{best}, "
+        "all taking turns."
+    )
 
 
 def _known(results: Results, chosen: Candidate) -> list[str]:

@@ -15,6 +15,7 @@ LOADS: dict[str, set[str]] = {
     "engine": {"onnx"},
     "benchmark": {"cv2", "scipy"},
     "compare": {"cv2"},
+    "choose": {"cv2", "scipy"},
     "report": {"cv2", "matplotlib", "scipy"},
 }
 WITH_TORCH = {"recipes", "teacher", "train", "distill", "evaluate", "export"}

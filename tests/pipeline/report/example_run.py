@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from deploy.ladder.choosing import choose
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.measurements import GpuUse, Latency
 from deploy.runtime.split import Split
@@ -36,6 +37,7 @@ from pipeline.evaluation.detection_errors import detection_errors
 from pipeline.evaluation.inputs import ground_truth_of, read_detections
 from pipeline.evaluation.operating_point import operating_point
 from pipeline.layout import (
+    CHOSEN,
     COMPARISON,
     DATASET,
     DATASET_RECORD,
@@ -138,7 +140,12 @@ def write_run(
             _precision(model).write(root / report_file("precision", model.name))
             _engine(model).write(root / report_file("engine", model.name))
             _benchmark(model, accuracy).write(root / report_file("benchmark", model.name))
-    _comparison(models, params).write(root / COMPARISON)
+    comparison = _comparison(models, params)
+    comparison.write(root / COMPARISON)
+    rungs = [rung for rung in comparison.rungs if rung.model != TEACHER]
+    skills = {model.name: 100 * model.skill for model in models}
+    chosen = choose(rungs, lambda rung: skills[rung.model] - 20, params.report.max_ap_loss, "val", images)
+    chosen.write(root / CHOSEN)
 
 
 def _write_dataset(root: Path, images: int, classes: Sequence[str], split: str) -> DatasetRecord:

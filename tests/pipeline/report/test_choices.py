@@ -37,7 +37,9 @@ def without_test(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Pat
 
 def test_every_choice_says_that_its_pictures_are_measured(without_test: tuple[Results, Path]) -> None:
     results, _ = without_test
-    chose = "the weights, the score thresholds and the layers that int8 leaves in fp32, so the numbers flatter."
+    chose = (
+        "the weights, the score thresholds, the layers that int8 leaves in fp32 and what ships, so the numbers flatter."
+    )
     sentence = f"{NONE}the pictures that these numbers are of also chose {chose}"
     assert measured_sentence(results) == sentence
     assert sentence in headline(results)
@@ -61,7 +63,7 @@ def test_without_artefacts_no_layer_was_chosen(without_test: tuple[Results, Path
     results, _ = without_test
     bare = replace(results, models=tuple(replace(model, precision=None) for model in results.models))
     assert precision_note(bare) == ""
-    assert "also chose the weights and the score thresholds, so" in measured_sentence(bare)
+    assert "also chose the weights, the score thresholds and what ships, so" in measured_sentence(bare)
 
 
 def test_the_precisions_are_told_by_the_split_of_their_records(results: Results) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from deploy.ladder.choosing import choose
 from pipeline.deploy_records import AbsentRung
 from pipeline.records import Bootstrap, Interval
 from pipeline.report.collect import Results
@@ -82,3 +83,17 @@ def without_turns(results: Results, model: str, rung: str, reason: str | None = 
 def model_of(results: Results, name: str) -> Any:
     """One model's results."""
     return next(item for item in results.models if item.name == name)
+
+
+def chosen_anew(results: Results) -> Results:
+    """What ships chosen by the AP that the results hold, as where val is measured."""
+    known = {(rung.model, rung.run.artefact, rung.run.backend): rung.run for rung in results.rungs}
+    students = [each for each in results.comparison.rungs if each.model != results.teacher.name]
+    chosen = choose(
+        [each for each in students if (each.model, each.artefact, each.backend) in known],
+        lambda each: known[each.model, each.artefact, each.backend].accuracy.numbers.ap,
+        results.params.report.max_ap_loss,
+        "val",
+        results.split.images,
+    )
+    return replace(results, chosen=chosen)
