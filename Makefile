@@ -76,7 +76,7 @@ repro: setup  ## Run the whole chain: data, teacher, students, evaluation, expor
 	@$(BIN)/python -m pipeline.made
 
 # Paths with spaces are not for make: call the command itself.
-use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS= CHOOSE_ON=]
+use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [RECIPE= MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS= CHOOSE_ON=]
 	@$(BIN)/python -m pipeline.choice $(RECIPE) --data $(or $(DATA),datasets/coco) $(foreach option,$(USE_OPTIONS),\
 	  $(if $($(option)),--$(shell echo $(option) | tr A-Z_ a-z-) $($(option))))
 

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.setting_types import BoxesOutside, BoxOrientation, PositiveInt, Seed, Settings
 
 ChoosingSplit = Literal["val", "train"]
+EMBEDDED = ("digits", "trees")
+"""Data sets that are made here; the others are folders of the user's."""
 _NO_JSON = "splits.group_by.key is a key of a json's images, and there is no json; use name"
 
 

@@ -19,6 +19,8 @@ from pipeline.layout import STAGE_TIMES
 from pipeline.storage import write_atomic
 
 STAGE_VARIABLE = "DVC_STAGE"
+_DAYS = 3
+"""From which on no one reads hours."""
 _OFTEN_EQUAL = ("surroundings", "recipes")
 """Stages that run for many reasons and then mostly write what was there: what reads it does not run again."""
 
@@ -124,6 +126,8 @@ def _kind(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``3 h 05 min``, ``14 min``; never less than a minute."""
+    """``12 days``, ``3 h 05 min``, ``14 min``; never less than a minute."""
     minutes = max(1, round(seconds / 60))
+    if minutes >= _DAYS * 24 * 60:
+        return f"{round(minutes / 24 / 60)} days"
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from pipeline.choice.recipes import Budget
 from pipeline.datasets.json_files import read_json
-from pipeline.errors import SettingsError, did_you_mean
+from pipeline.errors import SettingsError
 from pipeline.records import DatasetRecord
 
 MODELS = ("n", "s", "m")
 """Sizes of the student, as others call theirs."""
-METHODS = ("crosskd", "crosskd_pkd")
 _STUDENTS, _TEACHERS = Path("configs/students"), Path("configs/teachers")
 _CANVASES = (256, 320, 416, 512, 640, 800)
 _LARGEST = {"cpu": 512, "cuda": 800}
-_LEAST_SIDE = 16
+LEAST_SIDE = 16
 """Pixels, two cells of the finest level: smaller boxes are hardly found."""
 _SMALL_SHARE = 0.1
 _ITERATIONS = {"cpu": 1500, "cuda": 6000}
@@ -54,10 +53,10 @@ class Suited:
     """What suits.
 
     Attributes:
-        model: the student's size, or the name of a detector of the user's own.
+        model: the student's size, or the name of a detector.
         recipes: its students.
         teacher: their teacher's configuration.
-        size: height and width of the canvas in pixels.
+        size: height and width of the canvas in pixels; none is the recipes' own.
         budget, teacher_budget: of students and twins, and of the teacher.
         files: recipes that are to be written for it.
         said: of these files, for the user.
@@ -66,7 +65,7 @@ class Suited:
     model: str
     recipes: list[Path]
     teacher: Path
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     budget: Budget
     teacher_budget: Budget
     files: dict[Path, str] = field(default_factory=dict)
@@ -92,29 +91,25 @@ def facts_of(record: DatasetRecord, folder: Path) -> DataFacts:
     )
 
 
-def suited(facts: DataFacts, device: str, model: str | None = None, methods: tuple[str, ...] = METHODS[:1]) -> Suited:
-    """What suits a data set.
+def suited(facts: DataFacts, device: str, model: str | None = None) -> Suited:
+    """What suits a data set, by one method.
 
     Args:
         facts: of the data set.
         device: ``cpu`` or ``cuda``: a CPU gets the smallest student and a teacher that it can train.
         model: ``n``, ``s`` or ``m``; None: by the device.
-        methods: of distillation, each a student.
 
     Raises:
-        SettingsError: there is no such size or method.
+        SettingsError: there is no such size.
     """
     name = model or ("n" if device == "cpu" else "s")
     if name not in MODELS:
         raise SettingsError(f"MODEL={name}: no size ({', '.join(MODELS)}) and no file (a path, or ....py)")
-    for method in methods:
-        if method not in METHODS:
-            raise SettingsError(f"METHODS={method}: no method for this student; {did_you_mean(method, METHODS)}")
     size = suited_size(facts, _LARGEST[device])
     budget = Budget(suited_epochs(facts.images["train"], _BATCH_SIZE, _ITERATIONS[device]), _BATCH_SIZE)
     return Suited(
         model=name,
-        recipes=[_STUDENTS / f"{method}_gfl_{name}_own.py" for method in methods],
+        recipes=[_STUDENTS / f"crosskd_gfl_{name}_own.py"],
         teacher=_TEACHERS / ("gfl_mobilenetv2_own.py" if device == "cpu" else "gfl_r50_own.py"),
         size=(size, size),
         budget=budget,
@@ -126,7 +121,7 @@ def suited_size(facts: DataFacts, largest: int) -> int:
     """The smallest canvas on which nine boxes of ten have a side of 16 px; no larger than pictures or ``largest``."""
     limit = min(largest, max(_CANVASES[0], 32 * math.ceil(facts.longer_side / 32)))
     sizes = [size for size in _CANVASES if size <= limit]
-    seen = [size for size in sizes if small_side(facts, size) >= _LEAST_SIDE]
+    seen = [size for size in sizes if small_side(facts, size) >= LEAST_SIDE]
     return seen[0] if seen else sizes[-1]
 
 

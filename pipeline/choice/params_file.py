@@ -12,6 +12,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from deploy.runtime.text_files import MissingText, UnreadableText, read_text
+from pipeline.dataset_settings import EMBEDDED, DataSettings
 from pipeline.errors import SettingsError
 from pipeline.profiles import merge
 from pipeline.settings import Gates, parse_params
@@ -31,13 +32,23 @@ _Representer.add_representer(type(None), _Representer.represent_none)
 
 
 def read_params(params: Path) -> str:
-    """The text of a ``params.yaml``; raises :class:`SettingsError` where there is none, or no text."""
+    """The text of a ``params.yaml``; raises :class:`SettingsError` where there is none, or no YAML."""
     try:
-        return read_text(params)
+        text = read_text(params)
+        read_yaml(text)
+        return text
     except MissingText as error:
         raise SettingsError(f"{params}: no such file; run the command from the project's root") from error
     except UnreadableText as error:
         raise SettingsError(f"{params}: {error}") from error
+
+
+def data_section(text: str, source: str) -> DataSettings:
+    """``data`` of a ``params.yaml``; raises :class:`SettingsError` naming ``source`` where the text is none."""
+    try:
+        return parse_params(read_yaml(text), source=source).data
+    except UnreadableText as error:
+        raise SettingsError(f"{source}: {error}") from error
 
 
 def switched(text: str, choice: Mapping[str, Any], source: str, times_wider: float = 1) -> str:
@@ -85,7 +96,7 @@ def _forget_other_folder(params: MutableMapping[str, Any], data: Mapping[str, An
     """Empty the section of the chosen format where it describes another folder; what was set for this one stays."""
     sections, name = params.get("data"), data["name"]
     section = sections.get(name) if isinstance(sections, MutableMapping) else None
-    if not isinstance(sections, MutableMapping) or not isinstance(section, MutableMapping):
+    if name in EMBEDDED or not isinstance(sections, MutableMapping) or not isinstance(section, MutableMapping):
         return
     if section.get("root") != data[name]["root"]:
         sections[name] = {}

@@ -7,8 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from pipeline.dataset_settings import ChoosingSplit, DataSettings
-from pipeline.datasets.folder_format import class_names, detect, split_names
+from pipeline.dataset_settings import EMBEDDED, ChoosingSplit, DataSettings
+from pipeline.datasets.folder_format import class_names, split_names
 from pipeline.errors import DatasetError, RecipeError
 from pipeline.layout import TEACHER
 from pipeline.profiles import FOLDER, load_profile
@@ -62,34 +62,21 @@ class Wishes:
 AS_THEY_ARE = Wishes()
 
 
-def read_choice(
-    recipes: Sequence[Path], data: Path, data_format: str | None = None, wishes: Wishes = AS_THEY_ARE
-) -> dict[str, Any]:
+def read_choice(recipes: Sequence[Path], found: DataSettings, wishes: Wishes = AS_THEY_ARE) -> dict[str, Any]:
     """What of ``params.yaml`` changes, section by section.
 
     Args:
         recipes: files of students, all of one teacher and twin.
-        data: the data set's folder.
-        data_format: as :func:`detect` takes it.
+        found: the data set.
         wishes: what is set beside them.
 
     Raises:
         RecipeError: a recipe cannot be read or names no teacher and twin, or several do not share them.
-        DatasetError: the folder is in no format that is known, or could be in several, or has a test split where a part
-            of train is wished to choose.
+        DatasetError: the data set has a test split where a part of train is wished to choose.
     """
     configs = {path: read_recipe(path) for path in recipes}
-    pairs = {path: _pair(path, config, wishes.teacher) for path, config in configs.items()}
-    first = recipes[0]
-    for path, pair in pairs.items():
-        if pair != pairs[first]:
-            raise RecipeError(
-                f"{path} is for the teacher {pair[0]} and the twin {pair[1]}, {first} for {pairs[first][0]} and "
-                f"{pairs[first][1]}; a run has one of each, so use them one after the other"
-            )
-    teacher, twin = pairs[first]
-    students = {name: str(path) for name, path in _named(configs).items()}
-    found = detect(data, data_format)
+    teacher, twin = pair_of(configs, wishes.teacher)
+    first, students = recipes[0], {name: str(path) for name, path in _named(configs).items()}
     choice = _data_changes(found)
     choice["data"]["choose_on"] = _choosing_split(found, wishes.choose_on)
     choice["input_size"] = _written(wishes.size)
@@ -100,7 +87,7 @@ def read_choice(
         "options": {},
         "train": wishes.teacher_budget.settings(),
         "init": None,
-        "checkpoints": _checkpoints(teacher, found),
+        **published_for(Path(teacher), found),
     }
     if not choice["teacher"]["checkpoints"]:
         choice["teacher"]["init"] = wishes.init
@@ -111,9 +98,42 @@ def read_choice(
     return choice
 
 
+def pair_of(configs: Mapping[Path, Config], teacher: Path | None = None) -> tuple[str, str]:
+    """The teacher and the twin of recipes, by files; ``teacher`` is one that takes the place of theirs.
+
+    Raises:
+        RecipeError: a recipe names none of one of the two, or several do not share them.
+    """
+    pairs = {path: _pair(path, config, teacher) for path, config in configs.items()}
+    first = next(iter(pairs))
+    for path, pair in pairs.items():
+        if pair != pairs[first]:
+            raise RecipeError(
+                f"{path} is for the teacher {pair[0]} and the twin {pair[1]}, {first} for {pairs[first][0]} and "
+                f"{pairs[first][1]}; a run has one of each, so use them one after the other"
+            )
+    return pairs[first]
+
+
+def published_for(teacher: Path, found: DataSettings) -> dict[str, Any]:
+    """What ``teacher`` of ``params.yaml`` lists of weights that were published for a data set; empty without any.
+
+    A configuration has them as ``checkpoint``, for COCO's classes, or as ``checkpoints`` by an embedded set's name.
+    """
+    config = read_recipe(teacher)
+    listed = (config.get("checkpoints") or {}).get(found.name)
+    if listed is not None:
+        measured = {name: ap for name, ap in (config.get("published_ap") or {}).items() if name == found.name}
+        return {"checkpoints": {found.name: listed.to_dict()}, "published_ap": measured}
+    if "checkpoint" in config and class_names(found) == COCO_CLASSES:
+        return {"checkpoints": {found.name: config.checkpoint.to_dict()}}
+    return {"checkpoints": {}}
+
+
 def _choosing_split(found: DataSettings, wish: ChoosingSplit | None) -> ChoosingSplit:
     if wish == "train" and {"val", "test"} <= split_names(found):
-        raise DatasetError(f"{found.of_folder().root}: has val and test; CHOOSE_ON=train is for a folder without test")
+        name = found.name if found.name in EMBEDDED else found.of_folder().root
+        raise DatasetError(f"{name}: has val and test; CHOOSE_ON=train is for a folder without test")
     return wish or "val"
 
 
@@ -146,6 +166,8 @@ def _named(configs: Mapping[Path, Config]) -> dict[str, Path]:
 
 
 def _data_changes(found: DataSettings) -> dict[str, Any]:
+    if found.name in EMBEDDED:
+        return {"data": {"name": found.name}}
     changes = found.model_dump(mode="json", exclude_unset=True)
     profile = load_profile(COCO_PROFILE)
     own, section = profile["data"][COCO], changes[found.name]
@@ -153,13 +175,6 @@ def _data_changes(found: DataSettings) -> dict[str, Any]:
         own["root"] = section["root"]
         return profile
     return {"data": changes}
-
-
-def _checkpoints(teacher: str, found: DataSettings) -> dict[str, Any]:
-    config = read_recipe(Path(teacher))
-    if "checkpoint" not in config or class_names(found) != COCO_CLASSES:
-        return {}
-    return {found.name: config.checkpoint.to_dict()}
 
 
 def _thresholds(config: Config, path: Path) -> dict[str, Any]:

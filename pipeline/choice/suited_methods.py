@@ -1,6 +1,6 @@
 """How a method distils one detector from another: its published settings, and what the widths of the two ask for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
@@ -12,7 +12,7 @@ from pipeline.distillers.preflight import tower_widths
 from pipeline.errors import RecipeError, SettingsError, did_you_mean
 
 OWN_METHODS = {"crosskd": ("CrossKD",), "crosskd_pkd": ("CrossKD", "PKD"), "cskd": ("CSKD",), "pkd": ("PKD",)}
-"""What METHODS= may name for a detector of the user's own, with the methods of its recipe."""
+"""What METHODS= may name, with the methods of its recipe."""
 _SUPPORTED = "GFL, FCOS, ATSS and RetinaNet with mmdet's own heads, and Faster R-CNN"
 
 
@@ -34,15 +34,20 @@ def check_supported(detector: BaseDetector, path: object) -> None:
         ) from error
 
 
+def check_methods(asked: Sequence[str]) -> None:
+    """Raises :class:`SettingsError` for what is no method."""
+    for name in asked:
+        if name not in OWN_METHODS:
+            raise SettingsError(f"METHODS={name}: no method; {did_you_mean(name, OWN_METHODS)}")
+
+
 def method_names(asked: tuple[str, ...], student: BaseDetector) -> tuple[str, ...]:
     """The methods that were asked for, or the one that suits a kind of detector.
 
     Raises:
         SettingsError: there is no such method.
     """
-    for name in asked:
-        if name not in OWN_METHODS:
-            raise SettingsError(f"METHODS={name}: no method; {did_you_mean(name, OWN_METHODS)}")
+    check_methods(asked)
     return asked or (("cskd",) if kind_of(student) is DetectorKind.TWO_STAGE else ("crosskd",))
 
 

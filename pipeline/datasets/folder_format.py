@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.dataset_settings import DataSettings
+from pipeline.dataset_settings import EMBEDDED, DataSettings
 from pipeline.datasets.coco_search import category_names, find_coco
 from pipeline.datasets.findings import Findings
 from pipeline.datasets.voc_search import find_voc
@@ -49,6 +49,8 @@ def detect(root: Path, name: str | None = None) -> DataSettings:
 def class_names(settings: DataSettings) -> tuple[str, ...]:
     """The classes of a folder in their order, where its annotations say them in one place; of VOC's only if set.
 
+    Of an embedded data set none, as it is not made yet.
+
     Raises:
         DatasetError: a json holds no categories.
     """
@@ -59,11 +61,13 @@ def class_names(settings: DataSettings) -> tuple[str, ...]:
     if settings.name == "yolo_dir":
         names = find_layout(settings.yolo_dir, Findings("")).names
         return tuple(name for _, name in sorted(names.items()))
-    return tuple(settings.voc_dir.classes or ())
+    return tuple(settings.voc_dir.classes or ()) if settings.name == "voc_dir" else ()
 
 
 def split_names(settings: DataSettings) -> frozenset[str]:
-    """The splits that a folder has of its own."""
+    """The splits that a folder has of its own; an embedded data set has them all."""
+    if settings.name in EMBEDDED:
+        return frozenset(("train", "val", "test"))
     if settings.name == "yolo_dir":
         return frozenset(find_layout(settings.yolo_dir, Findings("")).splits)
     chosen = settings.coco_dir if settings.name == "coco_dir" else settings.voc_dir

@@ -36,6 +36,13 @@ def scaling_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"enable": True, "base_batch_size": base / _accumulated(config)}
 
 
+def learning_rate(config: Mapping[str, Any], processes: int) -> float:
+    """The learning rate that a training has in the end, for its real batch; raises as :func:`scaling_of`."""
+    rule = scaling_of(config)
+    factor = images_per_iteration(config, processes) / rule["base_batch_size"] if rule else 1.0
+    return float(config["optim_wrapper"]["optimizer"]["lr"] * factor)
+
+
 def announce_learning_rate(recipe: Recipe, processes: int) -> None:
     """Say what the learning rate becomes for the real batch, or that it stays where several processes share the work.
 

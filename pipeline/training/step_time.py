@@ -1,8 +1,9 @@
 """How long a training step takes on this machine: a few real ones on pictures of noise, before any data is prepared."""
 
-import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -17,19 +18,84 @@ from pipeline.recipes import Recipe, build_detector
 from pipeline.settings import TrainSettings
 from pipeline.training.autocast import AutocastOptimWrapper
 
+Batch = dict[str, Any]
+Step = Callable[[Batch], object]
 
-def seconds_of_step(recipe: Recipe, teacher: BaseDetector | None, settings: TrainSettings, steps: int = 3) -> float:
-    """The median time of a training step of a recipe, its weights random, after one that is not counted.
+_STEPS = (3, 9)
+"""At least, and at most, that are measured; between the two none begins after :data:`_SECONDS` of them."""
+_SECONDS = 3.0
+_LONG, _LONG_FIRST = 2.0, 5.0
+"""Seconds that a step would compute from which on steps on one image stand for it, each as often as it has images, and
+that the very first of these computes from which on it stands for the others."""
+_DISTURBED = 1.3
+"""Times the computing time that a step of a CPU takes where other work is in its way; on a quiet machine it is 1.0."""
 
-    Loading of pictures, which other processes do, and validation are not in it.
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of a training step, medians over a few of them.
+
+    Attributes:
+        wall: on the clock.
+        computing: that its thread was computing, and not waiting for a core: what it would take if nothing else ran.
+            On a GPU they are those on the clock.
+    """
+
+    wall: float
+    computing: float
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other work on this machine held the steps up."""
+        return self.wall > _DISTURBED * self.computing
+
+
+def time_of_step(recipe: Recipe, teacher: BaseDetector | None, settings: TrainSettings) -> StepTime:
+    """The time of a training step of a recipe, its weights random.
+
+    Loading of pictures, which other processes do, and validation are not in it. Where a step takes long on a CPU, a
+    step on one image stands for it, as many times as it has images.
 
     Args:
         recipe: the resolved recipe, whose batch size and input size count.
         teacher: for a recipe with methods; its batch norm is folded, as in a training.
         settings: device, precision and memory format.
-        steps: that are measured.
     """
     device = choose_device(settings.device)
+    images, step = recipe.config.train_dataloader.batch_size, _step_of(recipe, teacher, settings, device)
+    batch = random_batch(images, recipe.input_size, len(recipe.classes))
+    if device.type != "cpu":
+        _timed(step, batch, device)  # takes memory and chooses kernels
+        return _measured(step, batch, device)
+    alone = random_batch(1, recipe.input_size, len(recipe.classes))
+    first = _timed(step, alone, device)
+    if first.computing > _LONG_FIRST:
+        return _times(first, images)
+    if _timed(step, alone, device).computing * images > _LONG:
+        found = _times(_measured(step, alone, device), images)
+    else:
+        _timed(step, batch, device)
+        found = _measured(step, batch, device)
+    return _undisturbed(found, step, alone, images) if found.is_disturbed else found
+
+
+def _undisturbed(found: StepTime, step: Step, alone: Batch, images: int) -> StepTime:
+    """The same, and no more computing than that of one thread shared out.
+
+    Threads that wait for one another do so computing, for a while, and where one of them has no core that is most of a
+    step. One thread alone waits for none.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        one = _timed(step, alone, torch.device("cpu")).computing
+    finally:
+        torch.set_num_threads(threads)
+    return StepTime(found.wall, min(found.computing, one * images / threads))
+
+
+def _step_of(recipe: Recipe, teacher: BaseDetector | None, settings: TrainSettings, device: torch.device) -> Step:
+    """A training step over a batch."""
     student = build_detector(recipe)
     if teacher is None:
         distiller = Distiller(student)
@@ -41,12 +107,22 @@ def seconds_of_step(recipe: Recipe, teacher: BaseDetector | None, settings: Trai
         distiller.use_channels_last()
     optimizer = torch.optim.SGD(distiller.parameters(), lr=1e-6)
     wrapper = AutocastOptimWrapper(device.type, choose_precision(settings.precision, device), optimizer=optimizer)
-    batch = random_batch(recipe.config.train_dataloader.batch_size, recipe.input_size, len(recipe.classes))
-    times = [_timed(lambda: distiller.train_step(batch, wrapper), device) for _ in range(steps + 1)]
-    return statistics.median(times[1:])
+    return lambda batch: distiller.train_step(batch, wrapper)
 
 
-def random_batch(batch: int, size: tuple[int, int], classes: int, boxes: int = 6) -> dict[str, Any]:
+def _measured(step: Step, batch: Batch, device: torch.device) -> StepTime:
+    least, most = _STEPS
+    times: list[StepTime] = []
+    while len(times) < least or (len(times) < most and sum(one.wall for one in times) < _SECONDS):
+        times.append(_timed(step, batch, device))
+    return StepTime(median(one.wall for one in times), median(one.computing for one in times))
+
+
+def _times(one: StepTime, images: int) -> StepTime:
+    return StepTime(one.wall * images, one.computing * images)
+
+
+def random_batch(batch: int, size: tuple[int, int], classes: int, boxes: int = 6) -> Batch:
     """Images of noise with random boxes, as a data loader gives them; equal arguments give equal ones.
 
     Args:
@@ -69,9 +145,11 @@ def random_batch(batch: int, size: tuple[int, int], classes: int, boxes: int = 6
     return {"inputs": images, "data_samples": samples}
 
 
-def _timed(step: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
-    step()
+def _timed(step: Step, batch: Batch, device: torch.device) -> StepTime:
+    start, began = time.perf_counter(), time.thread_time()
+    step(batch)
+    computing = time.thread_time() - began
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    wall = time.perf_counter() - start
+    return StepTime(wall, wall if device.type == "cuda" else computing)

@@ -70,9 +70,18 @@ def test_a_stage_that_is_not_of_the_chain_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(1, "1 min"), (3569, "59 min"), (3570, "1 h 00 min"), (7500, "2 h 05 min")]
+    ("seconds", "text"),
+    [
+        (1, "1 min"),
+        (3569, "59 min"),
+        (3570, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+        (259_140, "71 h 59 min"),
+        (259_200, "3 days"),
+        (300 * 86_400, "300 days"),
+    ],
 )
-def test_minutes_and_hours(seconds: float, text: str) -> None:
+def test_minutes_hours_and_days(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 

@@ -1,5 +1,5 @@
 'use strict';
-// Sorts, filters and prints the page's tables and enlarges its pictures. All that the page says stands in it without
+// Sorts, filters and prints the page's tables and enlarges its pictures and charts. All that the page says stands in it without
 // this script, so controls are made here and nowhere else. Texts go in as text: names come from other people's files.
 (() => {
   const LONG = 8;  // rows
@@ -133,22 +133,27 @@
     if (tools.children.length) place.before(tools);
   }
 
-  function addViewer(figures) {
+  // Beside its original: a photo is drawn by what that one holds, and the names in a chart's copy get an x.
+  function copyOf(picture) {
+    const copy = picture.cloneNode(true);
+    copy.querySelectorAll('symbol').forEach((symbol) => symbol.remove());
+    if (picture.matches('.photo')) return copy;
+    for (const part of copy.querySelectorAll('[id], [href], [clip-path]')) {
+      for (const name of ['id', 'href', 'clip-path']) {
+        const value = part.getAttribute(name);
+        if (value) part.setAttribute(name, name === 'id' ? `x${value}` : value.replace('#', '#x'));
+      }
+    }
+    const {width, height} = copy.querySelector('svg').viewBox.baseVal;
+    copy.style.setProperty('--ratio', width / height);
+    return copy;
+  }
+
+  // Photos and charts are a series each.
+  function addViewer(series) {
     const stage = element('figure', {'aria-live': 'polite'});
-    const openers = figures.map((figure, index) => {
-      const picture = figure.querySelector('.photo');
-      const label = `Enlarge ${picture.getAttribute('aria-label')}`;
-      const opener = button({class: 'enlarge', 'aria-label': label}, '', () => {
-        show(index);
-        dialog.showModal();
-      });
-      figure.removeAttribute('tabindex');
-      picture.replaceWith(opener);
-      opener.append(picture);
-      return opener;
-    });
-    let shown = 0;
     const place = element('span', {});
+    let openers, shown;
     const step = (by) => show((shown + by + openers.length) % openers.length);
     const control = (label, text, press) => button({'aria-label': label}, text, press);
     const bar = element(
@@ -160,14 +165,32 @@
 
     function show(index) {
       shown = index;
-      const picture = openers[index].firstElementChild.cloneNode(true);
-      picture.querySelectorAll('symbol').forEach((symbol) => symbol.remove());  // its id is taken
-      stage.replaceChildren(picture, figures[index].querySelector('figcaption').cloneNode(true));
+      const caption = openers[index].closest('figure').querySelector('figcaption');
+      stage.replaceChildren(copyOf(openers[index].firstElementChild), caption.cloneNode(true));
+      stage.scroll(0, 0);
       place.textContent = `${index + 1} of ${openers.length}`;
     }
 
+    function addOpener(figure, index, others) {
+      const pictures = figure.querySelectorAll('.photo, .chart');  // a chart is there for narrow screens too
+      const label = `Enlarge ${pictures[0].getAttribute('aria-label')}`;
+      const opener = button({class: 'enlarge', 'aria-label': label}, '', () => {
+        openers = others;
+        show(index);
+        dialog.showModal();
+      });
+      figure.removeAttribute('tabindex');
+      pictures[0].replaceWith(opener);
+      opener.append(...pictures);
+      return opener;
+    }
+
+    for (const figures of series) {
+      const made = [];
+      figures.forEach((figure, index) => made.push(addOpener(figure, index, made)));
+    }
     dialog.addEventListener('keydown', (event) => {
-      const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+      const by = event.target !== stage && {ArrowLeft: -1, ArrowRight: 1}[event.key];
       if (by) step(by);
       if (by) event.preventDefault();
     });
@@ -187,7 +210,6 @@
   }
 
   document.querySelectorAll('.scroll > table:not(.fixed)').forEach(equip);
-  const figures = [...document.querySelectorAll('.images figure')];
-  if (figures.length) addViewer(figures);
+  addViewer(['.images figure', 'figure:has(> .chart)'].map((found) => document.querySelectorAll(found)));
   openForPrint();
 })();

@@ -3,15 +3,9 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.choice.choosing_split import prepare_to_choose, what_it_lacks
-from pipeline.choice.description import describe_own
-from pipeline.choice.expected_time import ExpectedTime
-from pipeline.choice.own_data import DataFacts
-from pipeline.choice.recipes import Budget, Wishes, read_choice
-from pipeline.dataset_settings import ChoosingSplit
 from pipeline.datasets.folder_format import detect
 from pipeline.datasets.prepared import read_dataset
 from pipeline.errors import DatasetError
@@ -90,26 +84,3 @@ def test_what_a_part_of_train_lacks(record: DatasetRecord, reason: str) -> None:
     said = what_it_lacks(record)
     assert said.startswith(reason)
     assert bool(said) == bool(reason)
-
-
-@pytest.mark.parametrize(
-    ("wish", "reason", "line"),
-    [
-        (
-            "train",
-            "",
-            "test split: val; a part of train, taken by a seed, chooses weights in its place (CHOOSE_ON=val)",
-        ),
-        (
-            "val",
-            "train is small",
-            "no test split: val chooses weights and is measured too, which flatters; train is small (CHOOSE_ON=train)",
-        ),
-    ],
-)
-def test_one_of_ten_lines_tells_what_chooses(tmp_path: Path, wish: ChoosingSplit, reason: str, line: str) -> None:
-    root, recipe = own(tmp_path / "own", 2), Path("configs/students/crosskd_gfl_n_own.py")
-    facts = DataFacts({"train": 2, "val": 2}, ("big cat", "dog"), 2, np.array([0.3, 0.4]), 40)
-    choice = read_choice([recipe], root, wishes=Wishes(size=(64, 64), budget=Budget(1, 1), choose_on=wish))
-    lines = describe_own(choice, facts, [ExpectedTime("twin", 2, 1, 0.5)], "cpu", "n", reason)
-    assert (line in lines, len(lines), choice["data"]["choose_on"]) == (True, 10, wish)

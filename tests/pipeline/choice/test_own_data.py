@@ -53,17 +53,15 @@ def test_epochs_come_to_about_as_many_iterations(images: int, epochs: int) -> No
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("model", [None, "n", "s", "m"])
 def test_every_choice_names_files_that_are_there(device: str, model: str | None) -> None:
-    found = suited(facts([50.0] * 9), device, model, ("crosskd", "crosskd_pkd"))
+    found = suited(facts([50.0] * 9), device, model)
     assert all(path.is_file() for path in (*found.recipes, found.teacher))
-    assert len(found.recipes) == 2
+    assert len(found.recipes) == 1
     assert found.model == (model or ("n" if device == "cpu" else "s"))
 
 
-def test_what_is_not_known_is_named() -> None:
+def test_a_size_that_is_none_is_named() -> None:
     with pytest.raises(SettingsError, match="MODEL=xl: no size"):
         suited(facts([]), "cpu", "xl")
-    with pytest.raises(SettingsError, match=r"METHODS=crossk: no method.* mean 'crosskd'"):
-        suited(facts([]), "cpu", "n", ("crossk",))
 
 
 @pytest.mark.parametrize(("images", "times"), [(16, 5.0), (100, 2.0), (400, 1.0), (5000, 1.0)])
@@ -104,7 +102,13 @@ def test_one_command_writes_what_suits_a_folder(tmp_path: Path, caplog: pytest.L
     assert "found: train 2, val 2, test 2 images; 2 classes (big cat, dog); 3 boxes in train" in said
     assert "input size: 64x96, where nine boxes of ten are larger than" in said
     assert "training: 300 epochs, 300 iterations of 2 images (EPOCHS=, BATCH=)" in said
-    assert re.search(r"time: about \d+.* of training here \(.*\): teacher .*, twin .*, crosskd .* s a step\)", said)
+    assert re.search(
+        r"time: .* of training here \(.*\); teacher .* s a step\); students .*: twin .*, crosskd .* step\)", said
+    )
+    assert (
+        "of the recipe: AdamW at 0.001, schedule, augmentation, losses, thresholds (score 0.05 and NMS 0.6); " in said
+    )
+    assert "set here: size, epochs, batch; the learning rate goes with the batch" in said
     assert "next: make repro" in said
 
 
@@ -117,11 +121,8 @@ def test_a_wrong_wish_changes_nothing(tmp_path: Path) -> None:
     assert target.read_text() == PARAMS_FILE.read_text()
 
 
-@pytest.mark.parametrize("more", [["--methods", "crosskd"], ["--model", "n"]])
-def test_what_recipes_leave_no_room_for_is_a_matter_of_usage(
-    more: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_size_beside_recipes_is_a_matter_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["configs/students/crosskd_gfl_n_own.py", *more])
+        main(["configs/students/crosskd_gfl_n_own.py", "--model", "n"])
     assert ended.value.code == 2
-    assert "choose recipes, and recipes are named" in capsys.readouterr().err
+    assert "chooses recipes, and recipes are named" in capsys.readouterr().err

@@ -10,6 +10,8 @@ import yaml
 from pipeline.choice.__main__ import main
 from pipeline.choice.params_file import switched
 from pipeline.choice.recipes import Wishes, read_choice
+from pipeline.dataset_settings import DataSettings
+from pipeline.datasets.folder_format import detect
 from pipeline.errors import DatasetError, RecipeError, SettingsError
 from pipeline.recipes import COCO_CLASSES
 from pipeline.settings import PARAMS_FILE, load_params, parse_params
@@ -19,6 +21,7 @@ from tests.pipeline.datasets.yolo_folder import YoloFolder
 
 STUDENTS = Path("configs/students")
 GFL = STUDENTS / "crosskd_gfl_r50_r18_1x_coco.py"
+EMBEDDED_RUN = [STUDENTS / f"{name}_gfl_mobilenetv2_r18w16_embedded.py" for name in ("crosskd", "crosskd_pkd", "cskd")]
 BOTH = [STUDENTS / "crosskd_gfl_r101_r50_1x_coco.py", STUDENTS / "crosskd_pkd_gfl_r101_r50_1x_coco.py"]
 
 
@@ -37,15 +40,12 @@ def coco(tmp_path: Path) -> Path:
     return folder(tmp_path / "coco", COCO_CLASSES, train="instances_train2017.json", val="instances_val2017.json")
 
 
-def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
-    coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    target = tmp_path / "params.yaml"
+def test_a_recipe_switches_what_is_its_own_and_leaves_the_rest(coco: Path) -> None:
     earlier = "  init: {sources: [mobilenet.pth], sha256_prefix: '00000000'}  # a"
-    target.write_text(PARAMS_FILE.read_text().replace("  init: null              # a", earlier))
-    main([str(GFL), "--data", str(coco), "--params", str(target)])
-    before, after = load_params(PARAMS_FILE), load_params(target)
+    text = PARAMS_FILE.read_text().replace("  init: null              # a", earlier)
+    assert earlier in text
+    text = switched(text, read_choice([GFL], detect(coco)), "params.yaml")
+    before, after = load_params(PARAMS_FILE), parse_params(read_yaml(text))
     assert after.data.name == "coco_dir"
     assert after.data.coco_dir.root == coco
     assert after.data.coco_dir.val.annotations == "annotations/instances_val2017.json"
@@ -56,7 +56,7 @@ def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
     assert checkpoint is not None
     assert checkpoint.sha256_prefix == "25944287"  # digits alone, which YAML would take for a number
     assert after.teacher.published_ap == {}  # the recipe has it
-    assert (load_params(target).teacher.init, earlier in PARAMS_FILE.read_text()) == (None, False)
+    assert (after.teacher.init, after.input_size, after.train.epochs) == (None, None, None)
     recipes = {name: str(student.recipe) for name, student in after.trained.items()}
     assert recipes == {"twin": str(STUDENTS / "twin_gfl_r18_1x_coco.py"), "crosskd": str(GFL)}
     assert after.export.models == ["teacher", "twin", "crosskd"]
@@ -68,48 +68,52 @@ def test_one_command_switches_to_a_recipe_and_leaves_the_rest(
         before.precision.calibration,
     )
     assert after.data.digits == before.data.digits
-    text = target.read_text()
+    assert after.data.choose_on == "val"
     assert "# Every value a stage reads." in text
     assert "source: auto            # auto: fetch where a checkpoint is listed" in text
     assert "device: auto            # auto | cpu | cuda" in text
     assert "benchmark_max_latency_ms: null" in text
     assert [line for line in text.split("\n\n") if line.startswith("train:")]
-    assert "next: make repro (or dvc repro); back to the embedded run: git checkout params.yaml" in caplog.text
-    assert (
-        "no test split: val chooses weights and is measured too, which flatters; as for published numbers "
-        "(CHOOSE_ON=train)" in caplog.text
-    )
-    assert after.data.choose_on == "val"
 
 
-def test_a_part_of_train_chooses_where_it_is_wished(
-    coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    target = tmp_path / "params.yaml"
-    target.write_text(PARAMS_FILE.read_text())
-    main([str(GFL), "--data", str(coco), "--params", str(target), "--choose-on", "train"])
-    assert load_params(target).data.choose_on == "train"
-    assert (
-        "test split: val; a part of train, taken by a seed, chooses weights in its place (CHOOSE_ON=val)" in caplog.text
-    )
-    assert "choose_on: train        # of your own without test" in target.read_text()
-    again = switched(target.read_text(), read_choice([GFL], coco), "params.yaml")
+def test_a_part_of_train_chooses_where_it_is_wished(coco: Path, tmp_path: Path) -> None:
+    wish = Wishes(choose_on="train")
+    text = switched(PARAMS_FILE.read_text(), read_choice([GFL], detect(coco), wish), "params.yaml")
+    assert parse_params(read_yaml(text)).data.choose_on == "train"
+    assert "choose_on: train        # of your own without test" in text
+    again = switched(text, read_choice([GFL], detect(coco)), "params.yaml")
     assert parse_params(read_yaml(again)).data.choose_on == "val"
     whole = YoloFolder(tmp_path / "yolo").write().root
     with pytest.raises(DatasetError, match=r"yolo: has val and test; CHOOSE_ON=train is for a folder without test"):
-        read_choice([GFL], whole, wishes=Wishes(choose_on="train"))
+        read_choice([GFL], detect(whole), wish)
+    with pytest.raises(DatasetError, match=r"digits: has val and test; CHOOSE_ON=train"):
+        read_choice([EMBEDDED_RUN[0]], DataSettings(name="digits"), wish)
+
+
+def test_the_embedded_run_is_a_choice_as_any_other(coco: Path) -> None:
+    before = load_params(PARAMS_FILE)
+    elsewhere = switched(PARAMS_FILE.read_text(), read_choice([GFL], detect(coco)), "params.yaml")
+    back = switched(elsewhere, read_choice(EMBEDDED_RUN, DataSettings(name="digits")), "params.yaml")
+    after = parse_params(read_yaml(back))
+    for section in ("data", "input_size", "teacher", "twins", "students", "export", "gates", "report"):
+        unlike = {"coco_dir": before.data.coco_dir} if section == "data" else {}
+        found = getattr(after, section)
+        assert (found.model_copy(update=unlike) if unlike else found) == getattr(before, section), section
+    trees = parse_params(
+        read_yaml(switched(back, read_choice(EMBEDDED_RUN, DataSettings(name="trees")), "params.yaml"))
+    )
+    assert (trees.data.name, trees.checkpoint(), trees.data.digits) == ("trees", None, before.data.digits)
 
 
 def test_a_second_switch_keeps_nothing_of_the_first(coco: Path) -> None:
-    first = switched(PARAMS_FILE.read_text(), read_choice(BOTH, coco), "params.yaml")
-    second = switched(first, read_choice([GFL], coco), "params.yaml")
-    assert second == switched(PARAMS_FILE.read_text(), read_choice([GFL], coco), "params.yaml")
+    first = switched(PARAMS_FILE.read_text(), read_choice(BOTH, detect(coco)), "params.yaml")
+    second = switched(first, read_choice([GFL], detect(coco)), "params.yaml")
+    assert second == switched(PARAMS_FILE.read_text(), read_choice([GFL], detect(coco)), "params.yaml")
     assert list(parse_params(read_yaml(first)).trained) == ["twin", "crosskd", "crosskd_pkd"]
 
 
 def test_limits_are_widened_for_one_choice_and_not_for_the_next(coco: Path) -> None:
-    text, choice = PARAMS_FILE.read_text(), read_choice([GFL], coco)
+    text, choice = PARAMS_FILE.read_text(), read_choice([GFL], detect(coco))
     own = text.replace("bf16: 0.2,", "bf16: 0.1,").replace("int8: 1.0,", "int8: null,")
     wide = switched(own, choice, "params.yaml", times_wider=5)
     limits = parse_params(read_yaml(wide)).gates.benchmark_max_map_drop
@@ -121,7 +125,9 @@ def test_limits_are_widened_for_one_choice_and_not_for_the_next(coco: Path) -> N
 
 @pytest.mark.parametrize("path", sorted(STUDENTS.glob("c*_coco.py")), ids=lambda path: path.stem)
 def test_every_recipe_gives_valid_params(path: Path, coco: Path) -> None:
-    params = parse_params(read_yaml(switched(PARAMS_FILE.read_text(), read_choice([path], coco), "params.yaml")))
+    params = parse_params(
+        read_yaml(switched(PARAMS_FILE.read_text(), read_choice([path], detect(coco)), "params.yaml"))
+    )
     loose = any(family in path.stem for family in ("gfl", "atss", "fcos_giou"))
     assert params.export.nms_iou_threshold == (0.6 if loose else 0.5)
     assert params.export.score_threshold == 0.05
@@ -133,7 +139,7 @@ def test_every_recipe_gives_valid_params(path: Path, coco: Path) -> None:
 
 def test_own_classes_take_the_recipe_and_not_the_published_teacher(tmp_path: Path) -> None:
     own = folder(tmp_path / "own", ("bolt", "nut"), train="train.json", val="val.json", test="test.json")
-    params = parse_params(read_yaml(switched(PARAMS_FILE.read_text(), read_choice([GFL], own), "params.yaml")))
+    params = parse_params(read_yaml(switched(PARAMS_FILE.read_text(), read_choice([GFL], detect(own)), "params.yaml")))
     assert params.checkpoint() is None
     assert params.data.coco_dir.boxes_without_area == "error"
     assert params.data.coco_dir.train.images == "train"
@@ -141,27 +147,18 @@ def test_own_classes_take_the_recipe_and_not_the_published_teacher(tmp_path: Pat
 
 
 def switched_to(text: str, data: Path, data_format: str | None = None) -> str:
-    return switched(text, read_choice([GFL], data, data_format), "params.yaml")
+    return switched(text, read_choice([GFL], detect(data, data_format)), "params.yaml")
 
 
-def test_labels_of_yolo_and_voc_are_chosen_as_well(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_labels_of_yolo_and_voc_are_chosen_as_well(tmp_path: Path) -> None:
     yolo, voc = YoloFolder(tmp_path / "yolo").write().root, VocFolder(tmp_path / "voc").write().root
-    target = tmp_path / "params.yaml"
-    target.write_text(PARAMS_FILE.read_text())
-    main([str(GFL), "--data", str(yolo), "--params", str(target)])
-    params = load_params(target)
+    text = switched_to(PARAMS_FILE.read_text(), yolo)
+    params = parse_params(read_yaml(text))
     assert (params.data.name, params.data.yolo_dir.root, params.checkpoint()) == ("yolo_dir", yolo, None)
     assert params.benchmark == load_params(PARAMS_FILE).benchmark
-    assert f"data: {yolo} (yolo_dir)" in caplog.text
-    main([str(GFL), "--data", str(voc), "--params", str(target), "--format", "voc_dir"])
-    params = load_params(target)
+    params = parse_params(read_yaml(switched_to(text, voc, "voc_dir")))
     assert (params.data.name, params.data.voc_dir.root) == ("voc_dir", voc)
     assert params.data.yolo_dir.root == yolo  # the section of another format stays
-    assert "test split" not in caplog.text
-    (yolo / "data.yaml").write_text("names: [a, b]\ntrain: images")
-    main([str(GFL), "--data", str(yolo), "--params", str(target)])
-    assert "val and test: taken from train by a seed (data.yolo_dir.splits in params.yaml)" in caplog.text
 
 
 def test_yolo_with_cocos_classes_takes_the_published_teacher(tmp_path: Path) -> None:
@@ -189,42 +186,42 @@ def test_what_is_set_for_a_folder_stays_and_goes_with_it(tmp_path: Path) -> None
 
 def test_a_folder_of_no_known_layout_is_explained(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"known format(.|\n)*coco_dir: (.|\n)*yolo_dir: (.|\n)*voc_dir: "):
-        read_choice([GFL], tmp_path)
+        read_choice([GFL], detect(tmp_path))
 
 
 def test_annotations_with_a_key_twice_are_named(coco: Path) -> None:
     (coco / "annotations/instances_val2017.json").write_text('{"categories": [],\n"categories": []}')
     with pytest.raises(DatasetError, match=r"instances_val2017\.json: .*categories in line 1 and again in line 2"):
-        read_choice([GFL], coco)
+        read_choice([GFL], detect(coco))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"categories": [{"id": 1}]}', '{"categories": 3}', 9999 * "["])
 def test_annotations_that_are_no_coco_json_are_named(coco: Path, content: str) -> None:
     (coco / "annotations/instances_val2017.json").write_text(content)
     with pytest.raises(DatasetError, match=r"instances_val2017\.json: no COCO json"):
-        read_choice([GFL], coco)
+        read_choice([GFL], detect(coco))
 
 
 def test_a_recipe_without_teacher_or_twin_is_explained(coco: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="names no teacher and no twin; choose a distilled recipe"):
-        read_choice([STUDENTS / "twin_gfl_r50_1x_coco.py"], coco)
+        read_choice([STUDENTS / "twin_gfl_r50_1x_coco.py"], detect(coco))
     own = tmp_path / "own.py"
     own.write_text(f"_base_ = {str(GFL.resolve())!r}\nteacher = 'configs/teachers/none.py'\n")
     with pytest.raises(RecipeError, match=r"own\.py: teacher = 'configs/teachers/none\.py': no such file"):
-        read_choice([own], coco)
+        read_choice([own], detect(coco))
     with pytest.raises(RecipeError, match=r"absent\.py: cannot be read"):
-        read_choice([tmp_path / "absent.py"], coco)
+        read_choice([tmp_path / "absent.py"], detect(coco))
 
 
 def test_recipes_of_different_pairs_are_not_mixed(coco: Path) -> None:
     with pytest.raises(RecipeError, match="use them one after the other"):
-        read_choice([GFL, *BOTH], coco)
+        read_choice([GFL, *BOTH], detect(coco))
 
 
 def test_two_recipes_of_one_method_are_named_by_their_files(coco: Path, tmp_path: Path) -> None:
     other = tmp_path / "stronger.py"
     other.write_text(f"_base_ = {str(GFL.resolve())!r}\n")
-    assert list(read_choice([GFL, other], coco)["students"]) == [GFL.stem, "stronger"]
+    assert list(read_choice([GFL, other], detect(coco))["students"]) == [GFL.stem, "stronger"]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +234,7 @@ def test_two_recipes_of_one_method_are_named_by_their_files(coco: Path, tmp_path
 )
 def test_a_file_that_is_no_params_is_left_alone(coco: Path, text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=message):
-        switched(text, read_choice([GFL], coco), "my.yaml")
+        switched(text, read_choice([GFL], detect(coco)), "my.yaml")
     path = tmp_path / "my.yaml"
     path.write_text(text)
     with pytest.raises(SystemExit):

@@ -17,6 +17,7 @@ from deploy.ladder.pytorch_rung import evaluate_model, published_ap
 from pipeline.checkpoints import load_detector
 from pipeline.choice.recipes import read_choice
 from pipeline.dataset_settings import DataSettings
+from pipeline.datasets.folder_format import detect
 from pipeline.datasets.preparation import prepare
 from pipeline.recipes import COCO_CLASSES, Recipe, build_detector, load_resolved, read_recipe, resolve, write_resolved
 from pipeline.records import DatasetRecord
@@ -55,7 +56,7 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def dataset(coco: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetRecord, Path]:
     """The folder as `make use` and the data stage prepare it."""
-    choice = read_choice([STUDENTS / "crosskd_gfl_r50_r18_1x_coco.py"], coco)
+    choice = read_choice([STUDENTS / "crosskd_gfl_r50_r18_1x_coco.py"], detect(coco))
     out = tmp_path_factory.mktemp("prepared") / "data"
     return prepare(DataSettings.model_validate(choice["data"]), out), out
 
@@ -213,7 +214,7 @@ def test_one_step_at_full_size_is_saved_evaluated_and_exported(
 ) -> None:
     path, (record, data) = STUDENTS / f"{name}.py", dataset
     source = read_recipe(path)
-    settings = params(read_choice([path], coco))
+    settings = params(read_choice([path], detect(coco)))
     recipe = shrunk(path, record, scratch, "student")
     teacher = build_detector(shrunk(Path(source.teacher), record, scratch, "teacher"))
     file = scratch / "teacher.safetensors"

@@ -217,7 +217,7 @@ def test_long_tables_are_folded_and_open_from_the_keyboard_and_for_print(page: P
 
 
 def test_a_picture_is_enlarged_and_left_by_keyboard_and_mouse(page: Page) -> None:
-    openers = "document.querySelectorAll('.enlarge')"
+    openers = "document.querySelectorAll('.images .enlarge')"
     seen = "document.querySelector('dialog[open] .photo')?.getAttribute('aria-label')"
     labels = page.ask(f"[...{openers}].map(e => e.firstElementChild.getAttribute('aria-label'))")
     focus(page, f"{openers}[1]")
@@ -241,6 +241,56 @@ def test_a_picture_is_enlarged_and_left_by_keyboard_and_mouse(page: Page) -> Non
     assert page.ask("new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size") == page.ask(
         "document.querySelectorAll('[id]').length"
     )
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (390, True)])
+def test_a_chart_is_enlarged_and_left_by_keyboard_and_mouse(page: Page, width: int, dark: bool) -> None:
+    page.screen(width, dark=dark)
+    openers = "document.querySelectorAll('figure > .enlarge:has(> .chart)')"
+    labels = page.ask(f"[...{openers}].map(e => e.firstElementChild.getAttribute('aria-label'))")
+    assert len(labels) == 4
+    seen = "document.querySelector('dialog[open] .chart')?.getAttribute('aria-label')"
+    small = page.ask(f"[...{openers}[0].children].find(e => e.checkVisibility()).clientWidth")
+    focus(page, f"{openers}[0]")
+    page.press("Enter")
+    assert page.ask(seen) == labels[0]
+    # On a phone it is the chart of wide screens, to be moved about in; its caption and the way out stay in sight.
+    stage = "document.querySelector('dialog figure')"
+    big, room, scrolled = page.ask(f"[{stage}.firstElementChild.clientWidth, {stage}.clientWidth, {stage}.scrollWidth]")
+    assert big > 1.05 * small
+    assert (big >= 700, scrolled > room) == (True, width == 390)
+    page.ask(f"{stage}.scrollLeft = 200")
+    edges = page.ask("""
+        ['dialog figcaption', 'dialog [aria-label=Close]'].map(s => document.querySelector(s).getBoundingClientRect())
+          .flatMap(box => [box.left, box.right])
+    """)
+    assert 0 <= min(edges) <= max(edges) <= width
+    assert page.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    words = set(page.ask(f"[...{stage}.querySelectorAll('text')].map(e => e.textContent.trim())"))
+    contrasts = [contrast for text, contrast in page.ask(CONTRASTS) if text in words]
+    assert len(contrasts) >= len(words) > 5
+    assert min(contrasts) >= 4.5
+    # What the copy refers to is in it, and no name is there twice.
+    assert page.ask("""
+        [...document.querySelectorAll('dialog [href], dialog [clip-path]')]
+          .map(e => (e.getAttribute('href') ?? e.getAttribute('clip-path')).match(/#([^)]+)/)[1])
+          .every(id => document.querySelector('dialog').contains(document.getElementById(id)))
+    """)
+    assert page.ask("new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size") == page.ask(
+        "document.querySelectorAll('[id]').length"
+    )
+    page.press("ArrowRight")
+    assert page.ask(seen) == labels[1]
+    assert page.ask(f"{stage}.scrollLeft") == 0
+    page.press("ArrowLeft", "ArrowLeft")
+    assert page.ask("document.querySelector('dialog .bar span').textContent") == "4 of 4"
+    page.press("Escape")
+    assert page.ask(seen) is None
+    page.until(f"document.activeElement === {openers}[3]")
+    page.click(f"{openers}[2]")
+    assert page.ask(seen) == labels[2]
+    page.click("document.querySelector('dialog button[aria-label=Close]')")
+    assert page.ask(seen) is None
 
 
 def test_a_phone_scrolls_tables_and_never_the_page(page: Page) -> None:
