@@ -50,7 +50,7 @@ def distribution_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor
 
 
 def distance_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
-    """FCOS: distances to the four sides in pixels, around a point. Source: Tian et al., FCOS, eq. 1."""
+    """FCOS, RTMDet: distances to the four sides in pixels, around a point. Source: Tian et al., FCOS, eq. 1."""
     del head
     return _around(priors.boxes, regression)
 
@@ -71,6 +71,7 @@ BOX_DECODERS: dict[str, BoxDecoder] = {
     "RetinaHead": delta_boxes,
     "ATSSHead": delta_boxes,
     "FCOSHead": distance_boxes,
+    "RTMDetSepBNHead": distance_boxes,
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 
-from pipeline.detectors import DetectorKind, dense_head, family_name, family_of, flow_of, kind_of
+from pipeline.detectors import FAMILIES, DetectorKind, dense_head, family_name, family_of, flow_of, kind_of
 from pipeline.distillers import build_methods
 from pipeline.distillers.crosskd import CrossKD, CrossKDSettings
 from pipeline.distillers.preflight import tower_widths
@@ -13,7 +13,7 @@ from pipeline.errors import RecipeError, SettingsError, did_you_mean
 
 OWN_METHODS = {"crosskd": ("CrossKD",), "crosskd_pkd": ("CrossKD", "PKD"), "cskd": ("CSKD",), "pkd": ("PKD",)}
 """What METHODS= may name, with the methods of its recipe."""
-_SUPPORTED = "GFL, FCOS, ATSS and RetinaNet with mmdet's own heads, and Faster R-CNN"
+_SUPPORTED = f"{', '.join(family.name for family in FAMILIES.values())} with mmdet's own heads, and Faster R-CNN"
 
 
 def check_supported(detector: BaseDetector, path: object) -> None:
@@ -110,4 +110,4 @@ def _same_towers(student: BaseDetector, teacher: BaseDetector) -> bool:
 
 
 def _depths(detector: BaseDetector) -> list[int]:
-    return [len(tower) for tower in family_of(detector).towers(dense_head(detector)).values()]
+    return [len(tower) for tower in family_of(detector).towers(dense_head(detector), 0).values()]

@@ -8,12 +8,14 @@ from pipeline.detectors.fcos import FCOSFamily
 from pipeline.detectors.gfl import GFLFamily
 from pipeline.detectors.kinds import dense_head
 from pipeline.detectors.retinanet import RetinaNetFamily
+from pipeline.detectors.rtmdet import RTMDetFamily
 from pipeline.errors import RecipeError
 
 FAMILIES: dict[str, type[Family]] = {
     "ATSSHead": ATSSFamily,
     "FCOSHead": FCOSFamily,
     "GFLHead": GFLFamily,
+    "RTMDetSepBNHead": RTMDetFamily,
     "RetinaHead": RetinaNetFamily,
 }
 """Adapters by exact class name of the head: a subclass (TOODHead is an ATSSHead) may predict in another way."""

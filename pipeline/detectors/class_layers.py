@@ -5,11 +5,10 @@ from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from torch import nn
 
+from pipeline.detectors.adapters import FAMILIES
 from pipeline.errors import RecipeError
-
-DENSE = {"ATSSHead": "atss_cls", "FCOSHead": "conv_cls", "GFLHead": "gfl_cls", "RetinaHead": "retina_cls"}
-"""The layer that classifies, by exact class name of a dense head: a subclass may have another one."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,28 @@ def class_layers(detector: BaseDetector) -> dict[str, ClassLayer]:
     """
     layers: dict[str, ClassLayer] = {}
     for name, head in detector.named_modules():
-        if (dense := DENSE.get(type(head).__name__)) is not None:
-            layers[f"{name}.{dense}"] = _of_dense(head, getattr(head, dense))
+        if (family := FAMILIES.get(type(head).__name__)) is not None:
+            classifiers = _convolutions(head, family.predictors[0])
+            layers |= {f"{name}.{place}": _of_dense(head, layer) for place, layer in classifiers}
         elif isinstance(head, BBoxHead) and not head.custom_cls_channels:
             layers |= {f"{name}.{layer}": rows for layer, rows in _of_regions(head).items()}
     if not layers:
         heads = [type(getattr(detector, key)).__name__ for key in ("bbox_head", "roi_head") if hasattr(detector, key)]
         raise RecipeError(
             f"{type(detector).__name__} ({', '.join(heads) or 'without a head'}): it is not known which of its layers "
-            f"have rows for each class; known are the heads {', '.join(DENSE)} and those of Faster R-CNN. Leave `init` "
-            "out, or add the head to pipeline/detectors/class_layers.py"
+            f"have rows for each class; known are the heads {', '.join(FAMILIES)} and those of Faster R-CNN. Leave "
+            "`init` out, or add an adapter to pipeline/detectors"
         )
     return layers
 
 
-def _of_dense(head: Any, layer: Any) -> ClassLayer:
+def _convolutions(head: nn.Module, name: str) -> list[tuple[str, nn.Conv2d]]:
+    """A convolution of the head, or each of a list of them, with its dotted name."""
+    found = head.get_submodule(name).named_modules(prefix=name)
+    return [(place, module) for place, module in found if isinstance(module, nn.Conv2d)]
+
+
+def _of_dense(head: Any, layer: nn.Conv2d) -> ClassLayer:
     anchors = layer.out_channels // head.cls_out_channels
     return ClassLayer(anchors, head.num_classes, head.cls_out_channels - head.num_classes)
 

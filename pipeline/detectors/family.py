@@ -29,11 +29,13 @@ class Assignment:
         label_weights: 0 for ignored anchors and anchors in the padding, else 1; each ``[N * H * W * A]``.
             FCOS ignores none, so all are 1.
         box_weights: what the family's own box loss weighs the anchors by: 0 for all but the positives, and for these
-            their centerness target where the family has one, else 1; each ``[N * H * W * A]``.
+            their centerness target where the family has one, for RTMDet the quality that the assigner measured, else
+            1; each ``[N * H * W * A]``.
         priors: anchors ``[H * W * A, 4]`` or points ``[H * W, 2]`` of one image, in pixels.
         positives: what the family's own classification loss is divided by, averaged over the processes where it does
-            so: the sum over the images of ``max(#positives, 1)``, or for FCOS ``max(#positives, 1)`` of the batch.
-        box_normaliser: the same of the box loss; for FCOS and ATSS the bounded sum of ``box_weights``.
+            so: the sum over the images of ``max(#positives, 1)``, for FCOS ``max(#positives, 1)`` of the batch, for
+            RTMDet the sum of ``box_weights``, at least 1.
+        box_normaliser: the same of the box loss; for FCOS, ATSS and RTMDet the bounded sum of ``box_weights``.
     """
 
     labels: list[Tensor]
@@ -56,7 +58,7 @@ class Family(ABC):
         averages_normaliser: the family's own loss averages its normaliser over the processes.
         scores_are_qualities: the classification learns the quality of the box (IoU) instead of a probability.
         predicts_distributions: ``reg`` is a distribution over bins for each side instead of one number.
-        reg_units: attributes of the head that decide in which units a head in training predicts ``reg``.
+        reg_units: attributes of the head that decide in which units :meth:`in_training_units` gives ``reg``.
     """
 
     name: ClassVar[str]
@@ -69,9 +71,19 @@ class Family(ABC):
     predicts_distributions: ClassVar[bool] = False
     reg_units: ClassVar[tuple[str, ...]] = ()
 
-    def towers(self, head: Any) -> dict[str, Sequence[Any]]:
-        """The stacked ConvModules of each branch."""
+    def obstacles(self, head: Any) -> list[str]:
+        """Why this head's towers and layers do not give its predictions, each with what to change; most have none."""
+        del head
+        return []
+
+    def towers(self, head: Any, level: int) -> dict[str, Sequence[Any]]:
+        """The stacked ConvModules of each branch at one level of the pyramid; most heads share them among all."""
+        del level
         return {"cls": head.cls_convs, "reg": head.reg_convs}
+
+    def tower_layer(self, head: Any, branch: str, number: int) -> list[Any]:
+        """The ConvModule ``number`` (1-based) of a branch at each level, as a tap takes it."""
+        return [self.towers(head, level)[branch][number - 1] for level in range(head.prior_generator.num_levels)]
 
     @abstractmethod
     def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
@@ -100,7 +112,7 @@ class Family(ABC):
         return self.boxes(head, priors, regression)
 
     def in_training_units(self, head: Any, maps: Branches, level: int) -> Branches:
-        """The predictions of a head in whatever mode, in the units that a head in training predicts in."""
+        """The predictions of a head in whatever mode, in the units that the layers of a head in training learn in."""
         del head, level
         return maps
 

@@ -1,28 +1,34 @@
 """Recording what passes through a detector, from outside and without patching its source."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, nn
 
+Taps = Mapping[str, Sequence[nn.Module]]
+"""Modules whose outputs are wanted, by a name: one for each level of the pyramid, or one that runs at every level."""
+
 
 @contextmanager
-def record_outputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
-    """Collect the outputs of modules in call order; a head that runs level by level gives one entry a level.
+def record_outputs(taps: Taps) -> Iterator[dict[str, list[Tensor]]]:
+    """Collect the outputs of modules in call order: one entry a level, as a head runs level by level.
+
+    A module that a name gives several times, as the one that all levels share, is recorded once a call.
 
     A ConvModule's output is the tensor after its activation, which is the hand-over point that the published
     CrossKD results were made with (its code remembers the tensor before an in-place ReLU).
     """
-    outputs: dict[str, list[Tensor]] = {name: [] for name in modules}
+    outputs: dict[str, list[Tensor]] = {name: [] for name in taps}
 
     def hook(name: str) -> Any:
         return lambda module, args, output: outputs[name].append(output)
 
     with ExitStack() as stack:
-        for name, module in modules.items():
-            stack.callback(module.register_forward_hook(hook(name)).remove)
+        for name, modules in taps.items():
+            for module in dict.fromkeys(modules):
+                stack.callback(module.register_forward_hook(hook(name)).remove)
         yield outputs
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pipeline.detectors import Assignment, Batch, Family, dense_head, family_of
 from pipeline.detectors.family import Branches
 from pipeline.detectors.flow import LossDict
+from pipeline.detectors.recorder import Taps
 from pipeline.distillers.losses import (
     FLOAT32_EPS,
     distribution_divergence,
@@ -23,7 +24,7 @@ from pipeline.distillers.losses import (
 )
 from pipeline.distillers.method import Method, View
 from pipeline.distillers.method_settings import MethodSettings, Switch, Weight
-from pipeline.distillers.preflight import dense_findings, differ_in_width, refuse, tower_widths
+from pipeline.distillers.preflight import differ_in_width, refuse, single_stage_findings, tower_widths
 
 BOX_LOSSES: dict[str, Callable[..., Tensor]] = {
     "giou": partial(giou_loss, eps=1e-7),
@@ -109,10 +110,10 @@ class CrossKD(Method):
             for branch in self._branches:
                 self.adapters[branch] = nn.Conv2d(widths_s[branch], widths_t[branch], 1)
 
-    def student_taps(self) -> dict[str, nn.Module]:
+    def student_taps(self) -> Taps:
         return self._taps(self._student_head)
 
-    def teacher_taps(self) -> dict[str, nn.Module]:
+    def teacher_taps(self) -> Taps:
         return self._taps(self._teacher_head)
 
     def losses(self, student: View, teacher: View, assignment: Assignment, batch: Batch) -> LossDict:
@@ -137,14 +138,12 @@ class CrossKD(Method):
         # The published FCOS divides by 1e-6 where a batch has no positives; every other family starts at 1.
         return normaliser if self.settings.legacy_normaliser else max(normaliser, 1.0)
 
-    def _taps(self, head: nn.Module) -> dict[str, nn.Module]:
-        if self.settings.reused_head_index == 0:
-            return {}
-        towers = self._family.towers(head)
-        return {branch: towers[branch][self.settings.reused_head_index - 1] for branch in self._branches}
+    def _taps(self, head: nn.Module) -> Taps:
+        index = self.settings.reused_head_index
+        return {branch: self._family.tower_layer(head, branch, index) for branch in self._branches if index}
 
     def _cross(self, student: View, teacher: View, level: int) -> Branches:
-        towers = self._family.towers(self._teacher_head)
+        towers = self._family.towers(self._teacher_head, level)
         features = {}
         for branch in self._branches:
             feature = self._aligned(branch, student, teacher, level)
@@ -163,7 +162,11 @@ class CrossKD(Method):
             feature_s = self.adapters[branch](feature_s)
         with torch.autocast(feature_s.device.type, enabled=False):
             aligned = standardise_like(feature_s.float(), feature_t.float())
-        return self._family.towers(self._teacher_head)[branch][index - 1].activate(aligned) if index else aligned
+        if not index:
+            return aligned
+        activation = getattr(self._family.towers(self._teacher_head, level)[branch][index - 1], "activate", None)
+        # A ReLU takes it back to where the teacher's features lie. Another activation, the second one, would change it.
+        return activation(aligned) if isinstance(activation, nn.ReLU) else aligned
 
     def _classification(
         self, cross: list[Branches], teacher: list[Branches], assignment: Assignment, normaliser: float
@@ -236,7 +239,7 @@ class CrossKD(Method):
     def _needed_branches(self) -> list[str]:
         layers = self._family.layers(self._teacher_head, 0)
         used = {layers[name].branch for name in self._outputs}
-        return [branch for branch in self._family.towers(self._teacher_head) if branch in used]
+        return [branch for branch in self._family.towers(self._teacher_head, 0) if branch in used]
 
     def _check_losses(self, fitting: tuple[str, ...]) -> None:
         head, settings = type(self._teacher_head).__name__, self.settings
@@ -258,10 +261,10 @@ def check_crosskd(student: BaseDetector, teacher: BaseDetector, index: int, adap
     Raises:
         RecipeError: lists every mismatch with both sides and what to change.
     """
-    findings = dense_findings(student, teacher, "CrossKD")
+    findings = single_stage_findings(student, teacher, "CrossKD")
     family = family_of(teacher)
     depths = {
-        who: min(len(tower) for tower in family.towers(dense_head(detector)).values())
+        who: min(len(tower) for tower in family.towers(dense_head(detector), 0).values())
         for who, detector in (("student", student), ("teacher", teacher))
     }
     too_deep = [

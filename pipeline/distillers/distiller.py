@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pipeline.detectors import Batch, ForwardPass, flow_of
 from pipeline.detectors.flow import LossDict
 from pipeline.detectors.group_norm import differentiate_in_float32
-from pipeline.detectors.recorder import record_outputs
+from pipeline.detectors.recorder import Taps, record_outputs
 from pipeline.distillers.method import Method, View
 from pipeline.distillers.schedule import WeightSchedule
 from pipeline.errors import TrainingError
@@ -167,9 +167,9 @@ def _scaled(losses: LossDict, factor: float) -> LossDict:
     }
 
 
-def _tagged(taps: list[dict[str, nn.Module]]) -> dict[str, nn.Module]:
+def _tagged(taps: list[Taps]) -> Taps:
     # Two methods may give their taps the same names.
-    return {f"{place}/{name}": module for place, group in enumerate(taps) for name, module in group.items()}
+    return {f"{place}/{name}": modules for place, group in enumerate(taps) for name, modules in group.items()}
 
 
 def _untagged(recorded: dict[str, list[Tensor]], place: int) -> dict[str, list[Tensor]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pipeline.detectors import Batch, dense_head
 from pipeline.detectors.family import Branches
 from pipeline.detectors.flow import Features, LossDict
+from pipeline.detectors.recorder import Taps
 from pipeline.distillers.method_settings import MethodSettings
 
 
@@ -70,11 +71,11 @@ class Method(nn.Module, ABC):
         return dense_head(self._teacher)
 
     @abstractmethod
-    def student_taps(self) -> dict[str, nn.Module]:
+    def student_taps(self) -> Taps:
         """Modules of the student whose outputs are recorded."""
 
     @abstractmethod
-    def teacher_taps(self) -> dict[str, nn.Module]:
+    def teacher_taps(self) -> Taps:
         """Modules of the teacher whose outputs are recorded."""
 
     @abstractmethod

@@ -8,6 +8,7 @@ from torch import nn
 
 from pipeline.detectors import Batch, dense_head
 from pipeline.detectors.flow import LossDict
+from pipeline.detectors.recorder import Taps
 from pipeline.distillers.losses import standardised_distance
 from pipeline.distillers.method import Method, View
 from pipeline.distillers.method_settings import MethodSettings, Switch, Weight
@@ -56,10 +57,10 @@ class PKD(Method):
         width_s, width_t = (int(dense_head(detector).in_channels) for detector in (student, teacher))
         self.adapter: nn.Module = nn.Conv2d(width_s, width_t, 1) if settings.adapter else nn.Identity()
 
-    def student_taps(self) -> dict[str, nn.Module]:
+    def student_taps(self) -> Taps:
         return {}
 
-    def teacher_taps(self) -> dict[str, nn.Module]:
+    def teacher_taps(self) -> Taps:
         return {}
 
     def losses(self, student: View, teacher: View, assignment: Any, batch: Batch) -> LossDict:

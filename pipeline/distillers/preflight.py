@@ -9,7 +9,7 @@ from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 
-from pipeline.detectors import Family, dense_head
+from pipeline.detectors import Family, dense_head, family_of
 from pipeline.errors import RecipeError
 
 _EQUAL: list[tuple[str, Callable[[Any], Any], str]] = [
@@ -47,8 +47,26 @@ def tower_widths(detector: BaseDetector, family: Family, index: int) -> dict[str
     head = dense_head(detector)
     return {
         branch: int(tower[index - 1].out_channels if index else head.in_channels)
-        for branch, tower in family.towers(head).items()
+        for branch, tower in family.towers(head, 0).items()
     }
+
+
+def single_stage_findings(student: BaseDetector, teacher: BaseDetector, method: str) -> list[str]:
+    """:func:`dense_findings` of two single-stage detectors, for a method that goes through their heads layer by layer.
+
+    Raises:
+        RecipeError: the heads are of two families, or one of them cannot be gone through.
+    """
+    findings = dense_findings(student, teacher, method)
+    obstacles = [
+        f"the {who}'s head ({type(head).__name__}) is not gone through layer by layer: {obstacle}"
+        for who, detector in (("student", student), ("teacher", teacher))
+        for head in (dense_head(detector),)
+        for obstacle in family_of(detector).obstacles(head)
+    ]
+    if obstacles:
+        refuse(method, [*findings, *obstacles])
+    return findings
 
 
 def dense_findings(student: BaseDetector, teacher: BaseDetector, method: str) -> list[str]:

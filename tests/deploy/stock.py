@@ -9,33 +9,26 @@ from mmengine.config import ConfigDict
 from torch import Tensor
 
 from deploy.runtime.artefact import ArtefactSpec
+from pipeline.detectors.class_layers import class_layers
+from tests import stock_heads
+from tests.stock_heads import levels
 
 register_all_modules(init_default_scope=True)
 
 SIZE = 128
-ANCHORS = {
-    "type": "AnchorGenerator",
-    "ratios": [1.0],
-    "octave_base_scale": 8,
-    "scales_per_octave": 1,
-    "strides": [8, 16, 32, 64, 128],
+GROUP_NORM = {"norm_cfg": {"type": "GN", "num_groups": 4}}
+_SET: dict[str, dict[str, Any]] = {
+    "GFL": GROUP_NORM,
+    "ATSS": GROUP_NORM,
+    "FCOS": GROUP_NORM | {"norm_on_bbox": True},
+    "RTMDet": {"exp_on_reg": True},
 }
-RETINA_ANCHORS = {
-    "type": "AnchorGenerator",
-    "ratios": [0.5, 1.0, 2.0],
-    "octave_base_scale": 4,
-    "scales_per_octave": 3,
-    "strides": [8, 16, 32, 64, 128],
+HEADS: dict[str, dict[str, Any]] = {name: head | _SET.get(name, {}) for name, head in stock_heads.HEADS.items()}
+CSPNEXT = {
+    "backbone": {"type": "CSPNeXt", "widen_factor": 0.125, "deepen_factor": 0.1, "out_indices": (2, 3, 4)},
+    "neck": {"type": "CSPNeXtPAFPN", "in_channels": [32, 64, 128], "out_channels": 16, "num_csp_blocks": 1},
 }
-QUALITY_FOCAL = {"type": "QualityFocalLoss", "use_sigmoid": True}
-GROUP_NORM = {"type": "GN", "num_groups": 4}
-CLASSIFIERS = ("gfl_cls.bias", "retina_cls.bias", "atss_cls.bias", "conv_cls.bias")
-HEADS: dict[str, dict[str, Any]] = {
-    "GFL": {"type": "GFLHead", "anchor_generator": ANCHORS, "norm_cfg": GROUP_NORM, "loss_cls": QUALITY_FOCAL},
-    "RetinaNet": {"type": "RetinaHead", "anchor_generator": RETINA_ANCHORS},
-    "ATSS": {"type": "ATSSHead", "anchor_generator": ANCHORS, "norm_cfg": GROUP_NORM},
-    "FCOS": {"type": "FCOSHead", "strides": [8, 16, 32, 64, 128], "norm_cfg": GROUP_NORM, "norm_on_bbox": True},
-}  # fmt: skip
+"""Backbone and neck that RTMDet comes with."""
 PREPROCESSOR = {
     "type": "DetDataPreprocessor",
     "mean": [123.675, 116.28, 103.53],
@@ -83,18 +76,31 @@ def stock_detector(family: str = "GFL", classes: int = 10, **changes: Any) -> An
         "type": family,
         "data_preprocessor": PREPROCESSOR,
         "backbone": {"type": "ResNet", "depth": 18, "base_channels": 8, "out_indices": (1, 2, 3)},
-        "neck": {"type": "FPN", "in_channels": [16, 32, 64], "out_channels": 16, "num_outs": 5},
+        "neck": {"type": "FPN", "in_channels": [16, 32, 64], "out_channels": 16, "num_outs": levels(family)},
         "bbox_head": head,
         "test_cfg": TEST,
+        **(CSPNEXT if family == "RTMDet" else {}),
         **changes,
     }
     detector = MODELS.build(ConfigDict(config)).eval()
-    for name, parameter in detector.bbox_head.named_parameters():
-        if name in CLASSIFIERS:
-            torch.nn.init.constant_(parameter, -4.5)
-        elif parameter.ndim == 4:
+    for parameter in detector.bbox_head.parameters():
+        if parameter.ndim == 4:
             torch.nn.init.normal_(parameter, std=0.15)
+    for name in class_layers(detector):
+        torch.nn.init.constant_(detector.get_submodule(name).bias, -4.5)
+    if family == "RTMDet":
+        _spread(detector)
     return detector
+
+
+def _spread(detector: Any) -> None:
+    """SiLU leaves nothing of a picture after so many layers, and too much with norms that are a little larger."""
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(module.weight, 1.26)
+    for layers, deviation in ((detector.bbox_head.rtm_cls, 2.0), (detector.bbox_head.rtm_reg, 0.4)):
+        for layer in layers:
+            torch.nn.init.normal_(layer.weight, std=deviation)
 
 
 def noise_images(count: int, height: int = SIZE, width: int = SIZE) -> Tensor:

@@ -5,6 +5,7 @@ annotations. They are dropped after training.
 """
 
 from copy import deepcopy
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -37,13 +38,14 @@ class Predictors(nn.Module):
         super().__init__()
         for name in family.predictors:
             self.add_module(name, deepcopy(getattr(head, name)))
-        classifier: Any = self.get_submodule(family.predictors[0])
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 reset(module)
             elif isinstance(module, Scale):
                 nn.init.ones_(module.scale)
-        nn.init.constant_(classifier.bias, bias_init_with_prob(_FIRST_SCORE))
+        for module in self.get_submodule(family.predictors[0]).modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.constant_(module.bias, bias_init_with_prob(_FIRST_SCORE))
 
     def predict(self, head: Any, family: Family, towers: dict[str, Tensor], level: int) -> Branches:
         """Predictions of one level from the towers' last features."""
@@ -88,18 +90,20 @@ def assistant_losses(inputs: AssistantInputs, gamma: float, alpha: float) -> Los
     """The losses of the assistant predictors, each a list over the levels.
 
     Scores learn the teacher's inside the foreground and 0 outside, or, where they are qualities, the IoU of the
-    assistant's box with the teacher's. Boxes learn the teacher's, and centerness its centerness, at the positives that
-    the annotations select. The student's own loss modules, with their weights, compare them.
+    assistant's box with the teacher's at the positives and 0 elsewhere. Boxes learn the teacher's, and centerness its
+    centerness, at the positives that the annotations select. The student's own loss modules, with their weights,
+    compare them.
 
     Args:
         inputs: predictions and targets.
         gamma, alpha: of the soft focal loss.
     """
-    if inputs.family.scores_are_qualities:
-        return _quality_losses(inputs)
+    if inputs.family.predicts_distributions:
+        return _distribution_losses(inputs)
+    scores = _qualities if inputs.family.scores_are_qualities else partial(_scores, gamma=gamma, alpha=alpha)
     levels = range(len(inputs.assistant))
     losses = {
-        "cls": [_scores(inputs, level, gamma, alpha) for level in levels],
+        "cls": [scores(inputs, level) for level in levels],
         "reg": [_boxes(inputs, level) for level in levels],
     }
     if "ctr" in inputs.family.outputs:
@@ -116,6 +120,28 @@ def _scores(inputs: AssistantInputs, level: int, gamma: float, alpha: float) -> 
     return soft_focal_loss(logits, targets, weights, inputs.assignment.positives, gamma, alpha)
 
 
+def _qualities(inputs: AssistantInputs, level: int) -> Tensor:
+    at = inputs.positive(level)
+    priors = inputs.priors(level, at)
+    # Both around one point: the IoU of distances in strides is that of the boxes.
+    boxes, targets = (inputs.family.boxes(inputs.head, priors, side) for side in inputs.pair("reg", level, 4, at))
+    return _quality_scores(inputs, level, boxes, targets)
+
+
+def _quality_scores(inputs: AssistantInputs, level: int, boxes: Tensor, targets: Tensor) -> Tensor:
+    """Scores learn how well the assistant's boxes ``[n, 4]`` of the level's positives meet the teacher's."""
+    assignment = inputs.assignment
+    logits = rows(inputs.assistant[level]["cls"], inputs.head.cls_out_channels)
+    qualities = torch.zeros_like(assignment.label_weights[level])
+    qualities[inputs.positive(level)] = bbox_overlaps(boxes.detach(), targets, is_aligned=True)
+    return inputs.head.loss_cls(
+        logits,
+        (assignment.labels[level], qualities),
+        weight=assignment.label_weights[level],
+        avg_factor=assignment.positives,
+    )
+
+
 def _boxes(inputs: AssistantInputs, level: int) -> Tensor:
     at = inputs.positive(level)
     priors = inputs.priors(level, at)
@@ -129,9 +155,9 @@ def _centerness(inputs: AssistantInputs, level: int) -> Tensor:
     return inputs.head.loss_centerness(logits[:, 0], logits_t[:, 0].sigmoid(), avg_factor=inputs.assignment.positives)
 
 
-def _quality_losses(inputs: AssistantInputs) -> Losses:
+def _distribution_losses(inputs: AssistantInputs) -> Losses:
     levels = range(len(inputs.assistant))
-    losses = [_quality_level(inputs, level) for level in levels]
+    losses = [_distribution_level(inputs, level) for level in levels]
     total = reduce_mean(torch.stack([level.weight for level in losses]).sum()).clamp(min=1)
     return {
         "cls": [level.cls for level in losses],
@@ -140,27 +166,23 @@ def _quality_losses(inputs: AssistantInputs) -> Losses:
     }
 
 
-class _QualityLevel(NamedTuple):
+class _DistributionLevel(NamedTuple):
     cls: Tensor
     bbox: Tensor
     dfl: Tensor
     weight: Tensor
 
 
-def _quality_level(inputs: AssistantInputs, level: int) -> _QualityLevel:
-    head, assignment, at = inputs.head, inputs.assignment, inputs.positive(level)
+def _distribution_level(inputs: AssistantInputs, level: int) -> _DistributionLevel:
+    head, at = inputs.head, inputs.positive(level)
     bins = head.reg_max + 1
     centres = head.anchor_center(inputs.priors(level, at)) / head.prior_generator.strides[level][0]
     distributions, distributions_t = inputs.pair("reg", level, 4 * bins, at)
     box, target = (head.bbox_coder.decode(centres, head.integral(side)) for side in (distributions, distributions_t))
     distances = head.bbox_coder.encode(centres, target, head.reg_max)
-    logits = rows(inputs.assistant[level]["cls"], head.cls_out_channels)
-    weights = logits[at].detach().sigmoid().amax(dim=1)
-    qualities = torch.zeros_like(assignment.label_weights[level])
-    qualities[at] = bbox_overlaps(box.detach(), target, is_aligned=True)
-    targets = (assignment.labels[level], qualities)
-    return _QualityLevel(
-        cls=head.loss_cls(logits, targets, weight=assignment.label_weights[level], avg_factor=assignment.positives),
+    weights = rows(inputs.assistant[level]["cls"], head.cls_out_channels)[at].detach().sigmoid().amax(dim=1)
+    return _DistributionLevel(
+        cls=_quality_scores(inputs, level, box, target),
         bbox=head.loss_bbox(box, target, weight=weights, avg_factor=1.0),
         dfl=head.loss_dfl(
             distributions.reshape(-1, bins), distances.reshape(-1), weight=weights.repeat_interleave(4), avg_factor=4.0

@@ -6,7 +6,7 @@ Source: CSKD, released code of swkdn16/CSKD. docs/methods.md has the equations, 
 does that one would not expect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pipeline.detectors import Assignment, Batch, Family, family_of
 from pipeline.detectors.family import Branches
 from pipeline.detectors.flow import LossDict
+from pipeline.detectors.recorder import Taps
 from pipeline.distillers.cskd.annotated_regions import Annotated
 from pipeline.distillers.cskd.assistant import AssistantInputs, Predictors, assistant_losses
 from pipeline.distillers.cskd.blocks import Levels, NeckBlock, TowerBlock, compare_predictions
@@ -63,16 +64,25 @@ class CSKD(Method):
         self.towers = nn.ModuleDict({branch: self._tower_block(branch, branches[branch]) for branch in branches})
         self.assistant = Predictors(self._student_head, self._family) if settings.assistant_weight else None
 
-    def student_taps(self) -> dict[str, nn.Module]:
-        towers = self._family.towers(self._student_head)
-        taps = _taps(towers, {branch: [number for number, _ in pairs] for branch, pairs in self._pairs.items()})
-        if self.assistant is not None:
-            taps |= {_tap(branch, len(tower)): tower[-1] for branch, tower in towers.items()}
-        return taps
+    def student_taps(self) -> Taps:
+        compared = {branch: [number for number, _ in pairs] for branch, pairs in self._pairs.items()}
+        last = {} if self.assistant is None else {branch: [depth] for branch, depth in self._depths().items()}
+        return self._taps(self._student_head, compared) | self._taps(self._student_head, last)
 
-    def teacher_taps(self) -> dict[str, nn.Module]:
-        towers = self._family.towers(self._teacher_head)
-        return _taps(towers, {branch: [number for _, number in pairs] for branch, pairs in self._pairs.items()})
+    def teacher_taps(self) -> Taps:
+        compared = {branch: [number for _, number in pairs] for branch, pairs in self._pairs.items()}
+        return self._taps(self._teacher_head, compared)
+
+    def _taps(self, head: Any, numbers: Mapping[str, Sequence[int]]) -> dict[str, list[nn.Module]]:
+        return {
+            _tap(branch, number): self._family.tower_layer(head, branch, number)
+            for branch in numbers
+            for number in numbers[branch]
+        }
+
+    def _depths(self) -> dict[str, int]:
+        """Of the student's towers, on whose last features the assistant predicts."""
+        return {branch: len(tower) for branch, tower in self._family.towers(self._student_head, 0).items()}
 
     def losses(self, student: View, teacher: View, assignment: Assignment, batch: Batch) -> LossDict:
         annotated = Annotated.on(batch.boxes, self.settings.frames(batch), teacher.features)
@@ -133,13 +143,10 @@ class CSKD(Method):
     ) -> AssistantInputs | None:
         if self.assistant is None:
             return None
-        head, towers = self._student_head, self._family.towers(self._student_head)
+        head, last = self._student_head, {branch: _tap(branch, depth) for branch, depth in self._depths().items()}
         predictions = [
             self.assistant.predict(
-                head,
-                self._family,
-                {branch: student.taps[_tap(branch, len(tower))][level] for branch, tower in towers.items()},
-                level,
+                head, self._family, {branch: student.taps[tap][level] for branch, tap in last.items()}, level
             )
             for level in range(len(predictions_t))
         ]
@@ -158,7 +165,3 @@ def _named(group: str, losses: dict[str, Levels]) -> dict[str, Levels]:
 
 def _tap(branch: str, number: int) -> str:
     return f"{branch}.{number}"
-
-
-def _taps(towers: dict[str, Sequence[Any]], numbers: dict[str, list[int]]) -> dict[str, nn.Module]:
-    return {_tap(branch, number): towers[branch][number - 1] for branch in numbers for number in numbers[branch]}

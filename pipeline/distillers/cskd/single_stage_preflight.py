@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mmdet.models.detectors.base import BaseDetector
 
 from pipeline.detectors import Family, dense_head, family_of
-from pipeline.distillers.preflight import dense_findings, differ, differ_in_width, refuse, tower_widths
+from pipeline.distillers.preflight import differ, differ_in_width, refuse, single_stage_findings, tower_widths
 from pipeline.errors import RecipeError
 
 BranchConvs = str | Sequence[Sequence[int]]
@@ -19,7 +19,7 @@ def check_cskd(
     Raises:
         RecipeError: lists every mismatch with both sides and what to change.
     """
-    findings = dense_findings(student, teacher, "CSKD")
+    findings = single_stage_findings(student, teacher, "CSKD")
     heads, family = [dense_head(detector) for detector in (student, teacher)], family_of(teacher)
     for unit in family.reg_units:
         unit_s, unit_t = (getattr(head, unit) for head in heads)
@@ -27,7 +27,7 @@ def check_cskd(
     if not adapts_neck:
         widths_s, widths_t = ({"features": int(head.in_channels)} for head in heads)
         findings += differ_in_width("FPN", widths_s, widths_t, "CSKD", "neck_adapt")
-    for branch in family.towers(heads[0]):
+    for branch in family.towers(heads[0], 0):
         try:
             pairs = tower_pairs(student, teacher, family, branch, branch_convs)
         except RecipeError as error:
@@ -56,7 +56,7 @@ def tower_pairs(
     Raises:
         RecipeError: ``all`` for towers of two depths, a number that the tower does not have, or another word.
     """
-    depth_s, depth_t = (len(family.towers(dense_head(detector))[branch]) for detector in (student, teacher))
+    depth_s, depth_t = (len(family.towers(dense_head(detector), 0)[branch]) for detector in (student, teacher))
     if convs == "last":
         return [(depth_s, depth_t)]
     if convs == "all":

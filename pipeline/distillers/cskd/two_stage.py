@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.detectors import Batch
@@ -23,6 +23,7 @@ from pipeline.detectors.faster_rcnn import (
     sample_regions,
 )
 from pipeline.detectors.flow import LossDict
+from pipeline.detectors.recorder import Taps
 from pipeline.distillers.cskd.annotated_regions import Annotated
 from pipeline.distillers.cskd.blocks import Levels, NeckBlock
 from pipeline.distillers.cskd.published import TwoStageCSKDSettings
@@ -72,11 +73,11 @@ class TwoStageCSKD(Method):
         if not (compares_neck or self.proposals.has_losses or self.regions.has_losses):
             refuse("CSKD", ["all weights are 0; give one of neck_weight, prediction_weight, or drop the method"])
 
-    def student_taps(self) -> dict[str, nn.Module]:
-        return {_TAP: self._student.rpn_head.rpn_conv}
+    def student_taps(self) -> Taps:
+        return {_TAP: [self._student.rpn_head.rpn_conv]}
 
-    def teacher_taps(self) -> dict[str, nn.Module]:
-        return {_TAP: self._teacher.rpn_head.rpn_conv}
+    def teacher_taps(self) -> Taps:
+        return {_TAP: [self._teacher.rpn_head.rpn_conv]}
 
     def losses(self, student: View, teacher: View, assignment: TwoStageAssignment, batch: Batch) -> LossDict:
         annotated = Annotated.on(batch.boxes, self.settings.frames(batch), teacher.features)

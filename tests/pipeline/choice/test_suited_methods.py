@@ -38,6 +38,12 @@ def built(folder: Path, text: str) -> BaseDetector:
         ),
         ("FCOS", (32, 4), (32, 4), ({}, {}, {})),
         ("RetinaNet", (32, 4), (64, 4), ({"adapter": True}, {"adapter": True}, {"branch_adapt": True})),
+        (
+            "RTMDet",
+            (16, 2),
+            (32, 2),
+            ({"reused_head_index": 1, "adapter": True}, {"adapter": True}, {"branch_adapt": True}),
+        ),
     ],
 )
 def test_published_settings_are_fitted_to_the_pair(
@@ -70,6 +76,6 @@ def test_each_kind_has_its_methods(tmp_path: Path) -> None:
 def test_a_family_without_an_adapter_is_named_with_those_that_have_one(tmp_path: Path) -> None:
     detector = built(tmp_path, plain("TOOD", width=32).replace("feat_channels=32,", "feat_channels=32, num_dcn=0,"))
     with pytest.raises(
-        RecipeError, match=r"(?s)mine\.py: no distillation adapter for TOODHead; .*supported are GFL, FCOS"
+        RecipeError, match=r"(?s)mine\.py: no distillation adapter for TOODHead; .*supported are ATSS, FCOS"
     ):
         check_supported(detector, "mine.py")

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from pipeline.detectors import FAMILIES
-from pipeline.detectors.class_layers import DENSE, ClassLayer, class_layers
+from pipeline.detectors.class_layers import ClassLayer, class_layers
 from pipeline.errors import RecipeError
 from tests.pipeline.detectors.test_families import HEADS, Detector
 from tests.pipeline.distillers.faster_rcnn import make_faster
@@ -14,18 +14,17 @@ from tests.pipeline.distillers.faster_rcnn import make_faster
 SOFTMAX = {"loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False}}
 
 
-@pytest.mark.parametrize(("head", "background"), [*((head, 0) for head in HEADS[:4]), (HEADS[1] | SOFTMAX, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("head", "background"), [*((head, 0) for head in HEADS.values()), (HEADS["RetinaNet"] | SOFTMAX, 1)], ids=str
+)
 def test_a_dense_head_names_the_layer_that_classifies(head: dict[str, Any], background: int) -> None:
     detector = Detector(head)
-    classifier = FAMILIES[head["type"]].predictors[0]
+    classifier = f"bbox_head.{FAMILIES[head['type']].predictors[0]}"
     anchors = 2 if head["type"] == "RetinaHead" else 1
-    (layer,) = class_layers(detector).items()
-    assert layer == (f"bbox_head.{classifier}", ClassLayer(anchors, 3, background))
-    assert layer[1].rows == getattr(detector.bbox_head, classifier).out_channels
-
-
-def test_every_family_is_known() -> None:
-    assert DENSE.keys() == FAMILIES.keys()
+    names = [f"{classifier}.{level}" for level in range(3)] if head["type"] == "RTMDetSepBNHead" else [classifier]
+    found = class_layers(detector)
+    assert found == dict.fromkeys(names, ClassLayer(anchors, 3, background))
+    assert all(layer.rows == detector.get_submodule(name).out_channels for name, layer in found.items())
 
 
 @pytest.mark.parametrize("agnostic", [False, True])
@@ -40,7 +39,7 @@ def test_a_second_stage_names_its_class_layers(agnostic: bool) -> None:
 
 
 def test_a_head_that_is_not_known_is_an_error() -> None:
-    detector = Detector(HEADS[0])
+    detector = Detector(HEADS["GFL"])
     detector.bbox_head = nn.Identity()
     with pytest.raises(RecipeError, match=r"Detector \(Identity\): it is not known which .* Leave `init` out"):
         class_layers(detector)

@@ -10,21 +10,27 @@ from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 
 from pipeline.detectors import family_of
+from pipeline.detectors.recorder import record_outputs
 from pipeline.errors import RecipeError
+from tests import stock_heads
 
 STRIDES = [8, 16, 32]
 ANCHORS = {"type": "AnchorGenerator", "ratios": [0.5, 1.0], "octave_base_scale": 8, "scales_per_octave": 1}
-SQUARES = ANCHORS | {"ratios": [1.0]}
-RANGES = ((-1, 64), (64, 128), (128, 1e8))
-GROUPS = {"type": "GN", "num_groups": 4}
-HEADS: list[dict[str, Any]] = [
-    {"type": "GFLHead", "anchor_generator": SQUARES | {"strides": STRIDES}, "norm_cfg": GROUPS},
-    {"type": "RetinaHead", "anchor_generator": ANCHORS | {"strides": STRIDES}},
-    {"type": "ATSSHead", "anchor_generator": SQUARES | {"strides": STRIDES}, "norm_cfg": GROUPS},
-    {"type": "FCOSHead", "strides": STRIDES, "regress_ranges": RANGES, "norm_cfg": GROUPS},
-    {"type": "FCOSHead", "strides": STRIDES, "regress_ranges": RANGES, "norm_cfg": GROUPS, "norm_on_bbox": True},
-    {"type": "FCOSHead", "strides": STRIDES, "regress_ranges": RANGES, "norm_cfg": GROUPS, "centerness_on_reg": True},
-]
+GROUPS = {"norm_cfg": {"type": "GN", "num_groups": 4}}
+ON_THREE_LEVELS: dict[str, dict[str, Any]] = {
+    "GFL": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
+    "RetinaNet": {"anchor_generator": ANCHORS | {"strides": STRIDES}},
+    "ATSS": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
+    "FCOS": {"strides": STRIDES, "regress_ranges": ((-1, 64), (64, 128), (128, 1e8))} | GROUPS,
+}
+HEADS = {name: head | ON_THREE_LEVELS.get(name, {}) for name, head in stock_heads.HEADS.items()}
+CASES: dict[str, dict[str, Any]] = HEADS | {
+    "FCOS in strides": HEADS["FCOS"] | {"norm_on_bbox": True},
+    "FCOS with centerness beside the boxes": HEADS["FCOS"] | {"centerness_on_reg": True},
+    "RTMDet with exponents": HEADS["RTMDet"] | {"exp_on_reg": True},
+    "RTMDet with convolutions of its own": HEADS["RTMDet"] | {"share_conv": False},
+    "RTMDet with depthwise convolutions": HEADS["RTMDet"] | {"share_conv": False, "use_depthwise": True},
+}
 
 
 class Detector(SingleStageDetector):
@@ -38,10 +44,10 @@ class Detector(SingleStageDetector):
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("config", HEADS, ids=lambda config: "-".join([config["type"], *list(config)[4:]]))
-def test_towers_and_layers_are_the_heads_forward(config: dict[str, Any], training: bool) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_towers_and_layers_are_the_heads_forward(case: str, training: bool) -> None:
     torch.manual_seed(0)
-    detector = Detector(config).train(training)
+    detector = Detector(CASES[case]).train(training)
     head, family = detector.bbox_head, family_of(detector)
     features = [torch.randn(2, 8, size, size) for size in (4, 2, 1)]
     with torch.no_grad():
@@ -51,9 +57,25 @@ def test_towers_and_layers_are_the_heads_forward(config: dict[str, Any], trainin
             assert tuple(layers) == family.outputs == tuple(wanted[level])
             for name, layer in layers.items():
                 value = feature
-                for conv in family.towers(head)[layer.branch]:
-                    value = conv(value)
+                for number in range(1, len(family.towers(head, level)[layer.branch]) + 1):
+                    value = family.tower_layer(head, layer.branch, number)[level](value)
                 torch.testing.assert_close(layer.apply(value), wanted[level][name])
+
+
+@pytest.mark.parametrize("family", HEADS)
+def test_a_tap_gives_one_tensor_a_level(family: str) -> None:
+    detector = Detector(HEADS[family]).eval()
+    head, features = detector.bbox_head, [torch.randn(2, 8, size, size) for size in (4, 2, 1)]
+    taps = {branch: family_of(detector).tower_layer(head, branch, 2) for branch in ("cls", "reg")}
+    with torch.no_grad(), record_outputs(taps) as recorded:
+        head(features)
+    shapes = [level.shape for level in features]
+    assert all([level.shape for level in levels] == shapes for levels in recorded.values())
+    with torch.no_grad():
+        for branch, levels in recorded.items():
+            for level, found in enumerate(levels):
+                first, second = family_of(detector).towers(head, level)[branch]
+                torch.testing.assert_close(found, second(first(features[level])), rtol=0, atol=0)
 
 
 def test_an_unknown_head_is_named() -> None:

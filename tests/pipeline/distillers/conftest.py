@@ -12,26 +12,12 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 
+from pipeline.detectors.class_layers import class_layers
+from tests.stock_heads import ASSIGNERS, HEADS, levels
+
 Maker = Callable[..., BaseDetector]
 
-
-ANCHORS = {"type": "AnchorGenerator", "octave_base_scale": 8, "scales_per_octave": 1, "ratios": [1.0]}
-RETINA_ANCHORS = {"type": "AnchorGenerator", "octave_base_scale": 4, "scales_per_octave": 3, "ratios": [0.5, 1.0, 2.0]}
-STRIDES = [8, 16, 32, 64, 128]
 TRAIN = {"allowed_border": -1, "pos_weight": -1, "debug": False}
-ASSIGNERS = {
-    "RetinaNet": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.4, "min_pos_iou": 0},
-    "ATSS": {"type": "ATSSAssigner", "topk": 9},
-}
-HEADS: dict[str, dict[str, Any]] = {
-    "RetinaNet": {"type": "RetinaHead", "anchor_generator": RETINA_ANCHORS | {"strides": STRIDES}},
-    "ATSS": {
-        "type": "ATSSHead",
-        "anchor_generator": ANCHORS | {"strides": STRIDES},
-        "loss_bbox": {"type": "GIoULoss", "loss_weight": 2.0},
-    },
-    "FCOS": {"type": "FCOSHead", "strides": STRIDES},
-}
 
 
 @pytest.fixture
@@ -52,17 +38,18 @@ def _make_detector(family: str, width: int = 32, channels: int = 8, **head: Any)
     else:
         config = _base(width, channels)
         config.type = family
+        config.neck.num_outs = levels(family)
         shape = {"num_classes": 3, "in_channels": width, "feat_channels": width, "stacked_convs": 2}
         config.bbox_head = ConfigDict(HEADS[family] | shape | head)
         config.train_cfg = ConfigDict(TRAIN | {"assigner": ASSIGNERS[family]}) if family in ASSIGNERS else None
         if family == "RetinaNet":
             config.train_cfg.sampler = ConfigDict(type="PseudoSampler")
         detector = _built(config)
-    for name, parameter in detector.bbox_head.named_parameters():
+    for parameter in detector.bbox_head.parameters():
         if parameter.ndim == 4:
             torch.nn.init.normal_(parameter, std=0.05)
-        elif name.endswith("cls.bias"):
-            torch.nn.init.constant_(parameter, -2.0)
+    for name in class_layers(detector):
+        torch.nn.init.constant_(detector.get_submodule(name).bias, -2.0)
     return detector
 
 

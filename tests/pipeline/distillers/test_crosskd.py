@@ -8,14 +8,8 @@ from mmdet.models.losses import GIoULoss
 
 from pipeline.detectors import family_of
 from pipeline.distillers import Distiller, build_methods
+from tests.stock_heads import HEADS
 
-FAMILIES = ["GFL", "RetinaNet", "FCOS", "ATSS"]
-PREDICTION_LAYERS = {
-    "GFL": ["gfl_cls", "gfl_reg", "scales"],
-    "RetinaNet": ["retina_cls", "retina_reg"],
-    "FCOS": ["conv_cls", "conv_reg", "conv_centerness", "scales"],
-    "ATSS": ["atss_cls", "atss_reg", "atss_centerness", "scales"],
-}
 CROSSKD = {"type": "CrossKD", "reused_head_index": 1}
 
 
@@ -41,16 +35,19 @@ def untouched(module: torch.nn.Module) -> bool:
     return all(p.grad is None for p in module.parameters())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_gradients_reach_the_reused_layers_and_nothing_behind_them(
     make_detector: Any, batch: dict[str, Any], family: str
 ) -> None:
     distiller = make_distiller(make_detector, family)
     before = {name: value.clone() for name, value in distiller._teacher.state_dict().items()}
     sum(distillation_losses(distiller, batch).values()).backward()
-    head = distiller.student.bbox_head
-    reached = [head.cls_convs[0], head.reg_convs[0], distiller.student.neck, distiller.student.backbone]
-    spared = [head.cls_convs[1], head.reg_convs[1], *(getattr(head, name) for name in PREDICTION_LAYERS[family])]
+    head, adapter = distiller.student.bbox_head, family_of(distiller.student)
+    first, second = (
+        [layer for branch in ("cls", "reg") for layer in adapter.tower_layer(head, branch, number)] for number in (1, 2)
+    )
+    reached = [*first, distiller.student.neck, distiller.student.backbone]
+    spared = [*second, *(getattr(head, name) for name in adapter.predictors)]
     assert all(touched(module) for module in reached)
     assert all(untouched(module) for module in spared)
     assert untouched(distiller._teacher)
@@ -64,6 +61,7 @@ def test_gradients_reach_the_reused_layers_and_nothing_behind_them(
         ("RetinaNet", {"loss_cls_kd", "loss_reg_kd"}),
         ("FCOS", {"loss_cls_kd", "loss_reg_kd"}),
         ("ATSS", {"loss_cls_kd", "loss_reg_kd", "loss_center_kd"}),
+        ("RTMDet", {"loss_cls_kd", "loss_reg_kd"}),
     ],
 )
 def test_the_published_losses_of_each_family(
@@ -74,7 +72,7 @@ def test_the_published_losses_of_each_family(
     assert all(value.item() > 0 for value in losses.values())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_every_trainable_parameter_gets_a_gradient(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family, width=64, adapter=True)
     distiller.parse_losses(distiller(**batch, mode="loss"))[0].backward()
@@ -82,7 +80,7 @@ def test_every_trainable_parameter_gets_a_gradient(make_detector: Any, batch: di
     assert missing == []
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_a_batch_without_any_box_stays_small(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family)
     batch["data_samples"] = [batch["data_samples"][1]] * 2
@@ -92,7 +90,7 @@ def test_a_batch_without_any_box_stays_small(make_detector: Any, batch: dict[str
     assert all(value.item() < 1e4 for name, value in terms.items() if name.endswith("_kd"))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Batch and group normalisation themselves refuse a single value while they train.
     student, teacher = make_detector(family, width=64), make_detector(family, width=64, channels=8)
@@ -102,7 +100,7 @@ def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any]
     assert all(torch.isfinite(p.grad).all() for p in distiller.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_mixed_precision_gives_nearly_the_same_losses(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     student, teacher = make_detector(family, width=64), make_detector(family, channels=8)
     methods = build_methods([CROSSKD | {"adapter": True}, {"type": "PKD", "adapter": True}], student, teacher)
@@ -172,7 +170,7 @@ def test_box_distillation_looks_at_decoded_boxes(make_detector: Any, batch: dict
     assert got.item() == pytest.approx((wanted / positives).item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_targets_are_assigned_once(
     make_detector: Any, batch: dict[str, Any], family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,16 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
-from torch import nn
 
 from pipeline.detectors import FAMILIES, Batch, DetectorKind, family_of
 from pipeline.detectors.flow import LossDict
+from pipeline.detectors.recorder import Taps
 from pipeline.distillers import METHODS, Distiller, Method, build_methods
 from pipeline.distillers.method import View
 from pipeline.distillers.method_settings import MethodSettings, Weight, read_settings
+from tests.stock_heads import HEADS
 
-HEADS = {"GFL": GFLHead, "RetinaNet": RetinaHead, "FCOS": FCOSHead, "ATSS": ATSSHead}
 METHODS_OF_A_RECIPE = [
     {"type": "CrossKD", "reused_head_index": 1, "adapter": True},
     {"type": "PKD", "adapter": True},
@@ -32,10 +31,10 @@ class Mimic(Method):
     published = {"GFL": {"weight": 3.0}}  # noqa: RUF012
     settings: MimicSettings
 
-    def student_taps(self) -> dict[str, nn.Module]:
+    def student_taps(self) -> Taps:
         return {}
 
-    def teacher_taps(self) -> dict[str, nn.Module]:
+    def teacher_taps(self) -> Taps:
         return {}
 
     def losses(self, student: View, teacher: View, assignment: Any, batch: Batch) -> LossDict:
@@ -43,12 +42,12 @@ class Mimic(Method):
         return {"loss_mimic_kd": [self.settings.weight * (out_s - out_t).square().mean() for out_s, out_t in pairs]}
 
 
-@pytest.mark.parametrize("base", list(HEADS))
+@pytest.mark.parametrize("base", HEADS)
 def test_every_method_runs_on_a_new_family(
     make_detector: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
     student, teacher = make_detector(base, width=32), make_detector(base, width=64, channels=8)
-    adapter, head = type(family_of(student)), HEADS[base]
+    adapter, head = type(family_of(student)), type(student.bbox_head)
     monkeypatch.setitem(FAMILIES, "NewHead", type("NewFamily", (adapter,), {"name": "New"}))
     new_head = type("NewHead", (head,), {})
     for detector in (student, teacher):

@@ -7,16 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.detectors import family_of
 from pipeline.distillers import Distiller, WeightSchedule, build_methods
 from pipeline.errors import RecipeError
+from tests.stock_heads import HEADS
 
-FAMILIES = ["GFL", "RetinaNet", "FCOS", "ATSS"]
-PREDICTION_LAYERS = {
-    "GFL": ["gfl_cls", "gfl_reg", "scales"],
-    "RetinaNet": ["retina_cls", "retina_reg"],
-    "FCOS": ["conv_cls", "conv_reg", "conv_centerness", "scales"],
-    "ATSS": ["atss_cls", "atss_reg", "atss_centerness", "scales"],
-}
 CSKD = {"type": "CSKD", "branch_adapt": True}
 OFF = dict.fromkeys(
     ["neck_weight", "roi_weight", "mask_weight", "cls_branch_weight", "reg_branch_weight", "prediction_weight"], (0, 0)
@@ -44,13 +39,13 @@ def untouched(module: nn.Module) -> bool:
     return all(p.grad is None for p in module.parameters())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_gradients_of_each_loss_reach_what_they_should(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family)
     before = {name: value.clone() for name, value in distiller._teacher.state_dict().items()}
     losses = distillation_losses(distiller, batch)
     head, method = distiller.student.bbox_head, distiller.methods[0]
-    predictors = [getattr(head, name) for name in PREDICTION_LAYERS[family]]
+    predictors = [getattr(head, name) for name in family_of(distiller.student).predictors]
     for name, loss in losses.items():
         distiller.zero_grad()
         loss.backward(retain_graph=True)
@@ -68,18 +63,18 @@ def test_gradients_of_each_loss_reach_what_they_should(make_detector: Any, batch
     assert all(torch.equal(value, before[name]) for name, value in distiller._teacher.state_dict().items())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_the_losses_of_each_family(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     losses = distillation_losses(make_distiller(make_detector, family), batch)
     shared = ["neck", "neck_roi", "neck_fg", "neck_bg", "tower_cls", "tower_reg", "pred_cls", "pred_reg"]
     shared += ["assist_cls", "assist_reg"]
-    own = {"GFL": ["assist_dfl"], "RetinaNet": []}.get(family, ["pred_center", "assist_center"])
+    own = {"GFL": ["assist_dfl"], "RetinaNet": [], "RTMDet": []}.get(family, ["pred_center", "assist_center"])
     assert losses.keys() == {f"loss_{name}_kd" for name in shared + own}
     assert all(value.item() >= 0 and torch.isfinite(value) for value in losses.values())
 
 
 @pytest.mark.parametrize("boxes", ["some", "none"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_every_trainable_parameter_gets_a_finite_gradient(
     make_detector: Any, batch: dict[str, Any], family: str, boxes: str
 ) -> None:
@@ -96,7 +91,7 @@ def test_every_trainable_parameter_gets_a_finite_gradient(
         assert terms["loss_neck_roi_kd"] == terms["loss_neck_fg_kd"] == terms["loss_pred_reg_kd"] == 0
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Batch normalisation refuses a single value while it trains, group normalisation one of a group always.
     student, teacher = make_detector(family, width=64), make_detector(family, width=64, channels=8)
@@ -106,7 +101,7 @@ def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any]
     assert all(torch.isfinite(p.grad).all() for p in distiller.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_a_trained_student_is_a_stock_detector(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family)
     optimizer = torch.optim.SGD(distiller.parameters(), lr=1e-4)
@@ -121,7 +116,7 @@ def test_a_trained_student_is_a_stock_detector(make_detector: Any, batch: dict[s
         torch.testing.assert_close(distiller(**batch, mode="tensor"), alone(**batch, mode="tensor"), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_mixed_precision_gives_nearly_the_same_losses(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family).eval()
     distiller.use_channels_last()
@@ -271,14 +266,17 @@ def test_the_assistant_of_atss_by_hand(make_detector: Any, batch: dict[str, Any]
     assert got["loss_assist_center_kd"].item() == pytest.approx((centerness / positives).item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_the_modules_start_as_the_published_heads_do(make_detector: Any, family: str) -> None:
-    method = make_distiller(make_detector, family).methods[0]
-    classifier = getattr(method.assistant, PREDICTION_LAYERS[family][0])
-    torch.testing.assert_close(classifier.bias.sigmoid(), torch.full_like(classifier.bias, 0.01))
+    distiller = make_distiller(make_detector, family)
+    method = distiller.methods[0]
+    classifiers = method.assistant.get_submodule(family_of(distiller.student).predictors[0]).modules()
+    biases = [layer.bias for layer in classifiers if isinstance(layer, nn.Conv2d)]
+    for bias in biases:
+        torch.testing.assert_close(bias.sigmoid(), torch.full_like(bias, 0.01))
     weights = torch.cat([p.flatten() for p in method.parameters() if p.ndim == 4])
     assert weights.std().item() == pytest.approx(0.01, rel=0.02)
-    others = [p for p in method.parameters() if p.ndim == 1 and p is not classifier.bias]
+    others = [p for p in method.parameters() if p.ndim == 1 and not any(p is bias for bias in biases)]
     assert all(not p.any() for p in others)
     assert all(p.item() == 1 for p in method.parameters() if p.ndim == 0)
 
