@@ -22,11 +22,13 @@ HEADS: dict[str, dict[str, Any]] = {
         "loss_bbox": GIOU,
         "with_objectness": False,
     },
+    "YOLOX": {"type": "YOLOXHead", "strides": STRIDES[:3]},
 }
 ASSIGNERS = {
     "RetinaNet": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.4, "min_pos_iou": 0},
     "ATSS": {"type": "ATSSAssigner", "topk": 9},
     "RTMDet": {"type": "DynamicSoftLabelAssigner", "topk": 13},
+    "YOLOX": {"type": "SimOTAAssigner", "center_radius": 2.5},
 }
 """What ``train_cfg.assigner`` is where the family takes one."""
 

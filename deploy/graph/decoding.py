@@ -38,6 +38,9 @@ Head = Any
 
 BoxDecoder = Callable[[Head, Tensor, Priors], Tensor]
 
+ScoreDecoder = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+"""From logits [N, L, C] and those of the third output [N, L] to ``scores`` and ``quality`` of :class:`Predictions`."""
+
 
 def distribution_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
     """GFL: the expected distance to each side under a softmax over bins, in strides, around the anchor's centre.
@@ -61,6 +64,25 @@ def delta_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
     return head.bbox_coder.decode(anchors.flatten(0, 1), regression.flatten(0, 1)).view_as(regression)
 
 
+def offset_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
+    """YOLOX: shifts of the centre and logarithms of the sizes, in strides. Source: Ge et al., YOLOX, section 2.1."""
+    del head
+    centres = priors.boxes + regression[..., :2] * priors.strides
+    halves = regression[..., 2:].exp() * priors.strides / 2
+    return torch.cat([centres - halves, centres + halves], dim=-1)
+
+
+def class_scores(logits: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Probabilities, and the quality that multiplies those which pass the threshold."""
+    return logits.sigmoid(), quality if quality is None else quality.sigmoid()
+
+
+def best_object_scores(logits: Tensor, objects: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """YOLOX: of the best class alone, its probability times the objectness; the product passes a threshold or not."""
+    joint = logits.sigmoid() if objects is None else logits.sigmoid() * objects.sigmoid()[..., None]
+    return torch.where(logits == logits.amax(dim=-1, keepdim=True), joint, 0.0), None
+
+
 def _around(points: Tensor, distances: Tensor) -> Tensor:
     return torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1)
 
@@ -72,7 +94,10 @@ BOX_DECODERS: dict[str, BoxDecoder] = {
     "ATSSHead": delta_boxes,
     "FCOSHead": distance_boxes,
     "RTMDetSepBNHead": distance_boxes,
+    "YOLOXHead": offset_boxes,
 }
+SCORE_DECODERS: dict[str, ScoreDecoder] = {"YOLOXHead": best_object_scores}
+"""Heads whose scores are not the probabilities of their first output."""
 
 
 def box_decoder(head: Head) -> BoxDecoder:
@@ -153,14 +178,13 @@ def build_priors(head: Head, features: Sequence[Tensor]) -> Priors:
 
 def decode(head: Head, decoder: BoxDecoder, outputs: tuple[Sequence[Tensor], ...], priors: Priors) -> Predictions:
     """Turn a head's raw outputs (one list per kind, one [N, channels, h, w] per level) into predictions."""
-    logits, regression, *quality = (
-        torch.cat([flatten_level(level, head.num_base_priors) for level in levels], dim=1) for levels in outputs
+    count = head.prior_generator.num_base_priors[0]
+    logits, regression, *third = (
+        torch.cat([flatten_level(level, count) for level in levels], dim=1) for levels in outputs
     )
-    return Predictions(
-        scores=logits.sigmoid(),
-        boxes=decoder(head, regression, priors)[:, :, None],
-        quality=quality[0].squeeze(-1).sigmoid() if quality else None,
-    )
+    decode_scores = SCORE_DECODERS.get(type(head).__name__, class_scores)
+    scores, quality = decode_scores(logits, third[0].squeeze(-1) if third else None)
+    return Predictions(scores, decoder(head, regression, priors)[:, :, None], quality)
 
 
 def flatten_level(maps: Tensor, priors_per_cell: int) -> Tensor:

@@ -2,7 +2,8 @@
 
 uint8 images in (of any size with ``--dynamic-size``), normalisation inside, and out come the head's tensors as the
 network makes them: for each level l
-``cls_l`` (logits) and ``bbox_l``, for FCOS and ATSS ``quality_l`` (centre-ness logits). All are float32
+``cls_l`` (logits) and ``bbox_l``, for FCOS and ATSS ``quality_l`` (centre-ness logits), for YOLOX its objectness
+by that name. All are float32
 ``[N, channels, rows, columns]``. What they mean is in the metadata: the head's class, its strides, its classes.
 """
 
@@ -85,7 +86,7 @@ def _metadata(spec: ArtefactSpec, head: Any) -> dict[str, str]:
         **{name: whole[name] for name in _SPEC_FIELDS if name in whole},
         "head": json.dumps(type(head).__name__),
         "strides": json.dumps([stride[0] for stride in head.prior_generator.strides]),
-        "priors_per_cell": json.dumps(head.num_base_priors),
+        "priors_per_cell": json.dumps(head.prior_generator.num_base_priors[0]),
     }
 
 

@@ -9,6 +9,7 @@ from pipeline.detectors.gfl import GFLFamily
 from pipeline.detectors.kinds import dense_head
 from pipeline.detectors.retinanet import RetinaNetFamily
 from pipeline.detectors.rtmdet import RTMDetFamily
+from pipeline.detectors.yolox import YOLOXFamily
 from pipeline.errors import RecipeError
 
 FAMILIES: dict[str, type[Family]] = {
@@ -17,6 +18,7 @@ FAMILIES: dict[str, type[Family]] = {
     "GFLHead": GFLFamily,
     "RTMDetSepBNHead": RTMDetFamily,
     "RetinaHead": RetinaNetFamily,
+    "YOLOXHead": YOLOXFamily,
 }
 """Adapters by exact class name of the head: a subclass (TOODHead is an ATSSHead) may predict in another way."""
 

@@ -22,9 +22,9 @@ class ATSSFamily(Family):
         parts = predictors or head
         scale = parts.scales[level]
         return {
-            "cls": Layer("cls", parts.atss_cls),
-            "reg": Layer("reg", lambda feature: scale(parts.atss_reg(feature)).float()),
-            "ctr": Layer("reg", parts.atss_centerness),
+            "cls": Layer(("cls",), parts.atss_cls),
+            "reg": Layer(("reg",), lambda feature: scale(parts.atss_reg(feature)).float()),
+            "ctr": Layer(("reg",), parts.atss_centerness),
         }
 
     def assignment(self, head: Any, results: Mapping[str, list[Any]]) -> Assignment:

@@ -1,11 +1,12 @@
 """What a detector family contributes to distillation; it knows nothing of any method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
+from mmcv.cnn import DepthwiseSeparableConvModule
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
@@ -14,10 +15,14 @@ Branches = dict[str, Tensor]
 
 
 class Layer(NamedTuple):
-    """A prediction layer of the head: the tower it sits on, and what it does to that tower's last feature."""
+    """A prediction of the head: the towers it sits on, mostly one, and what it makes of their last features."""
 
-    branch: str
-    apply: Callable[[Tensor], Tensor]
+    branches: tuple[str, ...]
+    apply: Callable[..., Tensor]
+
+    def of(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The prediction from the last feature of each branch, ``[N, C, H, W]``."""
+        return self.apply(*(features[branch] for branch in self.branches))
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,10 @@ class Family(ABC):
         """The form of ``reg`` rows ``[n, 4]`` that the head's own box loss compares: boxes, unless a family differs."""
         return self.boxes(head, priors, regression)
 
+    def box_loss(self, head: Any, boxes: Tensor, targets: Tensor, weights: Tensor, normaliser: float) -> Tensor:
+        """The head's own box loss of :meth:`compared` rows ``[n, 4]`` with ``weights`` of the same shape, a scalar."""
+        return head.loss_bbox(boxes, targets, weights, avg_factor=normaliser)
+
     def in_training_units(self, head: Any, maps: Branches, level: int) -> Branches:
         """The predictions of a head in whatever mode, in the units that the layers of a head in training learn in."""
         del head, level
@@ -130,6 +139,19 @@ class Family(ABC):
             positives=float(positives),
             box_normaliser=float(positives),
         )
+
+
+def tower_convolutions(modules: Iterable[Any]) -> list[Any]:
+    """The ConvModules of a stack, two for each that is separable by depth."""
+    return [
+        part
+        for module in modules
+        for part in (
+            (module.depthwise_conv, module.pointwise_conv)
+            if isinstance(module, DepthwiseSeparableConvModule)
+            else (module,)
+        )
+    ]
 
 
 def scattered(values: Tensor, labels: list[Tensor], num_classes: int) -> list[Tensor]:

@@ -35,9 +35,9 @@ class FCOSFamily(Family):
             return raw.clamp(min=0) if head.training else raw.clamp(min=0) * head.strides[level]
 
         return {
-            "cls": Layer("cls", parts.conv_cls),
-            "reg": Layer("reg", distances),
-            "ctr": Layer("reg" if head.centerness_on_reg else "cls", parts.conv_centerness),
+            "cls": Layer(("cls",), parts.conv_cls),
+            "reg": Layer(("reg",), distances),
+            "ctr": Layer(("reg" if head.centerness_on_reg else "cls",), parts.conv_centerness),
         }
 
     def in_training_units(self, head: Any, maps: Branches, level: int) -> Branches:

@@ -17,6 +17,6 @@ class GFLFamily(Family):
         parts = predictors or head
         scale = parts.scales[level]
         return {
-            "cls": Layer("cls", parts.gfl_cls),
-            "reg": Layer("reg", lambda feature: scale(parts.gfl_reg(feature)).float()),
+            "cls": Layer(("cls",), parts.gfl_cls),
+            "reg": Layer(("reg",), lambda feature: scale(parts.gfl_reg(feature)).float()),
         }

@@ -16,7 +16,7 @@ class RetinaNetFamily(Family):
 
     def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
         parts = predictors or head
-        return {"cls": Layer("cls", parts.retina_cls), "reg": Layer("reg", parts.retina_reg)}
+        return {"cls": Layer(("cls",), parts.retina_cls), "reg": Layer(("reg",), parts.retina_reg)}
 
     def compared(self, head: Any, priors: Tensor, regression: Tensor) -> Tensor:
         return self.boxes(head, priors, regression) if head.reg_decoded_bbox else regression

@@ -7,7 +7,7 @@ import torch
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from pipeline.detectors.family import Assignment, Branches, Family, Layer
+from pipeline.detectors.family import Assignment, Branches, Family, Layer, tower_convolutions
 
 
 class RTMDetFamily(Family):
@@ -29,12 +29,7 @@ class RTMDetFamily(Family):
 
     def towers(self, head: Any, level: int) -> dict[str, Sequence[Any]]:
         towers = {"cls": head.cls_convs[level], "reg": head.reg_convs[level]}
-        if not head.use_depthwise:
-            return towers
-        return {
-            branch: [part for pair in tower for part in (pair.depthwise_conv, pair.pointwise_conv)]
-            for branch, tower in towers.items()
-        }
+        return {branch: tower_convolutions(tower) for branch, tower in towers.items()}
 
     def layers(self, head: Any, level: int, predictors: Any = None) -> dict[str, Layer]:
         parts = predictors or head
@@ -44,7 +39,7 @@ class RTMDetFamily(Family):
             raw = reg(feature).float()
             return (raw.exp() if head.exp_on_reg else raw) * stride
 
-        return {"cls": Layer("cls", cls), "reg": Layer("reg", distances)}
+        return {"cls": Layer(("cls",), cls), "reg": Layer(("reg",), distances)}
 
     def boxes(self, head: Any, priors: Tensor, regression: Tensor) -> Tensor:
         # Without exponents a side may lie behind the point. Turned boxes have no overlap that means anything: mmdet's

@@ -151,7 +151,7 @@ class CrossKD(Method):
                 feature = layer(feature)
             features[branch] = feature
         layers = self._family.layers(self._teacher_head, level)
-        return {name: layers[name].apply(features[layers[name].branch]) for name in self._outputs}
+        return {name: layers[name].of(features) for name in self._outputs}
 
     def _aligned(self, branch: str, student: View, teacher: View, level: int) -> Tensor:
         index = self.settings.reused_head_index
@@ -238,7 +238,7 @@ class CrossKD(Method):
 
     def _needed_branches(self) -> list[str]:
         layers = self._family.layers(self._teacher_head, 0)
-        used = {layers[name].branch for name in self._outputs}
+        used = {branch for name in self._outputs for branch in layers[name].branches}
         return [branch for branch in self._family.towers(self._teacher_head, 0) if branch in used]
 
     def _check_losses(self, fitting: tuple[str, ...]) -> None:

@@ -23,7 +23,7 @@ _EQUAL: list[tuple[str, Callable[[Any], Any], str]] = [
     ("reg_max", lambda head: getattr(head, "reg_max", None), "set the same reg_max in both heads"),
     (
         "box coder",
-        lambda head: (type(head.bbox_coder).__name__, vars(head.bbox_coder)),
+        lambda head: (type(head.bbox_coder).__name__, vars(head.bbox_coder)) if hasattr(head, "bbox_coder") else None,
         "set the same bbox_coder in both heads",
     ),
 ]

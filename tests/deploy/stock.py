@@ -1,5 +1,6 @@
 """Small stock mmdet detectors with random weights that find a lot, and the specification of their artefact."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ _SET: dict[str, dict[str, Any]] = {
     "ATSS": GROUP_NORM,
     "FCOS": GROUP_NORM | {"norm_on_bbox": True},
     "RTMDet": {"exp_on_reg": True},
+    "YOLOX": {"act_cfg": {"type": "ReLU"}},
 }
 HEADS: dict[str, dict[str, Any]] = {name: head | _SET.get(name, {}) for name, head in stock_heads.HEADS.items()}
 CSPNEXT = {
@@ -29,6 +31,13 @@ CSPNEXT = {
     "neck": {"type": "CSPNeXtPAFPN", "in_channels": [32, 64, 128], "out_channels": 16, "num_csp_blocks": 1},
 }
 """Backbone and neck that RTMDet comes with."""
+RELU = {"act_cfg": {"type": "ReLU"}}
+DARKNET = {
+    "backbone": {"type": "CSPDarknet", "widen_factor": 0.125, "deepen_factor": 0.1, "out_indices": (2, 3, 4), **RELU},
+    "neck": {"type": "YOLOXPAFPN", "in_channels": [32, 64, 128], "out_channels": 16, "num_csp_blocks": 1, **RELU},
+}
+"""Backbone and neck that YOLOX comes with; random layers under SiLU leave too little of a picture, or too much."""
+OWN_PARTS = {"RTMDet": CSPNEXT, "YOLOX": DARKNET}
 PREPROCESSOR = {
     "type": "DetDataPreprocessor",
     "mean": [123.675, 116.28, 103.53],
@@ -79,7 +88,7 @@ def stock_detector(family: str = "GFL", classes: int = 10, **changes: Any) -> An
         "neck": {"type": "FPN", "in_channels": [16, 32, 64], "out_channels": 16, "num_outs": levels(family)},
         "bbox_head": head,
         "test_cfg": TEST,
-        **(CSPNEXT if family == "RTMDet" else {}),
+        **OWN_PARTS.get(family, {}),
         **changes,
     }
     detector = MODELS.build(ConfigDict(config)).eval()
@@ -88,19 +97,37 @@ def stock_detector(family: str = "GFL", classes: int = 10, **changes: Any) -> An
             torch.nn.init.normal_(parameter, std=0.15)
     for name in class_layers(detector):
         torch.nn.init.constant_(detector.get_submodule(name).bias, -4.5)
+    head = detector.bbox_head
     if family == "RTMDet":
-        _spread(detector)
+        _spread(detector, 1.26, {head.rtm_cls: 2.0, head.rtm_reg: 0.4})
+    if family == "YOLOX":
+        _spread(detector, 0.85, {head.multi_level_conv_cls: 0.7, head.multi_level_conv_obj: 0.3})
+        for layer in head.multi_level_conv_obj:
+            torch.nn.init.constant_(layer.bias, 2.0)
+        head._bbox_post_process = _clipped(head._bbox_post_process)
     return detector
 
 
-def _spread(detector: Any) -> None:
+def _spread(detector: Any, norm: float, deviations: dict[Any, float]) -> None:
     """SiLU leaves nothing of a picture after so many layers, and too much with norms that are a little larger."""
     for module in detector.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.constant_(module.weight, 1.26)
-    for layers, deviation in ((detector.bbox_head.rtm_cls, 2.0), (detector.bbox_head.rtm_reg, 0.4)):
+            torch.nn.init.constant_(module.weight, norm)
+    for layers, deviation in deviations.items():
         for layer in layers:
             torch.nn.init.normal_(layer.weight, std=deviation)
+
+
+def _clipped(post_process: Callable[..., Any]) -> Callable[..., Any]:
+    """YOLOX with what mmdet's other heads and artefacts do: boxes end at the border, and ``max_per_img`` holds."""
+
+    def clipping(results: Any, cfg: Any, img_meta: dict[str, Any], **arguments: Any) -> Any:
+        height, width = img_meta["img_shape"]
+        results.bboxes = results.bboxes.clamp(min=0).minimum(results.bboxes.new_tensor([width, height] * 2))
+        kept = results[(results.bboxes[:, 2:] > results.bboxes[:, :2]).all(dim=1)]
+        return post_process(results=kept, cfg=cfg, img_meta=img_meta, **arguments)[: cfg.max_per_img]
+
+    return clipping
 
 
 def noise_images(count: int, height: int = SIZE, width: int = SIZE) -> Tensor:

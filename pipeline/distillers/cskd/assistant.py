@@ -49,7 +49,7 @@ class Predictors(nn.Module):
 
     def predict(self, head: Any, family: Family, towers: dict[str, Tensor], level: int) -> Branches:
         """Predictions of one level from the towers' last features."""
-        return {name: layer.apply(towers[layer.branch]) for name, layer in family.layers(head, level, self).items()}
+        return {name: layer.of(towers) for name, layer in family.layers(head, level, self).items()}
 
 
 class AssistantInputs(NamedTuple):
@@ -147,7 +147,7 @@ def _boxes(inputs: AssistantInputs, level: int) -> Tensor:
     priors = inputs.priors(level, at)
     boxes, targets = (inputs.family.compared(inputs.head, priors, side) for side in inputs.pair("reg", level, 4, at))
     weights = inputs.assignment.box_weights[level][at][:, None].expand_as(boxes)
-    return inputs.head.loss_bbox(boxes, targets, weights, avg_factor=inputs.assignment.box_normaliser)
+    return inputs.family.box_loss(inputs.head, boxes, targets, weights, inputs.assignment.box_normaliser)
 
 
 def _centerness(inputs: AssistantInputs, level: int) -> Tensor:

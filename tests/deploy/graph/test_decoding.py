@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 import torch
 
-from deploy.graph.decoding import Priors, box_decoder, decode, delta_boxes, distance_boxes, distribution_boxes
+from deploy.graph.decoding import (
+    Priors,
+    best_object_scores,
+    box_decoder,
+    decode,
+    delta_boxes,
+    distance_boxes,
+    distribution_boxes,
+    offset_boxes,
+)
 from pipeline.errors import RecipeError
 
 
@@ -30,7 +39,7 @@ def test_decoder_of_a_known_family() -> None:
 @pytest.mark.parametrize(
     ("unfit", "message"),
     [
-        (TOODHead(), r"head TOODHead: no box decoding.*known: \['ATSSHead', 'FCOSHead', 'GFLHead', 'RetinaHead'\]"),
+        (TOODHead(), r"head TOODHead: no box decoding.*known: \['ATSSHead', 'FCOSHead', .*'YOLOXHead'\]"),
         (head(use_sigmoid_cls=False), "this head uses softmax"),
         (head(test_cfg={"nms": {"type": "soft_nms"}}), r"test_cfg\.nms\.type is 'soft_nms'"),
         (head(test_cfg={"min_bbox_size": 4}), r"test_cfg\.min_bbox_size is 4"),
@@ -76,6 +85,21 @@ def test_distances_are_pixels_around_a_point() -> None:
     assert boxes.tolist() == [[[3.0, 10.0, 7.0, 16.0]]]
 
 
+def test_offsets_are_strides_from_a_point_and_logarithms_of_sizes() -> None:
+    priors = Priors(torch.tensor([[16.0, 32.0]]), torch.tensor([[8.0]]))
+    logarithms = torch.tensor([2.0, 4.0]).log().tolist()
+    boxes = offset_boxes(SimpleNamespace(), torch.tensor([[[0.5, -1.0, *logarithms]]]), priors)
+    torch.testing.assert_close(boxes, torch.tensor([[[12.0, 8.0, 28.0, 40.0]]]))
+
+
+def test_objects_score_by_their_best_class_alone() -> None:
+    logits, objects = torch.tensor([[[2.0, 1.0], [-3.0, 0.0]]]), torch.tensor([[0.0, 4.0]])
+    scores, quality = best_object_scores(logits, objects)
+    product = logits.sigmoid() * objects.sigmoid()[..., None]
+    assert quality is None
+    torch.testing.assert_close(scores, torch.tensor([[[product[0, 0, 0], 0.0], [0.0, product[0, 1, 1]]]]))
+
+
 def test_deltas_shift_and_scale_anchors() -> None:
     from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 
@@ -95,7 +119,7 @@ def test_predictions_follow_the_order_of_the_priors() -> None:
         )
 
     class Recorder(SimpleNamespace):
-        num_base_priors = 2
+        prior_generator = SimpleNamespace(num_base_priors=[2])
 
     outputs = ([level(0, 2, 3, 6), level(100, 1, 1, 6)], [level(0, 2, 3, 8), level(0, 1, 1, 8)])
     priors = Priors(torch.zeros(14, 4), torch.ones(14, 1))

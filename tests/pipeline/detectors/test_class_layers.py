@@ -21,7 +21,8 @@ def test_a_dense_head_names_the_layer_that_classifies(head: dict[str, Any], back
     detector = Detector(head)
     classifier = f"bbox_head.{FAMILIES[head['type']].predictors[0]}"
     anchors = 2 if head["type"] == "RetinaHead" else 1
-    names = [f"{classifier}.{level}" for level in range(3)] if head["type"] == "RTMDetSepBNHead" else [classifier]
+    is_own = isinstance(detector.get_submodule(classifier), nn.ModuleList)  # each level has one
+    names = [f"{classifier}.{level}" for level in range(3)] if is_own else [classifier]
     found = class_layers(detector)
     assert found == dict.fromkeys(names, ClassLayer(anchors, 3, background))
     assert all(layer.rows == detector.get_submodule(name).out_channels for name, layer in found.items())

@@ -30,6 +30,7 @@ CASES: dict[str, dict[str, Any]] = HEADS | {
     "RTMDet with exponents": HEADS["RTMDet"] | {"exp_on_reg": True},
     "RTMDet with convolutions of its own": HEADS["RTMDet"] | {"share_conv": False},
     "RTMDet with depthwise convolutions": HEADS["RTMDet"] | {"share_conv": False, "use_depthwise": True},
+    "YOLOX with depthwise convolutions": HEADS["YOLOX"] | {"use_depthwise": True},
 }
 
 
@@ -55,11 +56,13 @@ def test_towers_and_layers_are_the_heads_forward(case: str, training: bool) -> N
         for level, feature in enumerate(features):
             layers = family.layers(head, level)
             assert tuple(layers) == family.outputs == tuple(wanted[level])
+            last = {}
+            for branch, tower in family.towers(head, level).items():
+                last[branch] = feature
+                for number in range(1, len(tower) + 1):
+                    last[branch] = family.tower_layer(head, branch, number)[level](last[branch])
             for name, layer in layers.items():
-                value = feature
-                for number in range(1, len(family.towers(head, level)[layer.branch]) + 1):
-                    value = family.tower_layer(head, layer.branch, number)[level](value)
-                torch.testing.assert_close(layer.apply(value), wanted[level][name])
+                torch.testing.assert_close(layer.of(last), wanted[level][name])
 
 
 @pytest.mark.parametrize("family", HEADS)

@@ -45,7 +45,13 @@ def test_gradients_of_each_loss_reach_what_they_should(make_detector: Any, batch
     before = {name: value.clone() for name, value in distiller._teacher.state_dict().items()}
     losses = distillation_losses(distiller, batch)
     head, method = distiller.student.bbox_head, distiller.methods[0]
-    predictors = [getattr(head, name) for name in family_of(distiller.student).predictors]
+    adapter = family_of(distiller.student)
+    predictors = [getattr(head, part) for part in adapter.predictors]
+    levels = range(head.prior_generator.num_levels)
+    towers = {
+        branch: nn.ModuleList(module for level in levels for module in adapter.towers(head, level)[branch])
+        for branch in ("cls", "reg")
+    }
     for name, loss in losses.items():
         distiller.zero_grad()
         loss.backward(retain_graph=True)
@@ -55,10 +61,12 @@ def test_gradients_of_each_loss_reach_what_they_should(make_detector: Any, batch
         assert untouched(method.towers) == (group != "tower"), name
         assert untouched(method.assistant) == (group != "assist"), name
         assert all(map(untouched, predictors)) == (group != "pred"), name
-        assert (untouched(head.cls_convs) and untouched(head.reg_convs)) == (group == "neck"), name
+        assert all(untouched(tower) for tower in towers.values()) == (group == "neck"), name
         if name in ("loss_tower_cls_kd", "loss_tower_reg_kd"):
-            assert touched(head.cls_convs) == ("cls" in name)
-            assert touched(head.reg_convs) == ("reg" in name)
+            assert {branch: touched(tower) for branch, tower in towers.items()} == {
+                "cls": "cls" in name,
+                "reg": "reg" in name,
+            }
     assert untouched(distiller._teacher)
     assert all(torch.equal(value, before[name]) for name, value in distiller._teacher.state_dict().items())
 
@@ -68,7 +76,9 @@ def test_the_losses_of_each_family(make_detector: Any, batch: dict[str, Any], fa
     losses = distillation_losses(make_distiller(make_detector, family), batch)
     shared = ["neck", "neck_roi", "neck_fg", "neck_bg", "tower_cls", "tower_reg", "pred_cls", "pred_reg"]
     shared += ["assist_cls", "assist_reg"]
-    own = {"GFL": ["assist_dfl"], "RetinaNet": [], "RTMDet": []}.get(family, ["pred_center", "assist_center"])
+    own = {"GFL": ["assist_dfl"], "RetinaNet": [], "RTMDet": [], "YOLOX": []}.get(
+        family, ["pred_center", "assist_center"]
+    )
     assert losses.keys() == {f"loss_{name}_kd" for name in shared + own}
     assert all(value.item() >= 0 and torch.isfinite(value) for value in losses.values())
 
