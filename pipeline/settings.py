@@ -90,7 +90,7 @@ Tracker = Literal["tensorboard", "mlflow", "wandb", "dvclive"]
 
 
 class EarlyStoppingSettings(Settings):
-    """When a training that no longer improves ends before its schedule does; without ``patience`` none does.
+    """When a training that no longer improves has the rest of its schedule shortened; without ``patience`` none has.
 
     ``patience`` counts validations in a row whose AP is not above the best one, and by ``min_delta`` points at least.
     """

@@ -44,10 +44,14 @@ class InitRecord(Record):
 
 
 class EarlyStop(Record):
-    """Why a training ended before its schedule: AP on val did not rise by ``min_delta`` in ``patience`` validations."""
+    """Why a training ended before its schedule: AP on val did not rise by ``min_delta`` in ``patience`` validations.
+
+    After ``iteration`` the learning rate went down to the schedule's end, in the last iterations that were trained.
+    """
 
     patience: int
     min_delta: float
+    iteration: int
 
     @property
     def reason(self) -> str:

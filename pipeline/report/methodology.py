@@ -234,7 +234,9 @@ def _rung_title(results: Results, chosen: ChoosingRung) -> str:
 
 def _early_stopping_definition(results: Results) -> dict[str, str]:
     stopped = [
-        f"{model.name} after {_length(model.training)} iterations, as {model.training.stopped.reason}"
+        f"{model.name} after {_length(model.training)} iterations, of which those after "
+        f"{formats.count(model.training.stopped.iteration)} took the learning rate down to its end, as "
+        f"{model.training.stopped.reason}"
         for model in results.models
         if model.training and model.training.stopped
     ]
@@ -242,9 +244,8 @@ def _early_stopping_definition(results: Results) -> dict[str, str]:
         return {}
     return {
         "Early stopping": (
-            f"{'; '.join(stopped)}. So models here were not trained for one length, and those that stopped did not "
-            "reach the low learning rates at the end of their schedule: a gain is one between trainings of the lengths "
-            "that stand here, not one of equal budgets."
+            f"{'; '.join(stopped)}. So models here were not trained for one length: a gain is one between trainings "
+            "of the lengths that stand here, not one of equal budgets."
         )
     }
 

@@ -49,7 +49,7 @@ class ProgressHook(Hook):
         self._values: dict[str, list[float]] = {}
 
     def before_train(self, runner: Runner) -> None:
-        _distiller(runner).iteration = runner.iter
+        distiller_of(runner).iteration = runner.iter
         if is_main_process():
             self._log.rewind(runner.iter)
             self._trackers.begin(self._log.entries())
@@ -62,6 +62,7 @@ class ProgressHook(Hook):
     ) -> None:
         for name, value in (outputs or {}).items():
             self._values.setdefault(name, []).append(value.item())
+        self._bar.total = runner.max_iters  # which early stopping changes
         self._bar.update(1)
         iteration = runner.iter + 1
         if iteration % self._interval == 0 or iteration == runner.max_iters:
@@ -69,12 +70,13 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         ap = _accuracy(metrics)
-        self._append(runner.iter, val_ap=None if math.isnan(ap) else ap, planned_iterations=runner.max_iters)
+        planned = runner.train_loop.planned_iterations
+        self._append(runner.iter, val_ap=None if math.isnan(ap) else ap, planned_iterations=planned)
         if is_main_process():
             tqdm.write(f"{self._title}: val AP {ap:.1f} after {runner.iter} iterations", file=sys.stderr)
 
     def after_train(self, runner: Runner) -> None:
-        if self._values:  # of a training that stopped early, between two log lines
+        if self._values:  # of a training that a hook of the recipe's ended between two log lines
             self._log_losses(runner, runner.iter)
         self._bar.close()
 
@@ -121,7 +123,7 @@ class BestWeightsHook(Hook):
         if ap > best or best == -math.inf:
             if is_main_process():
                 metadata = {**self._metadata, "iteration": str(runner.iter), "val_ap": str(ap)}
-                save_weights(self._work_dir / BEST_FILE, _distiller(runner).student.state_dict(), metadata)
+                save_weights(self._work_dir / BEST_FILE, distiller_of(runner).student.state_dict(), metadata)
             hub.update_info("best_ap", -1.0 if math.isnan(ap) else ap)
 
 
@@ -186,7 +188,8 @@ class CrashSafeCheckpointHook(Hook):
         replace_atomic(self._work_dir / RESUME_FILE, write)
 
 
-def _distiller(runner: Runner) -> Any:
+def distiller_of(runner: Runner) -> Any:
+    """The distiller that a Runner trains, in several processes too."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 

@@ -34,7 +34,7 @@ from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_o
 from pipeline.training.runner import build_runner, unused_parameters_named
 from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
-from pipeline.training.stopping import EarlyStopHook, stop_of
+from pipeline.training.stopping import EarlyStopHook, shortening_of
 from pipeline.training.tracking import Trackers, check_installed
 from pipeline.training_records import InitRecord, SeenImages, TrainingRecord
 
@@ -107,15 +107,11 @@ def train_in_place(job: TrainingJob, name: str) -> TrainingRecord | None:
 
 
 def _is_finished(job: TrainingJob, log: TrainingLog) -> bool:
-    """Whether a run was killed after its last validation, which is logged after the best weights are in place.
-
-    How many iterations an epoch has is known once the data is read, so a schedule by epochs goes on from its last
-    checkpoint and finds nothing left to do.
-    """
-    last = job.recipe.config.train_cfg.get("max_iters")
-    validation = log.validation()
-    stopped = stop_of(validation, job.settings.early_stopping) is not None
-    return stopped or any(point.iteration == last for point in validation)
+    """Whether a run was killed after its last validation, which is logged after the best weights are in place."""
+    validation, planned = log.validation(), log.planned_iterations()
+    shortened = shortening_of(validation, job.settings.early_stopping, planned)
+    last = shortened.last if shortened else planned
+    return any(point.iteration == last for point in validation)
 
 
 def _run(job: TrainingJob, log: TrainingLog, device: torch.device, precision: str, resume_from: Path | None) -> None:
@@ -207,7 +203,7 @@ def _record(
     validation, planned = log.validation(), log.planned_iterations()
     # The last iteration is always validated.
     iterations, batch_size = validation[-1].iteration, images_per_iteration(config, get_world_size())
-    seconds = log.seconds()
+    shortened, seconds = shortening_of(validation, job.settings.early_stopping, planned), log.seconds()
     best = [point for point in validation if point.iteration == int(kept["iteration"])]
     return TrainingRecord(
         model=job.recipe.name,
@@ -215,7 +211,7 @@ def _record(
         init=InitRecord.model_validate_json(kept["init"]) if "init" in kept else None,
         iterations=iterations,
         planned_iterations=planned,
-        stopped=stop_of(validation, job.settings.early_stopping) if iterations != planned else None,
+        stopped=shortened.stop if shortened else None,
         batch_size=batch_size,
         images=images,
         processes=get_world_size(),

@@ -30,6 +30,10 @@ class TrainLoop(BaseLoop):
         max_iters: iterations to train.
         max_epochs: epochs to train, in the place of iterations.
         val_interval: iterations or epochs between validations.
+
+    Attributes:
+        max_iters: the iterations that it ends after, which a hook may change (:mod:`pipeline.training.stopping`).
+        planned_iterations: those of the whole schedule.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class TrainLoop(BaseLoop):
         else:
             self.max_epochs = 1
             self.max_iters, self.val_interval = max_iters, val_interval or _ITERATIONS_BETWEEN_VALIDATIONS
+        self.planned_iterations = self.max_iters
         self.stop_training = False
         # Set by the Runner when it resumes.
         self._iter = 0

@@ -76,7 +76,8 @@ def test_images_that_a_recipe_leaves_out_are_in_the_budget(results):
 
 def test_a_training_that_was_stopped_says_where_and_why(results):
     assert "Early stopping" not in definitions(results)
-    early = {"iterations": 400, "planned_iterations": 1100, "stopped": EarlyStop(patience=3, min_delta=0.5)}
+    stop = EarlyStop(patience=3, min_delta=0.5, iteration=333)
+    early = {"iterations": 400, "planned_iterations": 1100, "stopped": stop}
     models = [
         replace(model, training=model.training.model_copy(update=early)) if model.name == "crosskd" else model
         for model in results.models
@@ -86,7 +87,8 @@ def test_a_training_that_was_stopped_says_where_and_why(results):
     assert cell(budget_table(stopped), "twin", "iterations") == "1,100"
     text = definitions(stopped)["Early stopping"]
     reason = "AP on the val split did not rise by 0.5 points in 3 validations"
-    assert text.startswith(f"crosskd after 400 of 1,100 iterations, as {reason}. So models here were not trained for")
+    down = "of which those after 333 took the learning rate down to its end"
+    assert text.startswith(f"crosskd after 400 of 1,100 iterations, {down}, as {reason}. So models here were not")
 
 
 def test_identity(run):

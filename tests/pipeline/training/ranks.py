@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipeline.distillers import Distiller
 from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
 from pipeline.recipes import load_resolved
 from pipeline.records import DatasetRecord
-from pipeline.settings import Params
+from pipeline.settings import EarlyStoppingSettings, Params
 from pipeline.student import distil_student
 from pipeline.training.autocast import AutocastOptimWrapper
 from pipeline.training.metric import ValidationMetric
@@ -65,6 +66,11 @@ def train_in_two(project: Path, params: Params) -> None:
     epochs = jobs.train(job(params, "epochs"), project / "epochs.safetensors")
     report["epochs"] = epochs and epochs.model_dump(mode="json")
     _keep(runner().model.module.state_dict(), "epochs", rank)
+
+    early = params.train.model_copy(update={"early_stopping": EarlyStoppingSettings(patience=2, min_delta=100)})
+    stopped = jobs.train(replace(twin(params, "stopping"), settings=early), project / "stopping.safetensors")
+    report["stopped"] = stopped and stopped.model_dump(mode="json")
+    report["ended"] = [runner().iter, runner().optim_wrapper.get_lr()["lr"][0]]
 
     report["metric"] = _metric(project / DATASET / "val.json", rank)
     jobs.train(twin(params, "finding"), project / "finding.safetensors")

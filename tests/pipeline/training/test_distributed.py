@@ -1,6 +1,7 @@
 """Two processes on the CPU (gloo): one training, shared by both, and one result."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from pipeline.records import DatasetRecord
 from pipeline.settings import Params
 from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
-from pipeline.training_records import TrainingRecord
+from pipeline.training_records import EarlyStop, TrainingRecord
 from tests.pipeline.training.ranks import train_in_two, true_boxes
 
 Squares = tuple[DatasetRecord, Path]
@@ -89,6 +90,8 @@ def project(squares: Squares, recipes_in: RecipesIn, tmp_path_factory: pytest.Te
         make(name, file)
     (root / accepted_file(TEACHER)).write_text(sha256_of(root / weights_file(TEACHER)))
     make("epochs", even)
+    curve = [{"type": "CosineAnnealingLR", "by_epoch": False, "begin": 0, "end": 20, "T_max": 20, "eta_min": 0.0}]
+    make("stopping", **{"train_cfg.max_iters": 20, "train_cfg.val_interval": 2}, param_scheduler=curve)
     # The backbone's last stage is run, and nobody takes what it gives.
     skipped = {
         "model.backbone.out_indices": (0, 1, 2),
@@ -232,6 +235,16 @@ def test_an_epoch_is_shared_out(project: Path) -> None:
     record = TrainingRecord.model_validate(reports(project)[0]["epochs"])
     assert (record.iterations, record.batch_size) == (6, 4)
     assert [point.iteration for point in record.validation] == [3, 6]
+
+
+def test_both_processes_take_the_learning_rate_down_and_end_together(project: Path) -> None:
+    first, second = reports(project)
+    record = TrainingRecord.model_validate(first["stopped"])
+    assert (record.iterations, record.planned_iterations) == (8, 20)
+    assert record.stopped == EarlyStop(patience=2, min_delta=100, iteration=6)
+    assert second["stopped"] is None
+    # The rate of the last of the twenty that were planned.
+    assert first["ended"] == second["ended"] == [8, pytest.approx(0.006 * (1 + math.cos(math.pi * 19 / 20)) / 2)]
 
 
 def test_the_metric_counts_each_image_once(project: Path) -> None:
