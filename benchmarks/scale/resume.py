@@ -31,5 +31,5 @@ def prepare(images: int) -> Callable[[], object]:
     """COCO's own order: shuffled, in batches of upright or of wide images."""
     batches = NumberedBatches(DefaultSampler(_Sizes(images), seed=0), _BATCH, within={"type": AspectRatioBatchSampler})
     half = images // _BATCH // 2
-    batches.begin_at(half, half)
+    batches.begin_at(half)
     return lambda: list(islice(batches, 1))

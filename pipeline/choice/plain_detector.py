@@ -13,7 +13,7 @@ from pipeline.errors import RecipeError
 from pipeline.recipes import check_initialised, pretrained_parts, read_recipe
 from pipeline.recipes.consistency import scales
 from pipeline.recipes.honoured import KEPT, check_honoured, not_honoured
-from pipeline.recipes.length import at_length
+from pipeline.recipes.nested_datasets import READING, innermost, kind_of, with_innermost
 from pipeline.recipes.shape import check_shape
 
 DATA, SCHEDULE = BASES / "data_own.py", BASES / "schedule_own.py"
@@ -69,7 +69,8 @@ def adopted(config: Config, path: Path) -> Adopted:
         raise RecipeError(f"{path}: no `model`; give a size, a recipe, or a configuration of mmdet's with a detector")
     replaced = ["num_classes: the data set's"]
     bases = _fill(given, replaced)
-    times = max(_take_files(given, loader, replaced) for loader in _LOADERS)
+    for loader in _LOADERS:
+        _take_files(given, loader, replaced)
     _take_precision(given, replaced)
     _take_suppression(given["model"].get("test_cfg"), "model.test_cfg", replaced)
     for key, cure in not_honoured(given).items():
@@ -79,7 +80,6 @@ def adopted(config: Config, path: Path) -> Adopted:
     check_honoured(given, path)
     ours = {key: value for base in bases for key, value in read_recipe(base).to_dict().items()}
     check_shape({"input_size": (1, 1), **ours, **given}, path)
-    _lengthen(given, times, replaced)
     if DATA not in bases:
         given["input_size"] = _canvas(given, path)
     _take_backbone(given, bases, replaced, path)
@@ -109,42 +109,42 @@ def _fill(given: Section, replaced: list[str]) -> list[Path]:
     return bases
 
 
-def _take_files(given: Section, loader: str, replaced: list[str]) -> int:
-    """Leave of a loader what is not the data set's; how many times each image is drawn in an epoch."""
+def _take_files(given: Section, loader: str, replaced: list[str]) -> None:
+    """Leave of a loader what is not the data set's."""
     section: Any = given.get(loader)
     original = section.get("dataset") if isinstance(section, dict) else None
     if not isinstance(original, dict):
-        return 1
-    dataset, times = _unwrapped(original)
-    kind = _name(dataset)
-    if kind != "CocoDataset" and not {"dataset", "datasets"} & {*dataset}:
-        dataset = {"type": "CocoDataset", **{key: dataset[key] for key in _OF_ANY_DATASET if key in dataset}}
-    if _name(original) != "CocoDataset":
-        replaced.append(f"{loader}.dataset ({_name(original)}): the prepared data set, with its pipeline")
-    gone = [key for key in _FILES if dataset.pop(key, None)]
-    if gone:
+        return
+    dataset = _unjoined(original)
+    reading = innermost(dataset)
+    others = [] if dataset == original else ["ConcatDataset"]
+    if kind_of(reading) != READING and "datasets" not in reading:
+        others.append(kind_of(reading))
+        reading = {"type": READING, **{key: reading[key] for key in _OF_ANY_DATASET if key in reading}}
+    if others:
+        replaced.append(f"{loader}.dataset ({', '.join(others)}): the prepared data set, with its pipeline")
+    if gone := [key for key in _FILES if innermost(dataset).get(key)]:
         replaced.append(f"dataset.{{{', '.join(gone)}}}: the data set's (DATA=)")
     if [key for key in _LOADING if section.pop(key, None) is not None]:
         replaced.append("num_workers: train.workers in params.yaml")
-    section["dataset"] = dataset
-    return times
+    kept = {key: value for key, value in reading.items() if key not in _FILES}
+    section["dataset"] = with_innermost(dataset, lambda _: kept)
 
 
-def _unwrapped(dataset: Section) -> tuple[Section, int]:
-    """A data set without what only repeats it, or joins several files to one."""
+def _unjoined(dataset: Section) -> Section:
+    """A data set without what only joins several files to one."""
     match dataset:
-        case {"dataset": dict(inner)} if _name(dataset) == "RepeatDataset":
-            found, times = _unwrapped(inner)
-            return found, times * int(dataset.get("times", 1))
-        case {"datasets": [dict(first), *others]} if _name(dataset) == "ConcatDataset":
+        case {"datasets": [dict(first), *others]} if kind_of(dataset) == "ConcatDataset":
             if all(isinstance(other, dict) and other.get("pipeline") == first.get("pipeline") for other in others):
-                return _unwrapped(first)
-    return dict(dataset), 1
+                return _unjoined(first)
+        case {"dataset": dict(inner)}:
+            return {**dataset, "dataset": _unjoined(inner)}
+    return dataset
 
 
 def _take_precision(given: Section, replaced: list[str]) -> None:
     wrapper = given.get("optim_wrapper")
-    if isinstance(wrapper, dict) and _name(wrapper) == "AmpOptimWrapper":
+    if isinstance(wrapper, dict) and kind_of(wrapper) == "AmpOptimWrapper":
         replaced.append("optim_wrapper.type (AmpOptimWrapper): train.precision in params.yaml")
         given["optim_wrapper"] = {key: value for key, value in wrapper.items() if key not in _OF_AMP}
 
@@ -154,18 +154,9 @@ def _take_suppression(test: Any, place: str, replaced: list[str]) -> None:
         return
     _take_suppression(test.get("rcnn"), f"{place}.rcnn", replaced)
     nms = test.get("nms")
-    if isinstance(nms, dict) and _name(nms) == "soft_nms":
+    if isinstance(nms, dict) and kind_of(nms) == "soft_nms":
         replaced.append(f"{place}.nms (soft_nms): plain NMS, the one that ships, at its iou_threshold")
         test["nms"] = {"type": "nms", "iou_threshold": nms.get("iou_threshold", 0.5)}
-
-
-def _lengthen(given: Section, times: int, replaced: list[str]) -> None:
-    """Train as many passes more as a data set repeated its images in each."""
-    if times > 1 and (epochs := (given.get("train_cfg") or {}).get("max_epochs")):
-        config = Config(given)
-        config.merge_from_dict(at_length(given, epochs * times))
-        given.update(config.to_dict())
-        replaced.append(f"train_cfg.max_epochs: {epochs} of a data set that repeats {times} times are {epochs * times}")
 
 
 def _canvas(given: Section, path: Path) -> tuple[int, int]:
@@ -194,7 +185,3 @@ def _take_backbone(given: Section, bases: list[Path], replaced: list[str], path:
         listed = source if isinstance(source, Path) else source["sources"][0]
         replaced.append(f"model.backbone.init_cfg ({address}): {listed}, checked by its hash")
     check_initialised({**given, "backbone_weights": source or given.get("backbone_weights")}, path)
-
-
-def _name(section: Mapping[str, Any]) -> str:
-    return str(section.get("type")).rpartition(".")[2]

@@ -4,12 +4,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.recipes.hook_clocks import counted_hook, hooks_of
+from pipeline.recipes.nested_datasets import repeats
+
 _POINTS = ("begin", "end", "T_max")
 
 
 def epoch_of(config: Mapping[str, Any], images: int) -> int:
-    """Iterations of an epoch over so many images, in one process."""
-    return math.ceil(images / config["train_dataloader"]["batch_size"])
+    """Iterations of an epoch over so many images, each as often as the data set repeats it, in one process."""
+    loader = config["train_dataloader"]
+    return math.ceil(images * repeats(loader["dataset"]) / loader["batch_size"])
 
 
 def iterations_of(config: Mapping[str, Any], images: int) -> int:
@@ -37,17 +41,24 @@ def in_iterations(config: Mapping[str, Any], epoch: int) -> dict[str, Any]:
         Overrides as ``options`` of ``params.yaml`` take them, with whole sections in the place of old ones.
     """
     loop = config["train_cfg"]
-    every = int(loop.get("val_interval", 1)) * epoch
+    epochs = int(loop["max_epochs"])
+    counted: dict[str, Any] = {"max_iters": epochs * epoch, "val_interval": int(loop.get("val_interval", 1)) * epoch}
+    if changes := loop.get("dynamic_intervals"):
+        # mmengine looks one step ahead in either unit.
+        counted["dynamic_intervals"] = [((at - 1) * epoch + 1 if at else 0, every * epoch) for at, every in changes]
     listed = config["param_scheduler"]
     schedulers = listed if isinstance(listed, list | tuple) else [listed]
-    return {
-        "train_cfg": {"_delete_": True, "max_iters": int(loop["max_epochs"]) * epoch, "val_interval": every},
+    options: dict[str, Any] = {
+        "train_cfg": {"_delete_": True, **counted},
         "param_scheduler": [_counted(one, epoch) if one.get("by_epoch", True) else dict(one) for one in schedulers],
     }
+    if hooks := hooks_of(config):
+        options["custom_hooks"] = [counted_hook(hook, epoch, epochs) for hook in hooks]
+    return options
 
 
 def _counted(scheduler: Mapping[str, Any], epoch: int) -> dict[str, Any]:
-    counted = {**scheduler, "by_epoch": False}
+    counted = {key: value for key, value in scheduler.items() if key != "convert_to_iter_based"} | {"by_epoch": False}
     counted |= {key: scheduler[key] * epoch for key in _POINTS if scheduler.get(key) is not None}
     if "milestones" in scheduler:
         counted["milestones"] = [point * epoch for point in scheduler["milestones"]]

@@ -11,10 +11,13 @@ from typing import Any
 from deploy.runtime.errors import shown
 from pipeline.errors import RecipeError
 from pipeline.recipes.clock import iterations_of
+from pipeline.recipes.hook_clocks import CLOCKS, hooks_of, points_of
+from pipeline.recipes.nested_datasets import MIXING, READING, kind_of, layers, steps_of
 from pipeline.recipes.shape import sides_of
 
 # Words in the names of other steps after which a picture may have any size.
 _RESIZING = ("Mosaic", "MixUp", "Expand", "Crop", "Resize", "Scale", "Albu", "Choice")
+_CACHING = ("CachedMosaic", "CachedMixUp")
 Sides = tuple[int, int]
 
 
@@ -22,6 +25,7 @@ def check_whole(config: Mapping[str, Any], path: object, images: int) -> None:
     """All of the below; raises :class:`RecipeError` as they do."""
     check_sizes(config, path)
     check_schedule(config, path, images)
+    check_caches(config, path)
 
 
 def check_sizes(config: Mapping[str, Any], path: object) -> None:
@@ -87,15 +91,74 @@ def check_schedule(config: Mapping[str, Any], path: object, images: int) -> None
             for key, value, limit in _points(scheduler, end)
             if value > limit
         ]
-    for key, value in (config.get("distillation") or {}).get("schedule", {}).items():
-        if isinstance(value, int) and value > iterations:
-            findings.append(f"  distillation.schedule.{key} is {value}, and the training has {iterations} iterations")
+    findings += _other_points(config, epochs, iterations)
     if findings:
         length = "train_cfg.max_epochs" if epochs else "train_cfg.max_iters"
         raise RecipeError(
             f"{path}: these would not be reached; set them with {length}, in the recipe or under `options`:\n"
             + "\n".join(findings)
         )
+
+
+def _other_points(config: Mapping[str, Any], epochs: int | None, iterations: int) -> Iterator[str]:
+    """What of validations, hooks and distillation lies beyond the end, or on another clock than the training's."""
+    length, unit = (epochs, "epochs") if epochs else (iterations, "iterations")
+    for index, (milestone, _) in enumerate(config["train_cfg"].get("dynamic_intervals") or []):
+        if milestone > length:
+            yield f"  train_cfg.dynamic_intervals.{index} begins at {milestone}, and the training has {length} {unit}"
+    for index, hook in enumerate(hooks_of(config)):
+        kind = kind_of(hook)
+        for key, value, by_epoch, reach in points_of(hook):
+            place, last = f"custom_hooks.{index}.{key} is {value} ({kind})", epochs if by_epoch else iterations
+            if by_epoch and not epochs:
+                yield f"  {place}, and train_cfg counts iterations; give {CLOCKS[kind].iterations}"
+            elif not by_epoch and epochs and kind != "EMAHook":
+                yield f"  {place}, and train_cfg counts epochs; give {CLOCKS[kind].epochs}"
+            elif value > (last or 0) - reach:
+                yield f"  {place}, and the training has {last} {'epochs' if by_epoch else 'iterations'}"
+    for key, value in (config.get("distillation") or {}).get("schedule", {}).items():
+        if isinstance(value, int) and value > iterations:
+            yield f"  distillation.schedule.{key} is {value}, and the training has {iterations} iterations"
+
+
+def check_caches(config: Mapping[str, Any], path: object) -> None:
+    """Whether every transform that keeps images is a step of the data set that reads files, where it is known which.
+
+    Raises:
+        RecipeError: names the others.
+    """
+    nested = layers(config["train_dataloader"]["dataset"])
+    mixed = any(kind_of(layer) == MIXING for layer in nested)
+    pipelines = [
+        (f"train_dataloader{'.dataset' * depth}.pipeline", layer.get("pipeline"), layer is nested[-1])
+        for depth, layer in enumerate(nested, start=1)
+    ]
+    hooks = enumerate(hooks_of(config))
+    pipelines += [(f"custom_hooks.{at}.switch_pipeline", hook.get("switch_pipeline"), not mixed) for at, hook in hooks]
+    findings = [
+        f"  {place}.{index} has {kind}"
+        for place, steps, may in pipelines
+        for index, step in enumerate(steps or [])
+        for kind in _caching(step, inside=may)
+    ]
+    if findings:
+        raise RecipeError(
+            f"{path}: steps that keep images of earlier calls may stand in the pipeline of a {READING} itself, and not "
+            "within another step or data set; move them there, or take Mosaic and MixUp in a MultiImageMixDataset:\n"
+            + "\n".join(findings)
+        )
+
+
+def _caching(node: Any, inside: bool = False) -> Iterator[str]:
+    """Kinds of such steps in a step; ``inside``: the step itself may be one."""
+    if isinstance(node, Mapping):
+        if kind_of(node) in _CACHING and not inside:
+            yield kind_of(node)
+        for value in node.values():
+            yield from _caching(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _caching(value)
 
 
 def _points(scheduler: Mapping[str, Any], end: int) -> Iterator[tuple[str, int, int]]:
@@ -117,10 +180,10 @@ def scales(loader: str, config: Mapping[str, Any], path: object) -> list[tuple[s
         RecipeError: a scale is none.
     """
     found: list[tuple[str, Sides]] = []
-    for index, step in enumerate(config[loader]["dataset"].get("pipeline", [])):
+    for name, step in steps_of(config[loader]["dataset"]):
         key, listed = scales_of(step)
         for scale in listed:
-            place = f"{loader}.dataset.pipeline.{index}.{key}"
+            place = f"{loader}.dataset.{name}.{key}"
             if (sides := sides_of(scale)) is None:
                 raise RecipeError(f"{path}: {place} is {shown(scale)}, no scale; give one or two sides in pixels")
             found.append((place, sides))

@@ -13,6 +13,7 @@ from typing import Any
 from deploy.runtime.errors import shortened, shown
 from pipeline.errors import RecipeError, did_you_mean
 from pipeline.recipes.load_from import has_hash
+from pipeline.recipes.nested_datasets import is_honoured
 
 REQUIRED = (
     "model",
@@ -34,7 +35,7 @@ _PRECISION = "train.precision in params.yaml says what is computed in 16 bits"
 _WORKERS = "train.workers in params.yaml is the number"
 _DATA = "the data set is the section `data` of params.yaml"
 _HOOKS = "list hooks of your own under custom_hooks"
-_LOOP = "give max_iters or max_epochs, and val_interval"
+_LOOP = "give max_iters or max_epochs, and val_interval and dynamic_intervals"
 _EVALUATOR = "every split is measured by COCO's AP of boxes"
 _WHOLE_NETWORK = (
     "a detector's weights to start from are given as `init` of a student, a twin or the teacher in params.yaml, with "
@@ -68,7 +69,7 @@ def _type_alone(value: Any, config: Mapping[str, Any]) -> bool:
 
 
 def _loops_by_length(value: Any, config: Mapping[str, Any]) -> bool:
-    known = {"type", "_scope_", "max_iters", "max_epochs", "val_interval"}
+    known = {"type", "_scope_", "max_iters", "max_epochs", "val_interval", "dynamic_intervals"}
     return not {*value} - known and ("max_iters" in value) != ("max_epochs" in value)
 
 
@@ -82,10 +83,17 @@ def _full_precision(value: Any, config: Mapping[str, Any]) -> bool:
 
 
 def _one_coco_data_set(value: Any, config: Mapping[str, Any]) -> bool:
-    return _at(value, "dataset", "type") == "CocoDataset"
+    return is_honoured(value["dataset"])
 
 
-_COCO_ALONE = "dataset.type must be CocoDataset, around which no other data set (RepeatDataset, ...) is wrapped; "
+def _coco_data_set_alone(value: Any, config: Mapping[str, Any]) -> bool:
+    return _one_coco_data_set(value, config) and "dataset" not in value["dataset"]
+
+
+_ONE_DATA_SET = (
+    "dataset must be one CocoDataset, alone or within RepeatDataset(times, dataset) and MultiImageMixDataset(pipeline, "
+    f"dataset, skip_type_keys, max_refetch), which take nothing else; {_DATA}, where several files become one"
+)
 _RUNNERS: dict[str, tuple[Callable[[Any, Mapping[str, Any]], bool], str]] = {
     "activation_checkpointing": (_empty, "leave it out"),
     "compile": (_empty, "leave it out"),
@@ -105,16 +113,16 @@ _RUNNERS: dict[str, tuple[Callable[[Any, Mapping[str, Any]], bool], str]] = {
     "test_dataloader": (_same_images_as_val, "set val_dataloader, which is read for every split"),
     "test_evaluator": (_coco_boxes, _EVALUATOR),
     "train_cfg": (_loops_by_length, _LOOP),
-    "train_dataloader": (_one_coco_data_set, f"{_COCO_ALONE}train longer instead"),
+    "train_dataloader": (_one_coco_data_set, _ONE_DATA_SET),
     "val_cfg": (_type_alone, _PRECISION),
-    "val_dataloader": (_one_coco_data_set, f"{_COCO_ALONE}{_DATA}"),
+    "val_dataloader": (_coco_data_set_alone, f"dataset must be one CocoDataset, with no other around it; {_DATA}"),
     "val_evaluator": (_coco_boxes, _EVALUATOR),
 }
 """Keys of mmengine's Runner that are not taken as they come: what is accepted of each, and the cure of the rest."""
 
 _OPTIONS: list[tuple[str, str]] = [
     (r"(train|val)_dataloader\.(num_workers|persistent_workers)", _WORKERS),
-    (r"(train|val)_dataloader\.dataset\.(ann_file|data_root|data_prefix|metainfo)\b.*", _DATA),
+    (r"(train|val)_dataloader(\.dataset)+\.(ann_file|data_root|data_prefix|metainfo)\b.*", _DATA),
     (r"train_cfg\.type", _LOOP),
     (r"model\.(.+\.)?num_classes", "the number of classes is the data set's"),
     (
@@ -229,7 +237,7 @@ def checkpoints_of(init: Any) -> Iterator[Any]:
 def _accepted(accepts: Callable[[Any, Mapping[str, Any]], bool], value: Any, config: Mapping[str, Any]) -> bool:
     try:
         return accepts(value, config)
-    except (AttributeError, TypeError):  # another kind of value than mmengine's
+    except (AttributeError, KeyError, TypeError):  # another kind of value than mmengine's
         return False
 
 

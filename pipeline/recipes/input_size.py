@@ -1,11 +1,12 @@
 """A recipe at another size of pictures: what has to change with ``input_size``."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import RecipeError
 from pipeline.recipes.consistency import scales, scales_of
+from pipeline.recipes.nested_datasets import steps_of
 from pipeline.recipes.shape import sides_of
 
 Sides = tuple[int, int]
@@ -44,7 +45,7 @@ def at_input_size(config: Mapping[str, Any], size: Sides, path: object) -> dict[
     times = (longer / was_longer, shorter / was_shorter)
     options: dict[str, Any] = {"input_size": list(size)}
     for loader in sized:
-        options |= _resized(loader, config[loader]["dataset"]["pipeline"], times)
+        options |= _resized(f"{loader}.dataset", steps_of(config[loader]["dataset"]), times)
     return options
 
 
@@ -57,15 +58,17 @@ def _check_divisor(config: Mapping[str, Any], size: Sides, path: object) -> None
         )
 
 
-def _resized(loader: str, steps: Sequence[Mapping[str, Any]], times: tuple[float, float]) -> Iterator[tuple[str, Any]]:
-    for index, step in enumerate(steps):
+def _resized(
+    above: str, steps: Iterable[tuple[str, Mapping[str, Any]]], times: tuple[float, float]
+) -> Iterator[tuple[str, Any]]:
+    for name, step in steps:
         key, listed = scales_of(step)
         if not listed:
             continue
         moved = [_moved(scale, times) for scale in listed]
         # A single scale may stand without a list.
         single = step["type"] == "Resize"
-        yield f"{loader}.dataset.pipeline.{index}.{key}", moved[0] if single else moved
+        yield f"{above}.{name}.{key}", moved[0] if single else moved
 
 
 def _moved(scale: Any, times: tuple[float, float]) -> tuple[int, int]:

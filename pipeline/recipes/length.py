@@ -4,7 +4,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-_WARMUPS = ("LinearLR", "ConstantLR", "LinearParamScheduler", "ConstantParamScheduler")
+from pipeline.recipes.hook_clocks import hooks_of, scaled_points
+from pipeline.recipes.nested_datasets import kind_of
+
+_WARMUPS = tuple(
+    f"{curve}{what}" for curve in ("Linear", "Constant", "QuadraticWarmup") for what in ("LR", "ParamScheduler")
+)
 _LONGEST_WARMUP = 0.2
 """Of a training, where it is so short that the recipe's own warm-up takes more."""
 
@@ -13,8 +18,9 @@ def at_length(config: Mapping[str, Any], length: int, epoch: int | None = None) 
     """The options that make a recipe's training ``length`` long, in the unit that it counts in.
 
     What lies on the training's clock keeps its place in proportion: the learning rate's steps and curves, the
-    validations and the schedule of the distillation. A warm-up, which steadies the first steps of the optimiser however
-    many follow, keeps its own length, or a fifth of the training where that is less.
+    validations, what hooks do from a point on, and the schedule of the distillation. A warm-up, which steadies the
+    first steps of the optimiser however many follow, keeps its own length, or a fifth of the training where that is
+    less.
 
     Args:
         config: a recipe's configuration, whole.
@@ -28,13 +34,26 @@ def at_length(config: Mapping[str, Any], length: int, epoch: int | None = None) 
     loop = config["train_cfg"]
     unit = "max_epochs" if loop.get("max_epochs") else "max_iters"
     was = int(loop[unit])
-    every = max(1, round(int(loop.get("val_interval", 1)) * length / was))
     listed = config["param_scheduler"]
     schedulers = list(listed) if isinstance(listed, list | tuple) else [listed]
-    options: dict[str, Any] = {f"train_cfg.{unit}": length, "train_cfg.val_interval": min(every, length)}
+    options: dict[str, Any] = {f"train_cfg.{unit}": length, **_validations(loop, length, was)}
     options["param_scheduler"] = _schedulers(schedulers, was, length, unit == "max_epochs", epoch)
+    points = scaled_points(hooks_of(config), length / was, length, unit == "max_epochs")
+    options |= {f"custom_hooks.{key}": value for key, value in points}
     schedule = (config.get("distillation") or {}).get("schedule") or {}
     return options | {f"distillation.schedule.{key}": value for key, value in _distillation(schedule, length / was)}
+
+
+def _validations(loop: Mapping[str, Any], length: int, was: int) -> dict[str, Any]:
+    def every(interval: int) -> int:
+        return min(max(1, round(interval * length / was)), length)
+
+    options: dict[str, Any] = {"train_cfg.val_interval": every(int(loop.get("val_interval", 1)))}
+    if changes := loop.get("dynamic_intervals"):
+        options["train_cfg.dynamic_intervals"] = [
+            (round(milestone * length / was), every(interval)) for milestone, interval in changes
+        ]
+    return options
 
 
 def _distillation(schedule: Mapping[str, Any], times: float) -> Iterator[tuple[str, int]]:
@@ -65,7 +84,7 @@ def _schedulers(
 
 
 def _is_warmup(scheduler: Mapping[str, Any]) -> bool:
-    return scheduler["type"] in _WARMUPS and not scheduler.get("begin") and "end" in scheduler
+    return kind_of(scheduler) in _WARMUPS and not scheduler.get("begin") and "end" in scheduler
 
 
 def _moving(warmup: int, was: int, length: int) -> Callable[[int], int]:

@@ -20,6 +20,8 @@ _LONGEST, _LISTED = 200, 20
 _SCOPES = ("mmengine", "mmcv", "mmdet")
 # Looked up elsewhere than in a registry, by the key that holds them.
 _BY_KEY = {"nms": ("nms", "soft_nms"), "roi_layer": ("RoIAlign", "RoIPool")}
+# Keys that name what mmengine builds; the second is EMAHook's.
+_ASKING = ("type", "ema_type")
 # They evaluate a string of their configuration as Python.
 _EVALUATING = frozenset({"CameraMotionCompensation", "RFSearchHook"})
 
@@ -32,7 +34,7 @@ def check_types(content: Mapping[str, Any], path: object) -> None:
     """
     outside = {key: value for key, value in content.items() if key != "distillation"}
     findings = [
-        f"  {shortened(place, _LONGEST)}.type = {shown(name)}: {problem}"
+        f"  {shortened(place, _LONGEST)} = {shown(name)}: {problem}"
         for place, key, name in _types(outside, "", "")
         if (problem := _problem(key, name))
     ]
@@ -76,8 +78,8 @@ def registered() -> frozenset[str]:
 
 def _types(node: Any, place: str, key: str) -> Iterator[tuple[str, str, Any]]:
     if isinstance(node, Mapping):
-        if "type" in node:
-            yield place.removeprefix("."), key, node["type"]
+        for asking in [name for name in _ASKING if name in node]:
+            yield f"{place}.{asking}".removeprefix("."), key, node[asking]
         for name, value in node.items():
             yield from _types(value, f"{place}.{name}", str(name))
     elif isinstance(node, list | tuple):

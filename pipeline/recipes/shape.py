@@ -1,10 +1,11 @@
 """What this project reads of a recipe itself, and what that must be; the rest is for mmdet and mmengine to judge."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
 from deploy.runtime.errors import shortened
 from deploy.runtime.text_files import is_whole
@@ -54,17 +55,32 @@ class _Loop(BaseModel):
     max_iters: _Count = _MOST
     max_epochs: _Count = _MOST
     val_interval: _Count = 1
+    dynamic_intervals: list[tuple[_Place, _Count]] | None = None
+
+    @field_validator("dynamic_intervals")
+    @classmethod
+    def _in_order(cls, changes: list[tuple[int, int]] | None) -> list[tuple[int, int]] | None:
+        if any(earlier[0] >= later[0] for earlier, later in pairwise(changes or [])):
+            raise ValueError("milestones must rise")
+        return changes
+
+
+def _hand_over(steps: list[_Typed] | None) -> list[_Typed] | None:
+    if steps is not None and (not steps or steps[-1].type.rpartition(".")[2] != "PackDetInputs"):
+        raise ValueError("the last step must be PackDetInputs, which hands pictures and boxes over")
+    return steps
 
 
 class _Dataset(BaseModel):
     pipeline: list[_Typed] = []
+    dataset: "_Dataset | None" = None
+    times: _Count = 1
 
-    @field_validator("pipeline")
-    @classmethod
-    def _hands_over(cls, steps: list[_Typed]) -> list[_Typed]:
-        if not steps or steps[-1].type.rpartition(".")[2] != "PackDetInputs":
-            raise ValueError("the last step must be PackDetInputs, which hands pictures and boxes over")
-        return steps
+    def handing_over(self) -> list[_Typed] | None:
+        """The steps that an image goes through last."""
+        if "pipeline" in self.model_fields_set or self.dataset is None:
+            return self.pipeline if "pipeline" in self.model_fields_set else None
+        return self.dataset.handing_over()
 
 
 class _Loader(BaseModel):
@@ -72,9 +88,25 @@ class _Loader(BaseModel):
     sampler: _Typed
     batch_sampler: _Typed | None = None
 
+    @field_validator("dataset")
+    @classmethod
+    def _hands_over(cls, dataset: _Dataset) -> _Dataset:
+        _hand_over(dataset.handing_over())
+        return dataset
+
 
 class _TrainLoader(_Loader):
     batch_size: _Count
+
+
+class _Hook(_Typed):
+    switch_epoch: _Place | None = None
+    switch_iter: _Place | None = None
+    switch_pipeline: Annotated[list[_Typed] | None, AfterValidator(_hand_over)] = None
+    num_last_epochs: _Place | None = None
+    num_last_iters: _Place | None = None
+    begin_epoch: _Place = 0
+    begin_iter: _Place = 0
 
 
 class _Distillation(BaseModel):
@@ -97,7 +129,7 @@ class _Recipe(BaseModel):
     val_dataloader: _Loader
     auto_scale_lr: _Section | None = None
     backbone_weights: _BackboneWeights | None = None
-    custom_hooks: list[_Typed] | None = None
+    custom_hooks: list[_Hook] | None = None
     distillation: _Distillation = _Distillation()
     find_unused_parameters: Annotated[bool, Field(strict=True)] = False
     published: dict[str, Annotated[float, Field(ge=0, le=100)] | None] = {}

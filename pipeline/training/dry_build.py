@@ -4,26 +4,33 @@ So a recipe that cannot be trained is told before anything is: a student's head 
 after the teacher has trained for hours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
-from mmdet.registry import TRANSFORMS
+from mmdet.registry import MODELS, TRANSFORMS
 from mmengine.config import ConfigDict
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, PARAM_SCHEDULERS
+from mmengine.runner import get_priority
+from torch import nn
 
 from pipeline.detectors.class_layers import class_layers
 from pipeline.distillers import build_methods, build_schedule
 from pipeline.errors import RecipeError
 from pipeline.recipes import Recipe, build_detector
+from pipeline.recipes.hook_clocks import hooks_of
+from pipeline.recipes.nested_datasets import steps_of
 from pipeline.recipes.shape import reason
 from pipeline.training.backbone import weights_of
 from pipeline.training.batch import scaling_of
 from pipeline.training.runner import scheduler_configs, wrapper_config
+from pipeline.training.switches import is_done_here, switches_of
 
 
 def build_once(recipe: Recipe, teacher: BaseDetector | None) -> BaseDetector:
@@ -56,14 +63,26 @@ def build_once(recipe: Recipe, teacher: BaseDetector | None) -> BaseDetector:
         with named(path, "init"):
             class_layers(detector)
     _build_schedule_of_rates(recipe, detector)
-    for index, hook in enumerate(config.get("custom_hooks") or []):
+    switches_of(config, path)
+    for index, hook in enumerate(hooks_of(config)):
         with named(path, f"custom_hooks.{index}"):
-            HOOKS.build(ConfigDict(hook))
+            _build_hook(hook)
     for loader in ("train_dataloader", "val_dataloader"):
-        for index, step in enumerate(config[loader].dataset.get("pipeline", [])):
-            with named(path, f"{loader}.dataset.pipeline.{index}"):
+        for key, step in steps_of(config[loader].dataset):
+            with named(path, f"{loader}.dataset.{key}"):
                 TRANSFORMS.build(ConfigDict(step))
     return detector
+
+
+def _build_hook(hook: Mapping[str, Any]) -> None:
+    alone = ConfigDict(hook)
+    get_priority(alone.pop("priority", "NORMAL"))
+    for step in alone.get("switch_pipeline") or []:
+        TRANSFORMS.build(ConfigDict(step))
+    if not is_done_here(hook):
+        built = HOOKS.build(alone)
+        if isinstance(built, EMAHook):
+            MODELS.build({**built.ema_cfg, "model": nn.Identity()})
 
 
 def _build_schedule_of_rates(recipe: Recipe, detector: BaseDetector) -> None:

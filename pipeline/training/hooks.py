@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mmdet.models.data_preprocessors import BatchSyncRandomResize
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
@@ -26,6 +27,8 @@ from pipeline.training.resumption import BEST_FILE, RESUME_FILE, seal
 from pipeline.training.tracking import Trackers
 
 METRIC = "val/ap"
+_BATCH_SIZE = "_input_size"
+"""Where mmdet's BatchSyncRandomResize keeps the height and width that it has drawn; no part of its state."""
 
 
 class ProgressHook(Hook):
@@ -149,8 +152,7 @@ class CrashSafeCheckpointHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
     ) -> None:
         iteration = runner.iter + 1
-        validates = iteration % runner.train_loop.val_interval == 0 or iteration == runner.max_iters
-        if iteration % self._interval == 0 and not validates:
+        if iteration % self._interval == 0 and not runner.train_loop.validates_after(iteration):
             _share_batch_statistics(runner)
             self._save(runner, iteration)
 
@@ -175,6 +177,12 @@ class CrashSafeCheckpointHook(Hook):
             "resumed_keys": dict.fromkeys(kept, True),
         }
         checkpoint["meta"] = {key: checkpoint["meta"][key] for key in ("epoch", "iter", "seed")}
+        checkpoint["batch_sizes"] = [getattr(module, _BATCH_SIZE) for module in _batch_resizers(runner)]
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Go on with the sizes that were drawn for several batches."""
+        for module, size in zip(_batch_resizers(runner), checkpoint["batch_sizes"], strict=True):
+            setattr(module, _BATCH_SIZE, size)
 
     def _save(self, runner: Runner, iteration: int) -> None:
         if not is_main_process():
@@ -191,6 +199,11 @@ class CrashSafeCheckpointHook(Hook):
 def distiller_of(runner: Runner) -> Any:
     """The distiller that a Runner trains, in several processes too."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _batch_resizers(runner: Runner) -> list[BatchSyncRandomResize]:
+    preprocessor = distiller_of(runner).data_preprocessor
+    return [module for module in preprocessor.modules() if isinstance(module, BatchSyncRandomResize)]
 
 
 def _share_batch_statistics(runner: Runner) -> None:

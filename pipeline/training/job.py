@@ -13,6 +13,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
+from mmengine.model import revert_sync_batchnorm
 
 from pipeline.checkpoints import classes_entry, load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
@@ -82,7 +83,8 @@ def train(job: TrainingJob, weights: Path) -> TrainingRecord | None:
     """
     device = choose_device(job.settings.device)
     precision = choose_precision(job.settings.precision, device)
-    images = from_first(lambda: announce_seen_images(job.recipe, job.dataset, job.dataset_dir))
+    workers = workers_of(job.settings, job.recipe)
+    images = from_first(lambda: announce_seen_images(job.recipe, job.dataset, job.dataset_dir, workers))
     resume_from = from_first(lambda: _prepare_work_dir(job, device, precision))
     log = TrainingLog(job.work_dir)
     if not from_first(lambda: _is_finished(job, log)):
@@ -153,6 +155,9 @@ def build_distiller(job: TrainingJob) -> tuple[Distiller, InitRecord | None]:
     MMLogger.get_current_instance().setLevel("ERROR")
     check_initialised(job.recipe.config, job.recipe.path)
     student, init = initialised(job.recipe, job.settings.seed)
+    if choose_device(job.settings.device).type == "cpu":
+        # PyTorch synchronises batch norms on accelerators alone; on a CPU each process normalises by its own images.
+        student = revert_sync_batchnorm(student)
     distillation = job.recipe.config.get("distillation", {})
     if distillation and job.teacher is not None:
         teacher = fold_batch_norm(job.teacher[0])
@@ -168,7 +173,7 @@ def build_distiller(job: TrainingJob) -> tuple[Distiller, InitRecord | None]:
 def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) -> Path | None:
     check_installed(job.settings.trackers)
     claim(job.work_dir)
-    check_shared_memory(job.recipe, workers_of(job.settings))
+    check_shared_memory(job.recipe, workers_of(job.settings, job.recipe))
     settings = job.settings
     current = fingerprint.fingerprint(
         {

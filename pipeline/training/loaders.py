@@ -5,16 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import ConfigDict
 from torch.utils.data import BatchSampler, Sampler
 
 from deploy.runtime.resources import usable_cores
 from pipeline.datasets.prepared import split_paths
 from pipeline.recipes import Recipe
+from pipeline.recipes.nested_datasets import with_innermost
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
+from pipeline.training.cache_memory import has_caches
 from pipeline.training.collectives import processes_here
-from pipeline.training.draws import NumberedBatches, SeededCocoDataset
+from pipeline.training.drawn_dataset import DrawnDataset
+from pipeline.training.draws import STREAMS, NumberedBatches
 
 _MOST_WORKERS = 8
 """Where nobody says how many: more than these wait for the disk or for the model, not for a core."""
@@ -24,7 +28,7 @@ def train_loader(recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, sett
     """Batches of the train split, numbered; the same ones for any number of workers and after any resume."""
     loader = _loader(recipe.config.train_dataloader, recipe, dataset, dataset_dir, "train", settings)
     loader.persistent_workers = loader.num_workers > 0
-    loader.dataset |= {"type": SeededCocoDataset, "seed": settings.seed}
+    loader.dataset = {"type": DrawnDataset, "seed": settings.seed, "dataset": loader.dataset}
     within = {"drop_last": loader.pop("drop_last", False), "within": loader.pop("batch_sampler", None)}
     loader.batch_sampler = {"type": NumberedBatches, **within}
     return loader
@@ -45,11 +49,15 @@ def val_loader(recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, settin
     return loader
 
 
-def workers_of(settings: TrainSettings) -> int:
-    """Processes that load images for this one."""
+def workers_of(settings: TrainSettings, recipe: Recipe | None = None) -> int:
+    """Processes that load images for this one, by the settings, or as suits the machine and a recipe."""
     if settings.workers is not None:
         return settings.workers
-    return max(1, min(_MOST_WORKERS, usable_cores() // processes_here()))
+    most = max(1, min(_MOST_WORKERS, usable_cores() // processes_here()))
+    if recipe is None or not has_caches(recipe):
+        return most
+    # So that a stream of draws stays in one process, and so do the images that it keeps.
+    return max(number for number in range(1, most + 1) if STREAMS % number == 0)
 
 
 class SameSizeBatches(BatchSampler):
@@ -80,20 +88,23 @@ def _loader(
     split: str,
     settings: TrainSettings,
 ) -> ConfigDict:
-    loader = ConfigDict(template, num_workers=workers_of(settings))
+    loader = ConfigDict(template, num_workers=workers_of(settings, recipe))
     loader.dataset = dataset_config(template["dataset"], recipe, dataset, dataset_dir, split)
+    if not torch.cuda.is_available():
+        # For copies to a GPU; torch warns of it elsewhere.
+        loader.pop("pin_memory", None)
     return loader
 
 
 def dataset_config(
     template: dict[str, Any], recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, split: str
 ) -> ConfigDict:
-    """The recipe's data set with the files and classes of the prepared one: what mmdet builds for a split."""
+    """The recipe's data set, or the one in it that reads files, with those and the classes of the prepared one."""
     annotations, image_root = split_paths(dataset_dir, dataset.splits[split])
-    return ConfigDict(
-        template,
-        ann_file=str(annotations.resolve()),
-        data_root="",
-        data_prefix={"img": str(image_root.resolve())},
-        metainfo={"classes": tuple(recipe.classes)},
-    )
+    ours = {
+        "ann_file": str(annotations.resolve()),
+        "data_root": "",
+        "data_prefix": {"img": str(image_root.resolve())},
+        "metainfo": {"classes": tuple(recipe.classes)},
+    }
+    return ConfigDict(with_innermost(template, lambda reading: {**reading, **ours}))

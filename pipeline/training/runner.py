@@ -24,6 +24,7 @@ from pipeline.training.batch import scaling_of
 from pipeline.training.loaders import train_loader, val_loader
 from pipeline.training.loop import TrainLoop
 from pipeline.training.metric import ValidationMetric
+from pipeline.training.switches import AddedLossHook, other_hooks, switches_of
 
 
 class DeviceRunner(Runner):
@@ -105,6 +106,8 @@ def build_runner(
         RecipeError: the schedule of the learning rate counts epochs and the training iterations.
     """
     config = recipe.config
+    switches = switches_of(config, recipe.path)
+    added = [AddedLossHook(switch.begin) for switch in switches if switch.adds_l1]
     val_annotations, _ = split_paths(dataset_dir, dataset.splits["val"])
     return DeviceRunner(
         device=device,
@@ -113,14 +116,14 @@ def build_runner(
         work_dir=str(work_dir),
         train_dataloader=train_loader(recipe, dataset, dataset_dir, settings),
         val_dataloader=val_loader(recipe, dataset, dataset_dir, settings),
-        train_cfg={**config.train_cfg, "type": TrainLoop},
+        train_cfg={**config.train_cfg, "type": TrainLoop, "switches": switches},
         val_cfg={"type": "ValLoop"},
         val_evaluator=Evaluator(ValidationMetric(val_annotations)),
         optim_wrapper=wrapper_config(recipe, device, precision),
         auto_scale_lr=scaling_of(config),
         param_scheduler=scheduler_configs(recipe),
         default_hooks={"logger": None, "checkpoint": None, "timer": None},
-        custom_hooks=[*hooks, *config.get("custom_hooks", [])],
+        custom_hooks=[*hooks, *added, *other_hooks(config)],
         # The process group exists already.
         launcher="none" if get_world_size() == 1 else "pytorch",
         env_cfg={"cudnn_benchmark": True, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},

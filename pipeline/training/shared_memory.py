@@ -4,13 +4,15 @@ Docker gives a container 64 MB of ``/dev/shm`` unless it is told otherwise.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TrainingError
 from pipeline.recipes import Recipe
+from pipeline.recipes.hook_clocks import hooks_of
+from pipeline.recipes.nested_datasets import kind_of, steps_of
 from pipeline.training.collectives import processes_here
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the kernel's, not a file of ours)
@@ -45,10 +47,17 @@ def check_shared_memory(recipe: Recipe, workers: int, folder: Path = SHARED_MEMO
 
 
 def largest_image(recipe: Recipe) -> int:
-    """Bytes of the largest image that the recipe's steps make: 3 of each pixel, as they are loaded."""
-    steps = recipe.config.train_dataloader.dataset.get("pipeline", [])
-    found = [recipe.input_size, *(size for step in steps for size in _sizes(step))]
+    """Bytes of the largest image that the recipe's steps hand over: 3 of each pixel, as they are loaded."""
+    switched = [hook.get("switch_pipeline") or [] for hook in hooks_of(recipe.config)]
+    pipelines = [[step for _, step in steps_of(recipe.config.train_dataloader.dataset)], *switched]
+    found = [recipe.input_size, *(size for steps in pipelines for step in _last(steps) for size in sizes_of(step))]
     return 3 * max(height * width for height, width in found)
+
+
+def _last(steps: Sequence[Any]) -> Sequence[Any]:
+    """The steps from the last one on that cuts to a size, whatever was before it."""
+    cuts = [index for index, step in enumerate(steps) if kind_of(step) == "RandomCrop" and any(sizes_of(step))]
+    return steps[max(cuts, default=0) :]
 
 
 @contextmanager
@@ -69,7 +78,8 @@ def dead_workers_named() -> Iterator[None]:
         ) from error
 
 
-def _sizes(step: Any) -> Iterator[tuple[int, int]]:
+def sizes_of(step: Any) -> Iterator[tuple[int, int]]:
+    """The sizes that a step of a pipeline names, in pixels."""
     for key in ("scale", "scales", "img_scale", "crop_size", "size"):
         value = step.get(key) if isinstance(step, dict) else None
         for size in value if isinstance(value, list) else [value]:

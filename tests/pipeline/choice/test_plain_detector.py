@@ -11,6 +11,7 @@ from pipeline.choice.backbone_source import backbone_source
 from pipeline.choice.plain_detector import DATA, SCHEDULE, Adopted, adopted, is_plain
 from pipeline.errors import RecipeError
 from pipeline.recipes import read_recipe
+from pipeline.recipes.consistency import check_whole
 from tests.pipeline.choice.plain_files import plain, written
 
 BASES = Path("configs/_base_")
@@ -71,12 +72,14 @@ model["test_cfg"] = dict(nms=dict(type="soft_nms", iou_threshold=0.55, min_score
     assert content["model"]["test_cfg"]["nms"] == {"type": "nms", "iou_threshold": 0.55}
     assert "model.test_cfg.nms (soft_nms): plain NMS" in said
     assert {*content["optim_wrapper"]} == {"optimizer", "clip_grad"}
-    assert {*content["train_dataloader"]["dataset"]} == {"type", "pipeline"}
-    # Three times the images an epoch: three times the epochs, and the steps of the learning rate in their places.
-    assert (content["train_cfg"]["max_epochs"], content["train_cfg"]["val_interval"]) == (36, 3)
-    assert content["param_scheduler"][1]["milestones"] == [24, 33]
-    assert content["param_scheduler"][0]["end"] == 500
-    for part in ("AmpOptimWrapper): train.precision", "(RepeatDataset): the prepared", "repeats 3 times are 36"):
+    dataset = content["train_dataloader"]["dataset"]
+    assert (dataset["type"], dataset["times"], {*dataset["dataset"]}) == ("RepeatDataset", 3, {"type", "pipeline"})
+    # Which is what three times the images an epoch is.
+    assert (content["train_cfg"]["max_epochs"], content["param_scheduler"][1]["milestones"]) == (12, [8, 11])
+    for part in (
+        "AmpOptimWrapper): train.precision",
+        "train_dataloader.dataset (ConcatDataset, VOCDataset): the prepared",
+    ):
         assert part in said
     assert "val_evaluator: every split is measured by COCO's AP" in said
     assert "randomness: set train.seed" in said
@@ -98,9 +101,9 @@ def test_a_model_alone_gets_this_projects_data_and_schedule(tmp_path: Path) -> N
         (INLINE + "resume = True", "resume = True: a killed training goes on by itself"),
         (
             plain(
-                "GFL", "train_dataloader = dict(dataset=dict(_delete_=True, type='MultiImageMixDataset', dataset={}))"
+                "GFL", "train_dataloader = dict(dataset=dict(_delete_=True, type='ClassBalancedDataset', dataset={}))"
             ),
-            "dataset.type must be CocoDataset, around which no other data set",
+            "must be one CocoDataset, alone or within RepeatDataset",
         ),
         (plain("GFL", "val_dataloader = dict(dataset=dict(pipeline=[dict(type='PackDetInputs')]))"), "give it one"),
         (plain("GFL", "optim_wrapper = dict(optimizer=dict(lr=-1))"), r"optim_wrapper\.optimizer\.lr"),
@@ -167,3 +170,26 @@ def test_a_backbones_address_becomes_a_base_or_a_section(tmp_path: Path) -> None
 )
 def test_a_recipe_is_told_from_a_plain_configuration(path: str, is_one: bool) -> None:
     assert is_plain(read_recipe(Path(path))) == is_one
+
+
+ROOT = Path(mmdet.__path__[0]) / ".mim/configs"
+# One of them takes a backbone of mmpretrain's.
+WRITTEN = [
+    path
+    for path in sorted([*ROOT.glob("rtmdet/rtmdet_*_coco.py"), *ROOT.glob("yolox/yolox_*_coco.py")])
+    if "convnext" not in path.name
+]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
+def test_rtmdet_and_yolox_are_taken_as_they_are_written(path: Path) -> None:
+    config = read_recipe(path)
+    config.merge_from_dict({"model.backbone.init_cfg": None})  # weights without a hash in their names
+    found, whole = adopted(config, path), unscoped(config.to_dict())
+    for key in ("model", "optim_wrapper", "param_scheduler", "train_cfg", "custom_hooks"):
+        assert found.content[key] == whole[key]
+    dataset, original = found.content["train_dataloader"]["dataset"], whole["train_dataloader"]["dataset"]
+    assert (dataset["type"], dataset["pipeline"]) == (original["type"], original["pipeline"])
+    assert "dataset" not in original or dataset["dataset"]["pipeline"] == original["dataset"]["pipeline"]
+    assert found.content["train_dataloader"]["batch_size"] == whole["train_dataloader"]["batch_size"]
+    check_whole(found.content, path, images=118287)

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import RecipeError
 from pipeline.recipes import resolve
-from pipeline.recipes.consistency import check_schedule, check_sizes, check_whole
+from pipeline.recipes.consistency import check_caches, check_schedule, check_sizes, check_whole
 from tests.minimal_dataset import minimal_dataset
 
 STUDENTS = Path("configs/students")
@@ -139,3 +139,43 @@ def test_a_value_that_is_none_of_its_kind_is_told_by_its_key(key: str, value: An
         checked(**{key: value})
     told = re.findall(r"[a-z_]+(?:\.\w+)+|param_scheduler", str(error.value))
     assert any(each.startswith(key) or key.startswith(each) for each in told)
+
+
+CACHED = {"type": "CachedMosaic", "img_scale": (8, 8)}
+LOAD, PACK = {"type": "LoadImageFromFile"}, {"type": "PackDetInputs"}
+
+
+def caches_in(dataset: dict[str, Any], switched: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    hooks = [{"type": "EMAHook"}, {"type": "PipelineSwitchHook", "switch_pipeline": switched or []}]
+    return {"train_dataloader": {"dataset": dataset}, "custom_hooks": hooks}
+
+
+def coco(*steps: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "CocoDataset", "pipeline": [*steps]}
+
+
+def test_images_are_kept_by_the_steps_of_the_data_set_itself() -> None:
+    check_caches(caches_in(coco(LOAD, CACHED, PACK), [LOAD, CACHED, PACK]), "r.py")
+    check_caches(caches_in({"type": "RepeatDataset", "times": 2, "dataset": coco(LOAD, CACHED, PACK)}), "r.py")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            caches_in(coco(LOAD, {"type": "RandomApply", "transforms": [CACHED]})),
+            "train_dataloader.dataset.pipeline.1 has CachedMosaic",
+        ),
+        (
+            caches_in({"type": "MultiImageMixDataset", "dataset": coco(LOAD), "pipeline": [CACHED, PACK]}),
+            "train_dataloader.dataset.pipeline.0 has CachedMosaic",
+        ),
+        (
+            caches_in({"type": "MultiImageMixDataset", "dataset": coco(LOAD), "pipeline": [PACK]}, [CACHED, PACK]),
+            "custom_hooks.1.switch_pipeline.0 has CachedMosaic",
+        ),
+    ],
+)
+def test_images_that_are_kept_elsewhere_are_told(content: dict[str, Any], told: str) -> None:
+    with pytest.raises(RecipeError, match=rf"r\.py: steps that keep images .*\n  {told}"):
+        check_caches(content, "r.py")

@@ -20,6 +20,8 @@ from tests.minimal_dataset import minimal_dataset
 
 TWIN = Path("configs/students/twin_gfl_r18w16_embedded.py")
 COCO = TWIN.with_name("twin_gfl_r50_1x_coco.py")
+TRAIN, VAL = "_base_.train_dataloader.dataset = ", "_base_.val_dataloader.dataset = "
+PACK, COCO_ALONE = "[dict(type='PackDetInputs')]", "dict(type='CocoDataset')"
 
 
 @pytest.fixture
@@ -55,10 +57,21 @@ def written(folder: Path, text: str, base: Path = TWIN) -> Path:
         ("test_evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'])", "test_evaluator"),
         ("val_evaluator = [dict(type='CocoMetric')]", "val_evaluator"),
         ("val_cfg = dict(type='ValLoop', fp16=True)", r"val_cfg = .*train\.precision"),
-        ("train_cfg = dict(dynamic_intervals=[(4, 1)])", "train_cfg = .*max_iters or max_epochs"),
+        ("train_cfg = dict(val_begin=3)", "train_cfg = .*max_iters or max_epochs"),
         ("train_cfg = dict(max_epochs=3)", "train_cfg = .*max_iters or max_epochs"),
-        ("train_dataloader = dict(dataset=dict(type='ConcatDataset'))", "train longer instead"),
-        ("val_dataloader = dict(dataset=dict(type='VOCDataset'))", "dataset.type must be CocoDataset"),
+        ("train_dataloader = dict(dataset=dict(type='ConcatDataset'))", "one CocoDataset, alone or within RepeatDa"),
+        (f"{TRAIN}dict(type='RepeatDataset', times=2, dataset=dict(type='VOCDataset'))", "be one CocoDataset"),
+        (f"{TRAIN}dict(type='RepeatDataset', dataset=dict(type='CocoDataset'))", "be one CocoDataset"),
+        (
+            f"{TRAIN}dict(type='ClassBalancedDataset', oversample_thr=0.1, dataset=_base_.train_dataloader.dataset)",
+            "the section `data` of params.yaml, where several files become one",
+        ),
+        (
+            f"{TRAIN}dict(type='MultiImageMixDataset', dynamic_scale=(8, 8), pipeline={PACK}, dataset={COCO_ALONE})",
+            "which take nothing else",
+        ),
+        ("val_dataloader = dict(dataset=dict(type='VOCDataset'))", "dataset must be one CocoDataset"),
+        (f"{VAL}dict(type='RepeatDataset', times=2, dataset=_base_.val_dataloader.dataset)", "with no other around it"),
         ("test_dataloader = dict(dataset=dict(pipeline=[]))", "set val_dataloader, which is read for every split"),
         ("backbone_weight = dict()", r"backbone_weight: did you mean 'backbone_weights'\?"),
         ("distilation = dict()", r"distilation: did you mean 'distillation'\?"),
@@ -82,7 +95,7 @@ def test_all_that_is_dropped_is_told_at_once(dataset: DatasetRecord, tmp_path: P
         "load_from = None\nresume = False\nlauncher = 'none'\nrandomness = dict(seed=None)",
         "default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=9), logger=None)",
         "lr = 0.1\nimage_size = (8, 8)\ntrain_pipeline = []\nvisualizer = dict(type='Visualizer')",
-        "val_evaluator = dict(type='CocoMetric', metric=['bbox'])",
+        "val_evaluator = dict(type='CocoMetric', metric=['bbox'], proposal_nums=(100, 1, 10))",
         "find_unused_parameters = True",
     ],
 )

@@ -1,5 +1,6 @@
 """Loaders of a training: numbered batches of train, batches of one size of val, and how many processes load them."""
 
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,8 @@ from mmengine.runner import Runner
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
 from pipeline.training import loaders
-from pipeline.training.draws import NumberedBatches, SeededCocoDataset
+from pipeline.training.drawn_dataset import DrawnDataset
+from pipeline.training.draws import NumberedBatches
 from pipeline.training.loaders import SameSizeBatches, train_loader, val_loader, workers_of
 from tests.pipeline.training.conftest import RecipeMaker
 
@@ -52,7 +54,7 @@ def test_both_loaders_are_what_mmengine_builds(
         Runner.build_dataloader(make(recipe, *squares, settings), seed=0) for make in (train_loader, val_loader)
     )
     assert isinstance(train.batch_sampler, NumberedBatches)
-    assert isinstance(train.dataset, SeededCocoDataset)
+    assert isinstance(train.dataset, DrawnDataset)
     assert len(train) == 6
     batches = [batch["data_samples"] for batch in val]
     assert [len(batch) for batch in batches] == [2, 2]
@@ -66,7 +68,8 @@ def test_a_loader_that_leaves_out_the_last_batch(
     recipe = make_recipe("model", **options)
     recipe.config.train_dataloader.drop_last = True
     loader = Runner.build_dataloader(train_loader(recipe, *squares, settings), seed=0)
-    assert [len(batch["inputs"]) for batch in loader] == [5, 5]
+    assert len(loader) == 2
+    assert [len(batch["inputs"]) for batch in islice(loader, 3)] == [5, 5, 5]  # the third is of the next epoch
 
 
 @pytest.mark.parametrize(
@@ -79,3 +82,13 @@ def test_how_many_processes_load(
     monkeypatch.setattr(loaders, "usable_cores", lambda: cores)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     assert workers_of(SimpleNamespace(workers=workers)) == wanted  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("workers", "cores", "wanted"), [(None, 6, 4), (None, 1, 1), (None, 64, 8), (6, 64, 6)])
+def test_each_process_loads_whole_streams_where_images_are_kept(
+    workers: int | None, cores: int, wanted: int, make_recipe: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaders, "usable_cores", lambda: cores)
+    recipe = make_recipe("model")
+    recipe.config.train_dataloader.dataset.pipeline.insert(2, {"type": "CachedMosaic", "img_scale": (64, 64)})
+    assert workers_of(SimpleNamespace(workers=workers), recipe) == wanted  # type: ignore[arg-type]

@@ -60,6 +60,25 @@ def test_images_are_counted_as_mmdet_leaves_them_out(
         assert len(CocoDataset(**arguments | {"pipeline": []})) == seen
 
 
+def test_images_of_a_wrapped_data_set_are_counted_once(config: Callable[..., ConfigDict]) -> None:
+    repeated = {"type": "RepeatDataset", "times": 3, "dataset": config(filter_cfg=COCO_FILTER)}
+    mixed = {"type": "MultiImageMixDataset", "dataset": repeated, "pipeline": [{"type": "PackDetInputs"}]}
+    images, found = find_seen_images(mixed)
+    left_out = {"filter_cfg.filter_empty_gt=True": 6, "filter_cfg.min_size=32": 2}
+    assert (len(images), found) == (1, SeenImages(seen=1, images=8, left_out=left_out))
+
+
+def test_what_is_left_out_of_a_wrapped_data_set_is_told_by_its_key(
+    squares: tuple[DatasetRecord, Path], make_recipe: Callable[..., Recipe], caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = make_recipe("twin")
+    inner = {**recipe.config.train_dataloader.dataset, "filter_cfg": {"filter_empty_gt": True}}
+    recipe.config.train_dataloader.dataset = {"type": "RepeatDataset", "times": 2, "dataset": inner}
+    with caplog.at_level(logging.WARNING):
+        announce_seen_images(recipe, *squares)
+    assert "`train_dataloader.dataset.dataset.filter_cfg.filter_empty_gt: false`" in caplog.text
+
+
 def test_what_is_left_out_is_said_with_the_option_and_its_cure(
     squares: tuple[DatasetRecord, Path], make_recipe: Callable[..., Recipe], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -28,10 +28,22 @@ def recipe(steps: list[dict[str, Any]], batch: int = 8, size: tuple[int, int] = 
         ([{"type": "Resize", "scale": (1333, 800)}], 1333 * 800),
         ([{"type": "Resize", "scale": 512}], 256 * 256),
         ([{"type": "RandomCrop", "crop_size": (0.3, 0.6)}], 256 * 256),
+        ([{"type": "Resize", "scale": (1280, 1280)}, {"type": "RandomCrop", "crop_size": (640, 640)}], 640 * 640),
+        ([{"type": "RandomCrop", "crop_size": (320, 320)}, {"type": "Pad", "size": (512, 512)}], 512 * 512),
     ],
 )
 def test_the_largest_image_of_a_recipe(steps: list[dict[str, Any]], pixels: int) -> None:
     assert largest_image(recipe(steps)) == 3 * pixels
+
+
+def test_wrapped_data_sets_and_later_stages_have_steps_too() -> None:
+    inner = {"type": "CocoDataset", "pipeline": [{"type": "LoadImageFromFile"}]}
+    mixed = {"type": "MultiImageMixDataset", "dataset": inner, "pipeline": [{"type": "Pad", "size": (512, 512)}]}
+    found = recipe([])
+    found.config.train_dataloader.dataset = {"type": "RepeatDataset", "times": 2, "dataset": mixed}
+    assert largest_image(found) == 3 * 512 * 512
+    found.config.custom_hooks = [{"type": "PipelineSwitchHook", "switch_pipeline": COCO}]
+    assert largest_image(found) == 3 * 1333 * 800
 
 
 def free(monkeypatch: pytest.MonkeyPatch, megabytes: int) -> None:
