@@ -5,9 +5,10 @@ from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 
-from pipeline.detectors import FAMILIES, DetectorKind, dense_head, family_name, family_of, flow_of, kind_of
+from pipeline.detectors import FAMILIES, DetectorKind, dense_head, family_name, family_of, flow_of, kind_of, pyramid_of
 from pipeline.distillers import build_methods
 from pipeline.distillers.crosskd import CrossKD, CrossKDSettings
+from pipeline.distillers.level_pairs import pair_levels
 from pipeline.distillers.preflight import tower_widths
 from pipeline.errors import RecipeError, SettingsError, did_you_mean
 
@@ -17,21 +18,22 @@ _SUPPORTED = f"{', '.join(family.name for family in FAMILIES.values())} with mmd
 
 
 def check_supported(detector: BaseDetector, path: object) -> None:
-    """Whether this project distils and ships a detector.
+    """Whether this project distils a detector's predictions and ships it.
 
     Raises:
         RecipeError: its family has no adapter; names those that have one.
     """
     try:
-        flow_of(detector)
-        if kind_of(detector) is DetectorKind.SINGLE_STAGE:
-            family_of(detector)
+        if flow_of(detector).knows_head:
+            return
+        reason = f"{type(detector).__name__} ({family_name(detector)}) has no adapter here"
     except RecipeError as error:
-        raise RecipeError(
-            f"{path}: {error}\nSuch a detector is neither distilled nor exported here, so it is not trained alone "
-            f"either; supported are {_SUPPORTED}. A new family is an adapter in pipeline/detectors and a decoder in "
-            "deploy/graph/decoding.py"
-        ) from error
+        reason = str(error)
+    raise RecipeError(
+        f"{path}: {reason}\nSuch a detector cannot be shipped, so that no recipes are written for it; supported are "
+        f"{_SUPPORTED}. A new family is an adapter in pipeline/detectors and a decoder in deploy/graph/decoding.py. "
+        "By recipes of your own any detector of mmdet's is trained alone and distilled by PKD (docs/recipes.md)"
+    )
 
 
 def check_methods(asked: Sequence[str]) -> None:
@@ -92,8 +94,8 @@ def _cskd(student: BaseDetector, teacher: BaseDetector) -> dict[str, Any]:
 
 
 def _pkd(student: BaseDetector, teacher: BaseDetector) -> dict[str, Any]:
-    equal = int(dense_head(student).in_channels) == int(dense_head(teacher).in_channels)
-    return {} if equal else {"adapter": True}
+    pairs, _ = pair_levels(pyramid_of(student), pyramid_of(teacher), None)
+    return {"adapter": True} if any(pair.student.width != pair.teacher.width for pair in pairs) else {}
 
 
 _FITTED: Mapping[str, Callable[[BaseDetector, BaseDetector], dict[str, Any]]] = {

@@ -6,7 +6,7 @@ from pipeline.detectors.atss import ATSSFamily
 from pipeline.detectors.family import Family
 from pipeline.detectors.fcos import FCOSFamily
 from pipeline.detectors.gfl import GFLFamily
-from pipeline.detectors.kinds import dense_head
+from pipeline.detectors.kinds import DetectorKind, dense_head, kind_of
 from pipeline.detectors.retinanet import RetinaNetFamily
 from pipeline.detectors.rtmdet import RTMDetFamily
 from pipeline.detectors.yolox import YOLOXFamily
@@ -27,11 +27,16 @@ def family_of(detector: BaseDetector) -> Family:
     """The adapter of a detector, by the type of its head; raises :class:`RecipeError` for an unknown head."""
     head = type(dense_head(detector)).__name__
     if head not in FAMILIES:
-        raise RecipeError(f"no distillation adapter for {head}; known heads: {sorted(FAMILIES)}")
+        raise RecipeError(
+            f"no distillation adapter for {head}; known heads: {sorted(FAMILIES)}. PKD, which compares FPN outputs "
+            "alone, needs none"
+        )
     return FAMILIES[head]()
 
 
 def family_name(detector: BaseDetector) -> str:
-    """The name of a detector's family, or the type of its head where it has no adapter."""
+    """The name of a detector's family, or the type of its head, or its own, where it has no adapter."""
+    if kind_of(detector) is DetectorKind.OTHER:
+        return type(detector).__name__
     head = type(dense_head(detector)).__name__
     return FAMILIES[head].name if head in FAMILIES else head

@@ -16,9 +16,9 @@ from mmdet.structures.bbox import bbox2roi
 from torch import Tensor
 
 from pipeline.detectors.family import Branches
-from pipeline.detectors.flow import Features, Flow, ForwardPass, LossDict
+from pipeline.detectors.flow import Flow, ForwardPass, LossDict
+from pipeline.detectors.pyramid import Features
 from pipeline.detectors.recorder import record_results
-from pipeline.errors import RecipeError
 
 OUTPUTS = ("cls", "reg")
 """Names of what the RPN's forward returns, in its order."""
@@ -72,7 +72,9 @@ class TwoStageAssignment:
 
 
 class TwoStageFlow(Flow):
-    """Backbone, neck, RPN and the classification of its proposals."""
+    """Backbone, neck, RPN and the classification of its proposals, in the precisions of a single-stage detector."""
+
+    knows_head = True
 
     def losses(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> LossDict:
         return self.forward_student(student, inputs, samples).losses
@@ -102,16 +104,15 @@ class TwoStageFlow(Flow):
         )
         return ForwardPass(features, predictions, losses, assignment)
 
-    def forward_teacher(self, teacher: BaseDetector, inputs: Tensor, predict: bool) -> ForwardPass:
+    def forward_teacher(self, teacher: BaseDetector, inputs: Tensor) -> ForwardPass:
         features = teacher.extract_feat(inputs)
-        return ForwardPass(features, _by_level(teacher.rpn_head(features)) if predict else [], {}, None)
+        return ForwardPass(features, _by_level(teacher.rpn_head(features)), {}, None)
 
 
-def check_parts(detector: BaseDetector) -> None:
-    """Whether a two-stage detector is a Faster R-CNN in every part that the flow calls.
+def other_parts(detector: BaseDetector) -> list[str]:
+    """What of a two-stage detector is no Faster R-CNN's, of all that the flow calls: one sentence a part, by its key.
 
-    Raises:
-        RecipeError: names each part that is not, by its key.
+    Cascade R-CNN has such parts: it is trained by mmdet's own computation of its losses.
     """
     rpn, roi = detector.rpn_head, detector.roi_head
     # By exact class names: a subclass may compute its losses in another way.
@@ -123,10 +124,9 @@ def check_parts(detector: BaseDetector) -> None:
     head = getattr(roi, "bbox_head", None)
     if not isinstance(head, BBoxHead):
         findings.append(f"roi_head.bbox_head is a {type(head).__name__}, not one of mmdet's BBoxHeads")
-    if getattr(roi, "with_mask", False) or getattr(roi, "with_shared_head", False):
-        findings.append("roi_head.mask_head or roi_head.shared_head is set; leave it out")
-    if findings:
-        raise RecipeError("\n".join(f"{type(detector).__name__} cannot be trained: {found}" for found in findings))
+    if getattr(roi, "with_shared_head", False):
+        findings.append("roi_head.shared_head is set; leave it out")
+    return findings
 
 
 def proposal_config(student: BaseDetector) -> Any:

@@ -16,18 +16,22 @@ class DetectorKind(StrEnum):
     """``bbox_head`` predicts boxes at every cell."""
     TWO_STAGE = "two-stage"
     """``rpn_head`` proposes regions at every cell, ``roi_head`` classifies them."""
+    OTHER = "other"
+    """In a way of its own, as the queries of DETR and DINO."""
 
 
 KINDS: dict[type[BaseDetector], DetectorKind] = {
     SingleStageDetector: DetectorKind.SINGLE_STAGE,
     TwoStageDetector: DetectorKind.TWO_STAGE,
+    BaseDetector: DetectorKind.OTHER,
 }
 """The kind of a class and of all its subclasses, where none of them has an entry of its own. To register: add one."""
 
 # The first one predicts at every cell.
-_HEADS = {
+_HEADS: dict[DetectorKind, tuple[str, ...]] = {
     DetectorKind.SINGLE_STAGE: ("bbox_head",),
     DetectorKind.TWO_STAGE: ("rpn_head", "roi_head"),
+    DetectorKind.OTHER: (),
 }
 
 
@@ -35,14 +39,13 @@ def kind_of(detector: BaseDetector) -> DetectorKind:
     """The kind of a detector, by its class.
 
     Raises:
-        RecipeError: no class above it is known, or a head of its kind is missing; names the type and the known ones.
+        RecipeError: it is none of mmdet's detectors, or a head of its kind is missing; names the type.
     """
     kind = next((KINDS[ancestor] for ancestor in type(detector).__mro__ if ancestor in KINDS), None)
     if kind is None:
-        known = ", ".join(f"{known_class.__name__} ({known_kind})" for known_class, known_kind in KINDS.items())
         raise RecipeError(
-            f"{type(detector).__name__} is of no known kind of detector; known are subclasses of {known}. Choose one "
-            "of these, or add its class to KINDS in pipeline/detectors/kinds.py"
+            f"{type(detector).__name__} is no detector: its class is no subclass of mmdet's BaseDetector; choose one "
+            "of mmdet.models.detectors"
         )
     if missing := [head for head in _HEADS[kind] if getattr(detector, head, None) is None]:
         raise RecipeError(
@@ -56,6 +59,12 @@ def dense_head(detector: BaseDetector) -> Any:
     """The head that predicts at every cell of the FPN: a single-stage detector's only one, a two-stage one's RPN.
 
     Raises:
-        RecipeError: as :func:`kind_of`.
+        RecipeError: it has none, or as :func:`kind_of`.
     """
-    return getattr(detector, _HEADS[kind_of(detector)][0])
+    kind = kind_of(detector)
+    if kind is DetectorKind.OTHER:
+        raise RecipeError(
+            f"{type(detector).__name__} has no head that predicts at every cell; PKD, which compares FPN outputs "
+            "alone, needs none"
+        )
+    return getattr(detector, _HEADS[kind][0])

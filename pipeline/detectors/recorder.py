@@ -1,6 +1,6 @@
 """Recording what passes through a detector, from outside and without patching its source."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from typing import Any
@@ -39,17 +39,31 @@ def record_results(owner: nn.Module, method: str) -> Iterator[list[Any]]:
     Dots in ``method`` lead to the parts of ``owner``, as in ``prior_generator.grid_priors``.
     """
     results: list[Any] = []
+
+    def around(original: Callable[..., Any]) -> Callable[..., Any]:
+        def recording(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            results.append(result)
+            return result
+
+        return recording
+
+    with replaced(owner, method, around):
+        yield results
+
+
+@contextmanager
+def replaced(
+    owner: nn.Module, method: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Iterator[None]:
+    """Call ``around(owner.method)`` in the place of ``owner.method`` inside the block; dots lead to parts."""
     *parts, method = method.split(".")
     holder = attrgetter(".".join(parts))(owner) if parts else owner
-    original = getattr(holder, method)
-
-    def recording(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        results.append(result)
-        return result
-
-    object.__setattr__(holder, method, recording)
+    outer = vars(holder).get(method)
+    object.__setattr__(holder, method, around(getattr(holder, method)))
     try:
-        yield results
+        yield
     finally:
         object.__delattr__(holder, method)
+        if outer is not None:
+            object.__setattr__(holder, method, outer)

@@ -22,7 +22,7 @@ __all__ = ["METHODS", "Distiller", "Method", "WeightSchedule", "build_methods", 
 METHODS: dict[str, dict[DetectorKind, type[Method]]] = {
     "CSKD": {DetectorKind.SINGLE_STAGE: CSKD, DetectorKind.TWO_STAGE: TwoStageCSKD},
     "CrossKD": {DetectorKind.SINGLE_STAGE: CrossKD},
-    "PKD": {DetectorKind.SINGLE_STAGE: PKD, DetectorKind.TWO_STAGE: PKD},
+    "PKD": dict.fromkeys(DetectorKind, PKD),
 }
 """The form of each method for each kind of student. To register another method: add an entry."""
 
@@ -67,7 +67,7 @@ def _form(name: Any, student: BaseDetector) -> type[Method]:
     if kind not in METHODS[name]:
         fitting = sorted(other for other, forms in METHODS.items() if kind in forms)
         raise RecipeError(
-            f"distillation.methods: {name} is not written for {kind} detectors, and the student is a "
+            f"distillation.methods: {name} is not written for the student's kind of detector ({kind}), a "
             f"{type(student).__name__}; choose of {fitting}"
         )
     return METHODS[name][kind]

@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from pipeline.detectors import Batch, ForwardPass, flow_of
+from pipeline.detectors import Batch, ForwardPass, features_of, flow_of
 from pipeline.detectors.flow import LossDict
 from pipeline.detectors.group_norm import differentiate_in_float32
 from pipeline.detectors.recorder import Taps, record_outputs
@@ -91,7 +91,13 @@ class Distiller(BaseModel):
         return total, terms
 
     def use_channels_last(self) -> None:
-        """Keep images, student and teacher in the memory order that convolutions are fastest in."""
+        """Keep images, student and teacher in the memory order that convolutions are fastest in.
+
+        A student whose head no flow knows stays as it is: mmdet's own code views maps as rows (CenterNet's does), which
+        is no view in this order.
+        """
+        if not flow_of(self.student).knows_head:
+            return
         self._memory_format = torch.channels_last
         for module in (self, self._teacher):
             if module is not None:
@@ -126,7 +132,8 @@ class Distiller(BaseModel):
         # First, so that what it needs for a moment does not come on top of the student's graph.
         views_t = self._forward_teacher(inputs)
         with record_outputs(_tagged([method.student_taps() for method in self._each_method()])) as recorded:
-            forward = flow.forward_student(self.student, inputs, samples)
+            forward_student = flow.forward_student if self._reads_heads else flow.forward_features
+            forward = forward_student(self.student, inputs, samples)
         views_s = self._views(forward, recorded)
         losses, batch = forward.losses, Batch.of(inputs, samples)
         for method, view_s, view_t in zip(self._each_method(), views_s, views_t, strict=True):
@@ -145,12 +152,17 @@ class Distiller(BaseModel):
     def _each_method(self) -> list[Method]:
         return cast(list[Method], list(self.methods))
 
+    @property
+    def _reads_heads(self) -> bool:
+        return any(method.reads_heads for method in self._each_method())
+
     @torch.no_grad()
     def _forward_teacher(self, inputs: Tensor) -> list[View]:
-        methods = self._each_method()
-        with record_outputs(_tagged([method.teacher_taps() for method in methods])) as recorded:
-            predict = any(method.reads_predictions for method in methods)
-            forward = flow_of(self._teacher).forward_teacher(self._teacher, inputs, predict)
+        with record_outputs(_tagged([method.teacher_taps() for method in self._each_method()])) as recorded:
+            if self._reads_heads:
+                forward = flow_of(self._teacher).forward_teacher(self._teacher, inputs)
+            else:
+                forward = ForwardPass(features_of(self._teacher, inputs), [], {}, None)
         return self._views(forward, recorded)
 
     def _views(self, forward: ForwardPass, recorded: dict[str, list[Tensor]]) -> list[View]:

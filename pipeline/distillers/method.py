@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from mmdet.models.detectors.base import BaseDetector
 from torch import Tensor, nn
 
-from pipeline.detectors import Batch, dense_head
+from pipeline.detectors import Batch, Features, dense_head
 from pipeline.detectors.family import Branches
-from pipeline.detectors.flow import Features, LossDict
+from pipeline.detectors.flow import LossDict
 from pipeline.detectors.recorder import Taps
 from pipeline.distillers.method_settings import MethodSettings
 
@@ -21,8 +21,8 @@ class View:
 
     Attributes:
         features: FPN outputs, one ``[N, C, H, W]`` a level.
-        predictions: raw predictions of the head, one dict a level; the teacher's are there only if a method of
-            the recipe reads them.
+        predictions: raw predictions of the head, one dict a level; they are there only if a method of the recipe
+            reads heads.
         taps: outputs of the modules that the method asked for, one list (over levels) a name.
     """
 
@@ -43,13 +43,13 @@ class Method(nn.Module, ABC):
     Attributes:
         settings_class: what the arguments in a recipe are checked against; its defaults are for any family.
         published: what differs from these defaults in the released configurations, by the name of the family.
-        reads_predictions: whether the method looks at the teacher's predictions or at parts of its head; where no
-            method does, the head is not run.
+        reads_heads: whether the method looks at predictions, at parts of the heads or at the student's assignment;
+            where no method does, no adapter of either head is needed and the teacher's is not run.
     """
 
     settings_class: ClassVar[type[MethodSettings]]
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    reads_predictions: bool = True
+    reads_heads: bool = True
 
     # mmdet's detectors are untyped.
     _student: Any
@@ -85,6 +85,6 @@ class Method(nn.Module, ABC):
         Args:
             student, teacher: what the two computed for the batch.
             assignment: the targets that the student's own losses assigned, in the form of its kind of detector
-                (:class:`pipeline.detectors.Assignment` for a single-stage one).
+                (:class:`pipeline.detectors.Assignment` for a single-stage one); None where no method reads heads.
             batch: the images and their annotations.
         """

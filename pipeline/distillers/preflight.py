@@ -9,7 +9,8 @@ from typing import Any
 
 from mmdet.models.detectors.base import BaseDetector
 
-from pipeline.detectors import Family, dense_head, family_of
+from pipeline.detectors import Family, dense_head, family_of, pyramid_of
+from pipeline.distillers.level_pairs import LevelPair, WantedPairs, pair_levels
 from pipeline.errors import RecipeError
 
 _EQUAL: list[tuple[str, Callable[[Any], Any], str]] = [
@@ -29,17 +30,27 @@ _EQUAL: list[tuple[str, Callable[[Any], Any], str]] = [
 ]
 
 
-def check_features(student: BaseDetector, teacher: BaseDetector, adapter: bool, method: str) -> None:
-    """Whether the two FPNs' outputs can be compared level by level.
+def check_features(
+    student: BaseDetector, teacher: BaseDetector, wanted: WantedPairs, adapter: bool, method: str
+) -> list[LevelPair]:
+    """The FPN outputs of the two that are compared with each other.
+
+    Args:
+        wanted: as :func:`pair_levels`.
+        adapter: whether widths may differ.
+        method: named in errors.
 
     Raises:
         RecipeError: lists every mismatch with both sides and what to change.
     """
-    findings = [*_levels(student, teacher), *_images(student, teacher), *_classes(student, teacher)]
+    pairs, findings = pair_levels(pyramid_of(student), pyramid_of(teacher), wanted)
+    findings += [*_images(student, teacher), *_classes(student, teacher)]
     if not adapter:
-        widths_s, widths_t = ({"features": int(dense_head(detector).in_channels)} for detector in (student, teacher))
-        findings += differ_in_width("FPN", widths_s, widths_t, method, "adapter")
+        by_level = [({"features": pair.student.width}, {"features": pair.teacher.width}) for pair in pairs]
+        widths = [differ_in_width("FPN", width_s, width_t, method, "adapter") for width_s, width_t in by_level]
+        findings += dict.fromkeys(found for level in widths for found in level)
     refuse(method, findings)
+    return pairs
 
 
 def tower_widths(detector: BaseDetector, family: Family, index: int) -> dict[str, int]:

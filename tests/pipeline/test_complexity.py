@@ -60,8 +60,8 @@ def test_a_second_stage_counts_for_as_many_regions_as_there_are_proposals() -> N
     assert many.parameters == few.parameters
 
 
-def test_a_detector_of_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(RecipeError, match="Linear is of no known kind of detector"):
+def test_what_is_no_detector_is_refused() -> None:
+    with pytest.raises(RecipeError, match="Linear is no detector"):
         measure_complexity(nn.Linear(2, 2), (32, 32))
 
 

@@ -46,8 +46,8 @@ class CSKD(Method):
         branches = {"cls": settings.cls_branch_weight, "reg": settings.reg_branch_weight}
         branches = {branch: weights for branch, weights in branches.items() if any(weights)}
         compares_neck = any(any(weights) for weights in settings.neck)
-        self.reads_predictions = any((*settings.prediction_weight, settings.assistant_weight, *branches))
-        if not (compares_neck or self.reads_predictions):
+        self.reads_heads = any((*settings.prediction_weight, settings.assistant_weight, *branches))
+        if not (compares_neck or self.reads_heads):
             refuse("CSKD", ["all weights are 0; give one of neck_weight, prediction_weight, or drop the method"])
         check_cskd(
             student,

@@ -6,7 +6,7 @@ from typing import Any
 from mmdet.models.detectors.base import BaseDetector
 
 from pipeline.detectors import DetectorKind, kind_of
-from pipeline.detectors.faster_rcnn import check_parts
+from pipeline.detectors.faster_rcnn import other_parts
 from pipeline.distillers.preflight import dense_findings, differ, refuse
 
 _SAME: list[tuple[str, Callable[[Any], Any]]] = [
@@ -30,7 +30,7 @@ def check_cskd_two_stage(student: BaseDetector, teacher: BaseDetector) -> None:
             name = type(detector).__name__
             cure = "choose a teacher of the student's detector family"
             refuse("CSKD", [f"the {who} is a {name} without a second stage, the other one has two; {cure}"])
-        check_parts(detector)
+        refuse("CSKD", [_no_faster_rcnn(who, detector, part) for part in other_parts(detector)])
     findings = [found for who, detector in sides.items() for found in _unfit(who, detector)]
     if not findings:
         findings = dense_findings(student, teacher, "CSKD")
@@ -42,6 +42,11 @@ def check_cskd_two_stage(student: BaseDetector, teacher: BaseDetector) -> None:
     if getattr(teacher, "train_cfg", None) is None or "rcnn" not in teacher.train_cfg:
         findings.append("the teacher has no train_cfg.rcnn, by which its proposals are sampled; keep it in its recipe")
     refuse("CSKD", findings)
+
+
+def _no_faster_rcnn(who: str, detector: BaseDetector, part: str) -> str:
+    found = f"the {who}, a {type(detector).__name__}, is no Faster R-CNN: {part}"
+    return f"{found}. PKD, which compares FPN outputs alone, takes it"
 
 
 def _unfit(who: str, detector: Any) -> list[str]:

@@ -67,7 +67,7 @@ def test_each_kind_has_its_methods(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"METHODS=crossk: no method; did you mean 'crosskd'\?"):
         method_names(("crossk",), gfl)
     assert method_configs("cskd", faster, faster) == [{"type": "CSKD"}]
-    with pytest.raises(RecipeError, match="CrossKD is not written for two-stage"):
+    with pytest.raises(RecipeError, match=r"CrossKD is not written for .*two-stage"):
         method_configs("crosskd", faster, faster)
     with pytest.raises(RecipeError, match="the student's head is GFLHead, the teacher's ATSSHead"):
         method_configs("crosskd", gfl, built(tmp_path, plain("ATSS")))
@@ -76,6 +76,6 @@ def test_each_kind_has_its_methods(tmp_path: Path) -> None:
 def test_a_family_without_an_adapter_is_named_with_those_that_have_one(tmp_path: Path) -> None:
     detector = built(tmp_path, plain("TOOD", width=32).replace("feat_channels=32,", "feat_channels=32, num_dcn=0,"))
     with pytest.raises(
-        RecipeError, match=r"(?s)mine\.py: no distillation adapter for TOODHead; .*supported are ATSS, FCOS"
+        RecipeError, match=r"(?s)mine\.py: TOOD \(TOODHead\) has no adapter here.*supported are ATSS, FCOS"
     ):
         check_supported(detector, "mine.py")

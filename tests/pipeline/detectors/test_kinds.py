@@ -34,10 +34,16 @@ def test_an_rpn_with_a_second_stage_is_two_stage(of: type[BaseDetector]) -> None
     assert dense_head(made) is made.rpn_head
 
 
-def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
-    message = r"DETR is of no known kind .* SingleStageDetector \(single-stage\), TwoStageDetector \(two-stage\)\."
-    with pytest.raises(RecipeError, match=message):
-        kind_of(detector(DETR, "bbox_head"))
+def test_any_other_detector_is_of_another_kind_and_has_no_dense_head() -> None:
+    made = detector(DETR, "bbox_head")
+    assert kind_of(made) is DetectorKind.OTHER
+    with pytest.raises(RecipeError, match=r"DETR has no head that predicts at every cell; PKD, .*, needs none"):
+        dense_head(made)
+
+
+def test_what_is_no_detector_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"Identity is no detector: .* choose one of mmdet\.models\.detectors"):
+        kind_of(nn.Identity())
 
 
 def test_a_missing_head_is_named() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from pipeline.distillers import Distiller, build_methods
 from pipeline.errors import RecipeError, TrainingError
+from tests.other_detectors import annotated_batch, other_detector
 
 CROSSKD = {"type": "CrossKD", "reused_head_index": 1}
 
@@ -182,3 +183,11 @@ def test_building_a_method_leaves_the_random_state_as_it_was(make_gfl: Any) -> N
     torch.manual_seed(3)
     build_methods([CROSSKD | {"adapter": True}], student, teacher)
     assert torch.equal(torch.rand(1), wanted)
+
+
+def test_a_detector_that_views_maps_as_rows_predicts_after_channels_last_is_asked_for() -> None:
+    distiller = Distiller(other_detector("centernet")).eval()
+    distiller.use_channels_last()
+    with torch.no_grad():
+        found = distiller(*annotated_batch(), mode="predict")
+    assert len(found[0].pred_instances) == 20

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.detectors import FAMILIES
 from pipeline.distillers import Distiller, build_methods
 from pipeline.distillers.losses import standardised_distance
+from pipeline.errors import RecipeError
+from tests.other_detectors import annotated_batch, other_detector
 
 PKD = {"type": "PKD"}
 
@@ -52,6 +55,97 @@ def test_other_heads_and_widths_are_fine_with_an_adapter(make_detector: Any, bat
     distiller = Distiller(student, teacher, build_methods([PKD | {"adapter": True}], student, teacher)).train()
     distiller.parse_losses(distiller(**batch, mode="loss"))[0].backward()
     assert [name for name, p in distiller.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_no_adapter_of_either_head_is_asked_for(
+    make_gfl: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, teacher = make_gfl(), make_gfl()
+    distiller = Distiller(student, teacher, build_methods([PKD | {"weight": 6.0}], student, teacher)).train()
+    known = distiller(**batch, mode="loss")
+    monkeypatch.delitem(FAMILIES, "GFLHead")
+    unknown = Distiller(student, teacher, build_methods([PKD | {"weight": 6.0}], student, teacher)).train()
+    torch.testing.assert_close(unknown(**batch, mode="loss"), known, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "levels"),
+    [("cascade", "dino", 4), ("dino", "cascade", 4), ("centernet", "cascade", 1), ("cascade", "centernet", 1)],
+)
+def test_any_two_detectors_with_a_common_stride(student: str, teacher: str, levels: int) -> None:
+    inputs, samples = annotated_batch()
+    pair = other_detector(student), other_detector(teacher)
+    calls: list[object] = []
+    for name, part in pair[1].named_children():
+        if name not in ("backbone", "neck", "data_preprocessor"):
+            for module in part.modules():
+                module.register_forward_hook(lambda *_: calls.append(None))
+    distiller = Distiller(*pair, build_methods([PKD | {"adapter": True}], *pair)).train()
+    losses = distiller(inputs, samples, mode="loss")
+    assert calls == []
+    assert len(losses["loss_feat_kd"]) == levels
+    loss, terms = distiller.parse_losses(losses)
+    assert terms["loss_feat_kd"] > 0
+    loss.backward()
+    assert all(p.grad is None for p in pair[1].parameters())
+    assert all(p.grad is not None and p.grad.any() for p in pair[0].neck.parameters() if p.grad is not None)
+
+
+def test_the_levels_compared_are_those_of_equal_stride(make_detector: Any) -> None:
+    """By hand: the student's 8 to 64 are the first four of its five, the teacher's the last four of its five."""
+    inputs, samples = annotated_batch()
+    student, teacher = make_detector("RetinaNet", width=16).eval(), other_detector("cascade").eval()
+    losses = Distiller(student, teacher, build_methods([PKD], student, teacher))(inputs, samples, mode="loss")
+    with torch.no_grad():
+        features_s, features_t = student.extract_feat(inputs)[:4], teacher.extract_feat(inputs)[1:]
+    expected = [2.0 * standardised_distance(s, t) for s, t in zip(features_s, features_t, strict=True)]
+    torch.testing.assert_close(losses["loss_feat_kd"], expected, rtol=0, atol=0)
+
+
+def test_a_recipe_pairs_strides_that_differ(make_detector: Any) -> None:
+    inputs, samples = annotated_batch()
+    student, teacher = make_detector("RetinaNet", width=16).eval(), other_detector("centernet").eval()
+    with pytest.raises(RecipeError, match=r"PKD: the student has the strides \[8, .*, the teacher \[4\]: none is"):
+        build_methods([PKD], student, teacher)
+    method = PKD | {"levels": [[8, 4]]}
+    losses = Distiller(student, teacher, build_methods([method], student, teacher))(inputs, samples, mode="loss")
+    with torch.no_grad():
+        larger = torch.nn.functional.interpolate(student.extract_feat(inputs)[0], size=(16, 16), mode="bilinear")
+        expected = 2.0 * standardised_distance(larger, teacher.extract_feat(inputs)[0])
+    torch.testing.assert_close(losses["loss_feat_kd"], [expected], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("levels", ["8", [8, 8], [["8", "8"]], [[8.0, 8.0]]])
+def test_levels_of_another_form_are_refused(make_gfl: Any, levels: Any) -> None:
+    student = make_gfl()
+    with pytest.raises(RecipeError, match=r"PKD: levels is .*; give pairs of strides such as \[\[8, 8\], \[16, 32\]\]"):
+        build_methods([PKD | {"levels": levels}], student, student)
+
+
+def test_each_pair_of_widths_has_an_adapter(make_detector: Any) -> None:
+    student, teacher = make_detector("RetinaNet", width=32), other_detector("dino")
+    teacher.neck.extra_convs[0].conv = torch.nn.Conv2d(64, 32, 3, stride=2, padding=1, bias=False)
+    teacher.neck.extra_convs[0].gn = torch.nn.GroupNorm(32, 32)
+    with pytest.raises(RecipeError, match="the student's FPN is 32 channels wide and the teacher's 256; set `adapter="):
+        build_methods([PKD], student, teacher)
+    method = build_methods([PKD | {"adapter": True}], student, teacher)[0]
+    shapes = {name: tuple(value.shape[:2]) for name, value in method.state_dict().items() if "weight" in name}
+    assert shapes == {"adapters.32_256.weight": (256, 32), "adapters.32_32.weight": (32, 32)}
+
+
+@pytest.mark.parametrize("method", ["CrossKD", "CSKD"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dino", r"not written for the student's kind of detector \(other\), a DINO; choose of \['PKD'\]"),
+        ("centernet", "no distillation adapter for CenterNetHead; .* PKD, which compares FPN outputs alone, needs"),
+        ("cascade", "CrossKD is not written|a CascadeRCNN, is no Faster R-CNN: roi_head is a CascadeRoIHead.*PKD"),
+    ],
+)
+def test_the_other_methods_say_what_fits(method: str, name: str, message: str) -> None:
+    student = other_detector(name)
+    with pytest.raises(RecipeError, match=message):
+        build_methods([{"type": method}], student, other_detector(name))
 
 
 @pytest.mark.parametrize(("family", "weight"), [("GFL", 6), ("RetinaNet", 2), ("FCOS", 2), ("ATSS", 1)])

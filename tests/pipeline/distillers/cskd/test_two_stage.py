@@ -244,7 +244,7 @@ def test_a_pair_that_does_not_fit_is_refused(teacher: dict[str, Any], message: s
     [
         (_add_cls_fc, "the teacher's roi_head.bbox_head is a Shared2FCBBoxHead with cls_fcs; only shared linear"),
         (_decode_first, "the teacher's reg_decoded_bbox is True; set it to False"),
-        (_other_part, "FasterRCNN cannot be trained: rpn_head is a Identity, not a RPNHead"),
+        (_other_part, "the teacher, a FasterRCNN, is no Faster R-CNN: rpn_head is a Identity, not a RPNHead. PKD"),
     ],
 )
 def test_heads_that_cannot_be_compared_are_refused(change: Callable[[Any], None], message: str) -> None:
@@ -257,7 +257,8 @@ def test_heads_that_cannot_be_compared_are_refused(change: Callable[[Any], None]
 def test_methods_for_another_kind_of_detector_are_refused(make_gfl: Any) -> None:
     faster, dense = make_faster(), make_gfl()
     with pytest.raises(
-        RecipeError, match=r"CrossKD is not written for two-stage detectors, .* choose of \['CSKD', 'PKD'\]"
+        RecipeError,
+        match=r"CrossKD is not written for .* kind of detector \(two-stage\), .* choose of \['CSKD', 'PKD'\]",
     ):
         build_methods([{"type": "CrossKD"}], faster, make_faster())
     with pytest.raises(RecipeError, match="CSKD: the teacher is a GFL without a second stage"):
@@ -276,13 +277,15 @@ SETTINGS = (
 )
 
 
-def test_two_stage_detectors_of_other_parts_cannot_be_trained() -> None:
+def test_two_stage_detectors_of_other_parts_are_trained_by_mmdets_own_losses() -> None:
+    detector = make_faster()
+    assert flow_of(detector).knows_head
+    detector.roi_head.bbox_head = nn.Identity()
+    assert not flow_of(detector).knows_head
+
+
+def test_masks_are_refused() -> None:
     detector = make_faster()
     detector.roi_head.mask_head = nn.Identity()
-    with pytest.raises(RecipeError, match=r"mask_head or roi_head\.shared_head is set; leave it out"):
+    with pytest.raises(RecipeError, match=r"FasterRCNN has a mask head, .*; leave mask_head out"):
         flow_of(detector)
-    detector.roi_head.bbox_head = nn.Identity()
-    with pytest.raises(RecipeError, match=r"bbox_head is a Identity, not one of mmdet's BBoxHeads"):
-        flow_of(detector)
-    with pytest.raises(RecipeError, match="Identity is of no known kind of detector"):
-        flow_of(nn.Identity())
