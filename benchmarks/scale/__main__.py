@@ -5,8 +5,10 @@
 
 `sources`: what a run in which nothing changed looks at of a folder of the user's own; size is in images.
 `annotations`: `coco_dir` from train's json (4.1 KB an image) to what the data stage writes; size is in images.
+`yolo`, `voc`: the same of `yolo_dir` and `voc_dir`, from a text or XML file an image; size is in images.
 `images`: the data stage's look at every image file; size is in images, JPEG of 640 x 480 pixels and 73 KB.
 `bookkeeping`: a rung from its detections (100 an image, 80 classes) to its record with an interval; size is in images.
+`errors`: TIDE's kinds of errors and what they cost, and the confusion matrix, of 100 detections an image, 80 classes.
 `resume`: how long a training that stopped in the middle of an epoch takes to know its next batch; size is in images.
 `calibration`: ranges of the activations of a GFL-R50; size is the longer side of the canvas.
 `ranking`: layers of a GFL-R50 by what int8 does to them, on two images; size is the longer side of the canvas.
@@ -28,8 +30,11 @@ from deploy.timing.memory import peak_memory
 PARTS = {
     "sources": (29_572, 118_287),
     "annotations": (29_572, 118_287),
+    "yolo": (7_393, 29_572),
+    "voc": (7_393, 29_572),
     "images": (2000, 8000),
     "bookkeeping": (1250, 5000),
+    "errors": (1250, 5000),
     "resume": (29_572, 118_287),
     "calibration": (672, 1344),
     "ranking": (160, 320),

@@ -24,7 +24,7 @@ def prepare(images: int) -> Callable[[], object]:
     """Make a split of so many images, detections on it, and PyTorch's evaluation of the same detections."""
     random = np.random.default_rng(0)
     boxes = boxes_on(images, random)
-    found = _by_image(detections_on(images, boxes, random))
+    found = by_image(detections_on(images, boxes, random))
     split = Split(images_of(images), categories(), boxes)
     detections = DetectionColumns.joined(found, _IDS)
     accuracy = evaluate_detections(split, detections, "val", EvaluateSettings())
@@ -54,7 +54,7 @@ def _evaluation(accuracy: AccuracyRecord) -> EvaluationRecord:
     )
 
 
-def _by_image(results: Entries) -> list[tuple[int, Detections]]:
+def by_image(results: Entries) -> list[tuple[int, Detections]]:
     """As a detector gives them; the results of an image stand together."""
     images = np.array([item["image_id"] for item in results])
     boxes = np.array([item["bbox"] for item in results], np.float32)
