@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.folder_format import class_names, detect, split_names
 from pipeline.datasets.preparation import prepare
 from pipeline.datasets.split_words import split_of
@@ -297,3 +298,9 @@ def test_odd_names_in_a_json_are_no_images(tmp_path: Path, name: str) -> None:
 )
 def test_names_of_splits(name: str, split: str | None) -> None:
     assert split_of(name) == split
+
+
+@pytest.mark.parametrize("name", ["digits", "trees"])
+def test_an_embedded_data_set_has_all_splits_and_no_classes_before_it_is_made(name: str) -> None:
+    settings = DataSettings.model_validate({"name": name})
+    assert (class_names(settings), split_names(settings)) == ((), {"train", "val", "test"})
