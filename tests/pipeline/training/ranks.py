@@ -72,6 +72,7 @@ def train_in_two(project: Path, params: Params) -> None:
     report["stopped"] = stopped and stopped.model_dump(mode="json")
     report["ended"] = [runner().iter, runner().optim_wrapper.get_lr()["lr"][0]]
 
+    _train_zoo(project, params, lambda name: _keep(runner().model.module.state_dict(), name, rank))
     report["metric"] = _metric(project / DATASET / "val.json", rank)
     jobs.train(twin(params, "finding"), project / "finding.safetensors")
     if rank == 1:
@@ -83,6 +84,19 @@ def train_in_two(project: Path, params: Params) -> None:
         except Exception as error:
             report[name] = f"{type(error).__name__}: {error}"
     Path(f"report.{rank}.json").write_text(json.dumps(report))
+
+
+def _train_zoo(project: Path, params: Params, keep: Callable[[str], None]) -> None:
+    """Train an RTMDet whose batches change their size, and once more, interrupted in its last iteration."""
+    jobs.train(twin(params, "zoo"), project / "zoo.safetensors")
+    keep("zoo")
+    Distiller.iteration = FailAt(6)  # type: ignore[assignment]
+    try:
+        jobs.train(twin(params, "zoo_broken"), project / "zoo_broken.safetensors")
+    except KeyboardInterrupt:
+        del Distiller.iteration
+    jobs.train(twin(params, "zoo_broken"), project / "zoo_broken.safetensors")
+    keep("zoo_broken")
 
 
 def _keep(state: dict[str, Any], name: str, rank: int) -> None:

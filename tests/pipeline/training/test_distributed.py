@@ -34,6 +34,7 @@ from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train
 from pipeline.training_records import EarlyStop, TrainingRecord
 from tests.pipeline.training.ranks import train_in_two, true_boxes
+from tests.pipeline.training.zoo import RTMDET, shrunk
 
 Squares = tuple[DatasetRecord, Path]
 RecipesIn = Callable[[Path], Callable[..., Recipe]]
@@ -101,6 +102,11 @@ def project(squares: Squares, recipes_in: RecipesIn, tmp_path_factory: pytest.Te
     make("waiting", **skipped)
     make("finding", inheriting(root, "finding", "find_unused_parameters = True"), **skipped)
     count_epochs(root / recipe_file("epochs"))
+    resizing = {"type": "BatchSyncRandomResize", "random_size_range": (32, 96), "interval": 2}
+    for name in ("zoo", "zoo_broken"):
+        folder = (root / recipe_file(name)).parent
+        changes = RTMDET | {"model.data_preprocessor.batch_augments": [resizing]}
+        shrunk(folder, "rtmdet/rtmdet_tiny_8xb32-300e_coco.py", squares[0], changes, name)
     launch(params().train, train_in_two, root, params())
     return root
 
@@ -179,7 +185,7 @@ def test_only_the_student_and_its_adapters_are_trained(project: Path) -> None:
         assert {name.split(".")[0] for name in report["parameters"]} == {"student", "methods"}
 
 
-@pytest.mark.parametrize("name", ["student", "broken", "even", "epochs"])
+@pytest.mark.parametrize("name", ["student", "broken", "even", "epochs", "zoo", "zoo_broken"])
 def test_both_processes_end_with_equal_weights(project: Path, name: str) -> None:
     first, second = states(project, name)
     assert first.keys() == second.keys()
@@ -197,6 +203,12 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(project: Path) -> 
     got, _ = load_weights(project / "broken.safetensors")
     for key, value in wanted.items():
         torch.testing.assert_close(got[key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_rtmdet_goes_on_with_the_images_and_sizes_that_it_would_have_had(project: Path) -> None:
+    straight, resumed = states(project, "zoo")[0], states(project, "zoo_broken")[0]
+    for key, value in straight.items():
+        torch.testing.assert_close(resumed[key], value, rtol=1e-5, atol=1e-6)
 
 
 def test_two_processes_compute_what_one_does_with_twice_the_batch(

@@ -18,11 +18,11 @@ RTMDET: dict[str, Any] = {
     "model.neck": {"in_channels": [64, 128, 256], "out_channels": 64},
     "model.bbox_head": {"in_channels": 64, "feat_channels": 64},
     "train_dataloader.batch_size": 4,
-    # Four epochs, of which the last is the second stage, as 20 of 300.
-    "train_cfg": {"max_epochs": 4, "val_interval": 2, "dynamic_intervals": [(4, 1)]},
+    # Three epochs, of which the last is the second stage, as 20 of 300.
+    "train_cfg": {"max_epochs": 3, "val_interval": 3, "dynamic_intervals": [(3, 1)]},
     "param_scheduler.0.end": 2,
-    "param_scheduler.1": {"begin": 2, "end": 4, "T_max": 2},
-    "custom_hooks.1.switch_epoch": 3,
+    "param_scheduler.1": {"begin": 1, "end": 3, "T_max": 2},
+    "custom_hooks.1.switch_epoch": 2,
 }
 YOLOX: dict[str, Any] = {
     "model.backbone.widen_factor": 0.125,
@@ -30,11 +30,12 @@ YOLOX: dict[str, Any] = {
     "model.bbox_head": {"in_channels": 32, "feat_channels": 32},
     "model.data_preprocessor.batch_augments.0": {"random_size_range": (32, 96), "interval": 4},
     "train_dataloader.batch_size": 4,
-    "train_cfg": {"max_epochs": 4, "val_interval": 2},
+    "optim_wrapper.optimizer.lr": 0.002,
+    "train_cfg": {"max_epochs": 3, "val_interval": 3},
     "param_scheduler.0.end": 1,
-    "param_scheduler.1": {"begin": 1, "end": 3, "T_max": 3},
-    "param_scheduler.2": {"begin": 3, "end": 4},
-    # Which is from the third epoch on: mmdet begins one earlier than it says.
+    "param_scheduler.1": {"begin": 1, "end": 2, "T_max": 2},
+    "param_scheduler.2": {"begin": 2, "end": 3},
+    # Which is from the second epoch on: mmdet begins one earlier than it says.
     "custom_hooks.0.num_last_epochs": 1,
 }
 
