@@ -24,6 +24,10 @@ class RecipeError(PipelineError):
     """A recipe or teacher configuration cannot be built as written."""
 
 
+class ExportError(RecipeError):
+    """No artefact can be made of a detector as its recipe has it; it trains and is evaluated all the same."""
+
+
 class TrainingError(PipelineError):
     """Training cannot go on: the message names the iteration, the loss terms and the images."""
 

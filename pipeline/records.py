@@ -202,10 +202,13 @@ class AccuracyRecord(Record):
 
 
 class Complexity(Record):
-    """Size of a detector. FLOPs are for one image of ``input_size`` (height, width); a multiply-add counts as two."""
+    """Size of a detector. FLOPs are for one image of ``input_size`` (height, width); a multiply-add counts as two.
+
+    They are None where no way through the detector's network alone is known.
+    """
 
     parameters: int
-    flops: int
+    flops: int | None
     input_size: tuple[int, int]
 
 

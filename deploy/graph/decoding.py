@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import RecipeError
+from pipeline.errors import ExportError
 
 
 class Priors(NamedTuple):
@@ -104,21 +104,21 @@ def box_decoder(head: Head) -> BoxDecoder:
     """The decoder of a head's family.
 
     Raises:
-        RecipeError: the family has none, or the head is configured in a way that the artefact does not reproduce.
+        ExportError: the family has none, or the head is configured in a way that the artefact does not reproduce.
     """
     name = type(head).__name__
     if name not in BOX_DECODERS:
-        raise RecipeError(
+        raise ExportError(
             f"head {name}: no box decoding for this family; known: {sorted(BOX_DECODERS)}. "
             "Add one to deploy/graph/decoding.py"
         )
     if not head.use_sigmoid_cls:
-        raise RecipeError(f"head {name}: only sigmoid classification can be exported, this head uses softmax")
+        raise ExportError(f"head {name}: only sigmoid classification can be exported, this head uses softmax")
     test: dict[str, Any] = head.test_cfg or {}
     if (kind := test.get("nms", {}).get("type", "nms")) != "nms":
-        raise RecipeError(f"model.test_cfg.nms.type is '{kind}'; only plain 'nms' can be exported")
+        raise ExportError(f"model.test_cfg.nms.type is '{kind}'; only plain 'nms' can be exported")
     if (smallest := test.get("min_bbox_size", 0)) > 0:
-        raise RecipeError(f"model.test_cfg.min_bbox_size is {smallest}; only 0 (drop empty boxes) can be exported")
+        raise ExportError(f"model.test_cfg.min_bbox_size is {smallest}; only 0 (drop empty boxes) can be exported")
     return BOX_DECODERS[name]
 
 
@@ -131,7 +131,7 @@ class DensePredictor(nn.Module):
             size open: priors are computed from the maps of every call.
 
     Raises:
-        RecipeError: see :func:`box_decoder`.
+        ExportError: see :func:`box_decoder`.
     """
 
     head: Head

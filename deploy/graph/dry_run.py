@@ -1,13 +1,17 @@
 """The module that ships, run once on a device without memory: shapes are computed and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
+from mmdet.models.detectors.base import BaseDetector
 
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.specification import describe
+from deploy.runtime.artefact import ArtefactSpec
+from pipeline.complexity import run_on_paper
 from pipeline.deploy_settings import ExportSettings
-from pipeline.errors import RecipeError
+from pipeline.detectors import flow_of
+from pipeline.errors import ExportError, RecipeError
 from pipeline.layout import TEACHER
 from pipeline.recipes import Recipe
 from pipeline.recipes.shape import reason
@@ -16,28 +20,29 @@ from pipeline.training.dry_build import build_once
 _NO_HASH = "0" * 64
 
 
-def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool) -> None:
+def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collection[str]) -> None:
     """Build what every recipe trains, and run what it ships, in seconds.
 
     Args:
         recipes: the resolved recipes by model, the teacher's among them.
         dynamic_size: whether height and width stay open (``export.dynamic_size``).
+        exported: the models that artefacts are made of (``export.models``).
 
     Raises:
         RecipeError: names the recipe and what a later stage could not build, run or export.
     """
     # A copy for each use: methods and export put their detectors into another state.
     teacher = build_once(recipes[TEACHER], None)
+    obstacles: dict[str, ExportError] = {}
     for name, recipe in recipes.items():
         detector = build_once(recipe, None if name == TEACHER else teacher)
         settings = ExportSettings(models=[name], dynamic_size=dynamic_size)
         spec = describe(recipe, detector.data_preprocessor, _NO_HASH, "", settings)
         height, width = recipe.input_size
         try:
-            with torch.no_grad():
-                module = DeployableDetector(detector.to("meta"), spec)
-                images = torch.zeros(2, height, width, 3, dtype=torch.uint8, device="meta")
-                module(images, torch.zeros(2, 2, dtype=torch.int64, device="meta") if dynamic_size else None)
+            flow_of(detector)
+            if obstacle := _run(detector.to("meta"), spec):
+                obstacles[name] = obstacle
         except RecipeError as error:
             raise RecipeError(f"{recipe.path}: {error}") from error
         except NotImplementedError as error:  # an operator of mmcv's that torchvision does not have
@@ -47,3 +52,33 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool) -> None:
                 f"{recipe.path}: the detector does not run on a picture of {height} x {width}: {reason(error)}; what "
                 "each of model.backbone, model.neck and the heads gives must be what the next one takes (in_channels)"
             ) from error
+    _refuse_export(recipes, exported, obstacles)
+
+
+def _run(detector: BaseDetector, spec: ArtefactSpec) -> ExportError | None:
+    """Run what ships, or, where nothing can, the detector as far as it goes on paper; returns why nothing can."""
+    height, width = spec.input_height, spec.input_width
+    with torch.no_grad():
+        try:
+            module = DeployableDetector(detector, spec)
+        except ExportError as obstacle:
+            run_on_paper(detector.eval(), torch.zeros(2, 3, height, width, device="meta"))
+            return obstacle
+        images = torch.zeros(2, height, width, 3, dtype=torch.uint8, device="meta")
+        module(images, torch.zeros(2, 2, dtype=torch.int64, device="meta") if spec.dynamic_size else None)
+    return None
+
+
+def _refuse_export(
+    recipes: Mapping[str, Recipe], exported: Collection[str], obstacles: Mapping[str, ExportError]
+) -> None:
+    refused = [name for name in recipes if name in exported and name in obstacles]
+    if not refused:
+        return
+    shippable = ", ".join(name for name in recipes if name not in obstacles) or "none of these models"
+    reasons = [f"{recipes[name].path}: {obstacles[name]}" for name in refused]
+    raise RecipeError(
+        "\n".join(reasons) + f"\nexport.models in params.yaml lists {', '.join(refused)}, of which no artefact can be "
+        "made: no ONNX, fp16 or int8 file, no engine, nothing for Triton. Take it out of export.models: it is "
+        f"trained, evaluated and reported all the same. Artefacts can be made of: {shippable}"
+    )

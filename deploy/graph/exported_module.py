@@ -10,32 +10,23 @@ list, and the same list unless more than ``max_candidates`` pairs pass the thres
 here as in mmdet, so there the cut can also drop a pair whose product of score and quality is high.)
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deploy.graph.decoding import DensePredictor, Predictions
+from deploy.graph.decoding import DensePredictor, Predictions, box_decoder
 from deploy.graph.nms import best_candidates, nms_keep, take_boxes, top_candidates
-from deploy.graph.specification import normalisation
+from deploy.graph.normalised_detector import NormalisedDetector, Outputs, without_padding
 from deploy.graph.swin import keep_batch_open
-from deploy.graph.two_stage_decoding import TwoStagePredictor
+from deploy.graph.two_stage_decoding import TwoStagePredictor, check_two_stage
 from deploy.runtime.artefact import ArtefactSpec
 from pipeline.detectors.kinds import DetectorKind, kind_of
-from pipeline.errors import RecipeError
+from pipeline.errors import ExportError, RecipeError
 
 
-class Outputs(NamedTuple):
-    """The outputs of an artefact (see :class:`deploy.runtime.artefact.ArtefactSpec`), as tensors."""
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    num_dets: Tensor
-
-
-class DeployableDetector(nn.Module):
+class DeployableDetector(NormalisedDetector):
     """A stock mmdet detector, single-stage or two-stage, behind the interface of an artefact.
 
     Args:
@@ -43,27 +34,16 @@ class DeployableDetector(nn.Module):
         spec: input size, or that it is dynamic, and thresholds that the graph is built for.
 
     Raises:
-        RecipeError: the detector's family or its configuration cannot be exported faithfully.
+        ExportError: the detector's family or its configuration cannot be exported faithfully.
+        RecipeError: classes or sizes of the two do not fit.
     """
 
-    # mmdet's classes have no type stubs, and nn.Module gives every attribute the type "Tensor or Module".
-    detector: Any
-    mean: Tensor
-    std: Tensor
-    channels: Tensor
-    canvas: Tensor
-
     def __init__(self, detector: nn.Module, spec: ArtefactSpec) -> None:
-        super().__init__()
-        self.detector = detector
-        self.spec = spec
-        self.eval()
+        check_exportable(detector)
+        super().__init__(detector, spec)
         keep_batch_open(detector)
         if (classes := _classifier(detector).num_classes) != len(spec.classes):
             raise RecipeError(f"the head predicts {classes} classes, the artefact names {len(spec.classes)}")
-        self._register_normalisation(self.detector.data_preprocessor)
-        canvas = [spec.input_width, spec.input_height] * 2
-        self.register_buffer("canvas", self.mean.new_tensor(canvas), persistent=False)
         features = None if spec.dynamic_size else self._features()
         self.predictor = (
             TwoStagePredictor(detector, features)
@@ -85,16 +65,10 @@ class DeployableDetector(nn.Module):
             raise ValueError(f"{self.spec.resize_rule}: the inputs are {', '.join(self.spec.input_names)}")
         pixels = self.normalise(images)
         if sizes is not None:
-            pixels = _without_padding(pixels, sizes)
+            pixels = without_padding(pixels, sizes)
         features = self.detector.extract_feat(pixels)
         limits = self.canvas if sizes is None else sizes.flip(1).repeat(1, 2)[:, None].to(self.canvas.dtype)
         return self.postprocess(self.predictor(features, limits), limits)
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """uint8 [N, H, W, 3] to the network's input, float32 [N, 3, H, W]."""
-        # TensorRT takes uint8 as a network's input and lets no operator but the cast read it.
-        pixels = images.float().permute(0, 3, 1, 2).index_select(1, self.channels)
-        return (pixels - self.mean) / self.std
 
     def postprocess(self, predictions: Predictions, limits: Tensor) -> Outputs:
         """Threshold, candidate selection, NMS and the fixed-size outputs; K = ``spec.max_detections``.
@@ -131,34 +105,28 @@ class DeployableDetector(nn.Module):
         has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
         return scores * has_area, boxes, labels
 
-    def _register_normalisation(self, preprocessor: Any) -> None:
-        spec = self.spec
-        divisor = preprocessor.pad_size_divisor
-        if spec.input_height % divisor or spec.input_width % divisor:
-            raise RecipeError(
-                f"input_size {spec.input_height}x{spec.input_width} is no multiple of the data_preprocessor's "
-                f"pad_size_divisor {divisor}; choose a multiple"
-            )
-        # mmdet's own input is BGR, as decoded.
-        reverse = preprocessor._channel_conversion != (spec.color_order == "rgb")
-        order = [2, 1, 0] if reverse else [0, 1, 2]
-        mean, std = normalisation(preprocessor)
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
-        self.register_buffer("channels", torch.tensor(order, device=mean.device), persistent=False)
-
     @torch.no_grad()
     def _features(self) -> list[Tensor]:
         images = self.mean.new_zeros((1, 3, self.spec.input_height, self.spec.input_width))
         return list(self.detector.extract_feat(images))
 
 
-def _without_padding(pixels: Tensor, sizes: Tensor) -> Tensor:
-    """``pixels`` [N, 3, H, W], zero outside of the ``sizes`` [N, 2] of the images."""
-    rows, columns = (
-        torch.arange(pixels.shape[axis], device=pixels.device) < sizes[:, axis - 2, None] for axis in (2, 3)
-    )
-    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], pixels, 0.0)
+def check_exportable(detector: Any) -> None:
+    """Whether the decoding of a detector is reproduced here.
+
+    Raises:
+        ExportError: names the part of the detector that is not.
+    """
+    kind = kind_of(detector)
+    if kind is DetectorKind.OTHER:
+        raise ExportError(
+            f"{type(detector).__name__} cannot be exported: it has no head that predicts at every cell, and its "
+            "decoding is not reproduced here"
+        )
+    if kind is DetectorKind.TWO_STAGE:
+        check_two_stage(detector)
+    else:
+        box_decoder(detector.bbox_head)
 
 
 def _classifier(detector: Any) -> Any:

@@ -4,24 +4,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.normalised_detector import NormalisedDetector
 from deploy.runtime.backends import RawDetections, closed
 
 
 class PytorchBackend:
-    """Runs the module that is exported, eagerly, on the device that it is on.
+    """Runs the module that is exported, or a stock detector in its place, eagerly, on the device that it is on.
 
     Threads share the module: its forward pass changes nothing in it.
     """
 
     name = "pytorch"
 
-    def __init__(self, detector: DeployableDetector) -> None:
+    def __init__(self, detector: NormalisedDetector) -> None:
         self.version = str(torch.__version__).split("+")[0]
         self.device: str = detector.canvas.device.type
         self.precision = detector.spec.precision
         self.threads = torch.get_num_threads()
-        self._detector: DeployableDetector | None = detector.eval()
+        self.needs_sizes = detector.needs_sizes
+        self._detector: NormalisedDetector | None = detector.eval()
 
     @torch.inference_mode()
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:

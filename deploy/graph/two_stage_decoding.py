@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deploy.graph.decoding import Predictions, flatten_level, grid_priors
 from deploy.graph.nms import best_candidates, nms_keep, take_boxes, top_candidates
 from deploy.graph.roi_align import pyramid_roi_align
-from pipeline.errors import RecipeError
+from pipeline.errors import ExportError
 
 BBOX_HEADS = ("BBoxHead", "ConvFCBBoxHead", "Shared2FCBBoxHead", "Shared4Conv1FCBBoxHead")
 
@@ -31,7 +31,7 @@ class TwoStagePredictor(nn.Module):
             size open: anchors are computed from the maps of every call.
 
     Raises:
-        RecipeError: a part of the detector is not reproduced here.
+        ExportError: a part of the detector is not reproduced here.
     """
 
     # mmdet's classes have no type stubs, and nn.Module gives every attribute the type "Tensor or Module".
@@ -46,7 +46,7 @@ class TwoStagePredictor(nn.Module):
         self.roi_head = detector.roi_head
         self._is_open = features is None
         if self._is_open and detector.rpn_head.test_cfg.get("nms_pre", -1) <= 0:
-            raise RecipeError(
+            raise ExportError(
                 f"{type(detector).__name__} cannot be exported with a dynamic size: model.test_cfg.rpn.nms_pre is not "
                 "set, and the number of anchors to choose from is open; set it, or export.dynamic_size: false"
             )
@@ -139,7 +139,7 @@ def check_two_stage(detector: Any) -> None:
     """Whether all parts of a two-stage detector are among those that this module reproduces.
 
     Raises:
-        RecipeError: lists every part that is not, by its key in the recipe.
+        ExportError: lists every part that is not, by its key in the recipe.
     """
     rpn, roi = detector.rpn_head, detector.roi_head
     head: Any = getattr(roi, "bbox_head", None)
@@ -156,7 +156,7 @@ def check_two_stage(detector: Any) -> None:
         if type(part).__name__ not in known
     ]
     if findings:
-        raise RecipeError("\n".join(f"{type(detector).__name__} cannot be exported: model.{f}" for f in findings))
+        raise ExportError("\n".join(f"{type(detector).__name__} cannot be exported: model.{f}" for f in findings))
     layer = extractor.roi_layers[0]
     cures = {
         "roi_head.mask_head is set; only boxes are exported, leave it out": roi.with_mask,
@@ -178,7 +178,7 @@ def check_two_stage(detector: Any) -> None:
         },
     }
     if broken := [cure for cure, breaks in cures.items() if breaks]:
-        raise RecipeError("\n".join(f"{type(detector).__name__} cannot be exported: model.{cure}" for cure in broken))
+        raise ExportError("\n".join(f"{type(detector).__name__} cannot be exported: model.{cure}" for cure in broken))
 
 
 def _larger_than(boxes: Tensor, side: float) -> Tensor:

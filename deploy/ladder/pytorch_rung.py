@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import torch
 
-from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
 from deploy.graph.specification import describe
+from deploy.graph.stock_detector import measured_module
 from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
@@ -48,7 +48,8 @@ def evaluate_model(
     """Run a trained detector on a split in fp32, write its detections and measure their accuracy.
 
     Resizing, thresholds, decoding and NMS are those of the exported artefact (``export`` of the parameters), so that
-    a later difference is the artefact's own.
+    a later difference is the artefact's own. A detector of which no artefact can be made goes through mmdet's own
+    decoding and NMS in their place, between the same resizing and the same evaluation.
 
     Args:
         recipe: the resolved recipe; its name is the model's.
@@ -72,7 +73,7 @@ def evaluate_model(
     spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), dataset.name, params.export)
     # The canvas of a dynamic size depends on the batch, and artefacts are measured image by image.
     batch_size = 1 if spec.dynamic_size else params.evaluate.batch_size
-    detector = Detector(spec, PytorchBackend(DeployableDetector(stock, spec)), batch_size)
+    detector = Detector(spec, PytorchBackend(measured_module(stock, spec)), batch_size)
     results = detect(detector, annotations, image_root)
     write_atomic(detections, json.dumps(results.results(), separators=(",", ":")) + "\n")
     record = EvaluationRecord(
@@ -150,9 +151,9 @@ def _report(record: EvaluationRecord) -> None:
     ap, ap50 = ("none" if value is None else f"{value:.2f}" for value in (numbers.ap, numbers.ap50))
     interval = f" [{bootstrap.interval.low:.2f}, {bootstrap.interval.high:.2f}]" if bootstrap else ""
     logger.info(
-        "%s: AP %s%s, AP50 %s on %s %s; %.2f M parameters, %.2f GFLOPs",
+        "%s: AP %s%s, AP50 %s on %s %s; %.2f M parameters, %s GFLOPs",
         *(record.model, ap, interval, ap50, record.dataset, record.accuracy.split),
-        *(size.parameters / 1e6, size.flops / 1e9),
+        *(size.parameters / 1e6, "unknown" if size.flops is None else f"{size.flops / 1e9:.2f}"),
     )
     if record.published_ap is None or numbers.ap is None:
         return

@@ -142,7 +142,8 @@ class Detector:
         """The same for checked images in BGR; the clock stood at ``start`` before they were."""
         batch, placements = letterbox(images, self.spec)
         prepared = perf_counter()
-        raw = self.backend.run(batch, sizes_of(placements) if self.spec.dynamic_size else None)
+        needs_sizes = self.spec.dynamic_size or getattr(self.backend, "needs_sizes", False)
+        raw = self.backend.run(batch, sizes_of(placements) if needs_sizes else None)
         inferred = perf_counter()
         found = [self._detections(raw, index, placement) for index, placement in enumerate(placements)]
         return found, PhaseTimes.between(start, prepared, inferred, perf_counter(), raw.device_times)

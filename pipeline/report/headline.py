@@ -121,13 +121,13 @@ def _size_sentence(results: Results) -> str:
     of_student, of_teacher = main.evaluation.complexity, teacher.evaluation.complexity
     kept = share(main, teacher)
     start = f"{main.name} keeps {formats.percent(kept)} of the teacher’s AP" if kept is not None else main.name
-    flops = _compared(ratio(of_teacher.flops, of_student.flops), "fewer FLOPs", "more FLOPs")
     parameters = _compared(ratio(of_teacher.parameters, of_student.parameters), "fewer parameters", "more parameters")
-    sizes = (
-        f"{formats.giga(of_student.flops)} G against {formats.giga(of_teacher.flops)} G; "
-        f"{formats.millions(of_student.parameters)} M against {formats.millions(of_teacher.parameters)} M"
-    )
-    return f"{start} with {flops} and {parameters} ({sizes})."
+    sizes = f"{formats.millions(of_student.parameters)} M against {formats.millions(of_teacher.parameters)} M"
+    if of_student.flops is None or of_teacher.flops is None:
+        return f"{start} with {parameters} ({sizes}); the FLOPs of one of the two are not known."
+    flops = _compared(ratio(of_teacher.flops, of_student.flops), "fewer FLOPs", "more FLOPs")
+    operations = f"{formats.giga(of_student.flops)} G against {formats.giga(of_teacher.flops)} G"
+    return f"{start} with {flops} and {parameters} ({operations}; {sizes})."
 
 
 def _speed_sentence(results: Results) -> str:

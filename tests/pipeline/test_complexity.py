@@ -1,5 +1,7 @@
 """Parameters and FLOPs against a count by hand, and against the layers of a real detector."""
 
+from typing import Any
+
 import pytest
 import torch
 from mmdet.models.detectors import SingleStageDetector
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.complexity import measure_complexity
 from pipeline.errors import RecipeError
+from tests.other_detectors import other_detector
 
 
 class Tiny(SingleStageDetector):
@@ -58,6 +61,46 @@ def test_a_second_stage_counts_for_as_many_regions_as_there_are_proposals() -> N
     # 7 x 7 cells of 16 channels, two layers of 32, 3 + 1 scores and 3 * 4 sides.
     assert many.flops - few.flops == 200 * 2 * (7 * 7 * 16 * 32 + 32 * 32 + 32 * 4 + 32 * 12)
     assert many.parameters == few.parameters
+
+
+def test_every_stage_of_a_cascade_counts_for_all_regions() -> None:
+    few, many = other_detector("cascade"), other_detector("cascade")
+    many.rpn_head.test_cfg.max_per_img = few.rpn_head.test_cfg.max_per_img + 100
+    difference = measure_complexity(many, (64, 96)).flops - measure_complexity(few, (64, 96)).flops
+    # 7 x 7 cells of 16 channels, two layers of 24, 3 + 1 scores and 4 sides, in two stages.
+    assert difference == 2 * 100 * 2 * (7 * 7 * 16 * 24 + 24 * 24 + 24 * 4 + 24 * 4)
+
+
+def test_a_transformers_products_are_counted() -> None:
+    detector = other_detector("dino").train()
+    counted: list[int] = []
+
+    def count(layer: Any, _: object, output: Tensor) -> None:
+        places = output.numel() // layer.weight.shape[0]
+        counted.append(2 * places * layer.weight.numel())
+
+    for layer in detector.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    complexity = measure_complexity(detector, (64, 64))
+    # Of each decoder layer's attention between 12 queries: projections in and out, and two products.
+    attention = 2 * 2 * (4 * 12 * 256 * 256 + 2 * 12 * 12 * 256)
+    assert complexity.flops == sum(counted) + attention
+    assert detector.training
+
+
+def test_what_cannot_be_counted_is_none_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    detector = other_detector("cascade")
+    detector.roi_head.__class__ = type("OwnRoIHead", (type(detector.roi_head),), {})
+    assert measure_complexity(detector, (64, 64)).flops is None
+    dino = other_detector("dino")
+    dino.encoder = nn.Identity()
+    assert measure_complexity(dino, (64, 64)).flops is None
+    reasons = [record.getMessage() for record in caplog.records if "are not counted" in record.getMessage()]
+    assert [reason.split(":")[0] for reason in reasons] == [
+        "the FLOPs of a CascadeRCNN are not counted",
+        "the FLOPs of a DINO are not counted",
+    ]
 
 
 def test_what_is_no_detector_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.ops import RoIAlign, SigmoidFocalLoss, batched_nms, nms
+from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 from torch import Tensor
 
 from pipeline import mmcv_ops
@@ -199,3 +201,29 @@ def test_an_installed_real_extension_comes_first(monkeypatch: pytest.MonkeyPatch
 
 def test_the_stand_in_is_used_where_no_extension_is_installed() -> None:
     assert isinstance(sys.modules[NAME], mmcv_ops.TorchvisionOps)
+
+
+def test_deformable_attention_equals_sums_of_interpolated_values_written_out() -> None:
+    """Two levels of 3 x 4 and 2 x 2, two heads of 5 channels, three queries of two points; gradients by differences."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(3, 4), (2, 2)]
+    value = torch.randn(1, 16, 2, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    # Some are outside of the map.
+    locations = torch.rand(1, 3, 2, 2, 2, 2, generator=generator, dtype=torch.float64) * 1.2 - 0.1
+    weights = torch.rand(1, 3, 2, 2, 2, generator=generator, dtype=torch.float64)
+
+    def attend(value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+        return MultiScaleDeformableAttnFunction.apply(
+            value, torch.tensor(sizes), torch.tensor([0, 12]), locations, weights, 64
+        )
+
+    expected = torch.zeros(1, 3, 2, 5, dtype=torch.float64)
+    for query, head, level, point in product(range(3), range(2), range(2), range(2)):
+        rows, columns = sizes[level]
+        x, y = (locations[0, query, head, level, point] * torch.tensor([columns, rows]) - 0.5).tolist()
+        for row, column in product(range(rows), range(columns)):
+            share = max(0.0, 1 - abs(row - y)) * max(0.0, 1 - abs(column - x))
+            cell = value.detach()[0, (0, 12)[level] + row * columns + column, head]
+            expected[0, query, head] += weights[0, query, head, level, point] * share * cell
+    torch.testing.assert_close(attend(value, locations, weights), expected.flatten(2))
+    assert torch.autograd.gradcheck(attend, (value, locations.requires_grad_(), weights.requires_grad_()))

@@ -59,7 +59,8 @@ class Backend(Protocol):
     def run(self, images: NDArray[np.uint8], sizes: NDArray[np.int64] | None = None) -> RawDetections:
         """Run uint8 ``[N, H, W, 3]``; returns when the results are in host memory.
 
-        An artefact of dynamic size needs the ``sizes`` of the images as well, others take none.
+        An artefact of dynamic size needs the ``sizes`` of the images as well, others take none, unless the backend has
+        an attribute ``needs_sizes`` that is true.
 
         Raises:
             BackendClosed: the backend was closed before this run began.

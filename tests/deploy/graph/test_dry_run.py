@@ -15,9 +15,12 @@ from pipeline.records import DatasetRecord
 from pipeline.setting_types import WeightsFile
 from pipeline.settings import PARAMS_FILE, Params, load_params
 from tests.minimal_dataset import minimal_dataset
+from tests.other_detectors import other_config
 
 STUDENTS = Path("configs/students").resolve()
 TWIN = STUDENTS / "twin_gfl_r18w16_embedded.py"
+EVERY = ("teacher", "student", "twin", "crosskd", "cskd")
+"""What is exported."""
 TEACHER = Path("configs/teachers/gfl_mobilenetv2_embedded.py").resolve()
 PAIRS = {
     "gfl": ("gfl_r50_1x_coco", "crosskd_gfl_r50_r18_1x_coco"),
@@ -77,7 +80,7 @@ def make(dataset: DatasetRecord, tmp_path: Path) -> Make:
 def test_published_pairs_pass_at_full_size(make: Make, family: str, dynamic_size: bool) -> None:
     teacher, student = PAIRS[family]
     recipes = {"teacher": make("teacher", TEACHER.with_name(f"{teacher}.py"))}
-    dry_run(recipes | {"student": make("student", STUDENTS / f"{student}.py")}, dynamic_size)
+    dry_run(recipes | {"student": make("student", STUDENTS / f"{student}.py")}, dynamic_size, EVERY)
 
 
 @pytest.mark.parametrize(
@@ -111,25 +114,59 @@ def test_published_pairs_pass_at_full_size(make: Make, family: str, dynamic_size
 def test_what_a_later_stage_would_refuse_is_told_with_the_file(make: Make, text: str, message: str) -> None:
     recipes = {"teacher": make("teacher", TEACHER), "student": make("student", text)}
     with pytest.raises(RecipeError, match=rf"(?s)own\.py.*{message}|{message}.*own\.py|own\.py: {message}"):
-        dry_run(recipes, dynamic_size=False)
+        dry_run(recipes, False, EVERY)
 
 
 def test_an_init_of_a_head_whose_class_layers_are_not_known_is_told(make: Make) -> None:
     student = replace(make("student", OTHER_HEAD), init=WeightsFile(sources=["a.pth"], sha256="0" * 64))
     with pytest.raises(RecipeError, match=r"own\.py: GFL \(PAAHead\): it is not known which of its layers .*init"):
-        dry_run({"teacher": make("teacher", TEACHER), "student": student}, dynamic_size=False)
+        dry_run({"teacher": make("teacher", TEACHER), "student": student}, False, EVERY)
 
 
 def test_a_teacher_that_cannot_be_built_is_told_too(make: Make) -> None:
     wrong = make("teacher", TEACHER, {"model.neck.in_channels": [32, 96, 128]})
     with pytest.raises(RecipeError, match=r"gfl_mobilenetv2_embedded\.py: the detector does not run"):
-        dry_run({"teacher": wrong}, dynamic_size=False)
+        dry_run({"teacher": wrong}, False, EVERY)
+
+
+@pytest.mark.parametrize("name", ["cascade", "centernet", "dino"])
+def test_a_detector_that_cannot_be_exported_passes_where_it_is_not(make: Make, name: str) -> None:
+    teacher = make("teacher", TEACHER)
+    student = make("student", f"model = dict(_delete_=True, **{other_config(name)!r})")
+    dry_run({"teacher": teacher, "student": student}, False, ("teacher",))
+    message = (
+        rf"(?s)own\.py: .*{name}.*\nexport\.models in params\.yaml lists student, of which no artefact can be made: "
+        r".*Take it out of export\.models: .* Artefacts can be made of: teacher$"
+    )
+    with pytest.raises(RecipeError, match=message.replace(name, {"dino": "DINO"}.get(name, "C"))):
+        dry_run({"teacher": teacher, "student": student}, False, EVERY)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "change", "message"),
+    [
+        ("dino", "neck", {"in_channels": [16, 32, 32]}, "does not run on a picture of 256 x 256"),
+        ("cascade", "roi_head", {"mask_head": {"type": "FCNMaskHead"}}, "CascadeRCNN has a mask head"),
+        ("centernet", "bbox_head", {"in_channels": 8}, "does not run on a picture of 256 x 256"),
+    ],
+)
+def test_what_does_not_fit_in_one_is_told(
+    make: Make, name: str, part: str, change: dict[str, Any], message: str
+) -> None:
+    model = other_config(name)
+    model[part] |= change
+    recipes = {
+        "teacher": make("teacher", TEACHER),
+        "student": make("student", f"model = dict(_delete_=True, **{model!r})"),
+    }
+    with pytest.raises(RecipeError, match=rf"own\.py: .*{message}"):
+        dry_run(recipes, False, ())
 
 
 def test_the_embedded_run_passes_and_a_refused_one_leaves_the_earlier_recipes(
     dataset: DatasetRecord, tmp_path: Path
 ) -> None:
-    accept = partial(dry_run, dynamic_size=False)
+    accept = partial(dry_run, dynamic_size=False, exported=EVERY)
     params = load_params(PARAMS_FILE)
     resolve_all(params, dataset, tmp_path / "out", accept)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}

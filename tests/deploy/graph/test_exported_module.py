@@ -199,7 +199,7 @@ def test_what_cannot_be_exported_is_an_error() -> None:
         DeployableDetector(stock_detector(), spec(3))
     with pytest.raises(RecipeError, match=r"input_size 100x128 is no multiple of .* pad_size_divisor 32"):
         DeployableDetector(stock_detector(), spec(10, input_height=100))
-    with pytest.raises(RecipeError, match="Sequential is of no known kind of detector"):
+    with pytest.raises(RecipeError, match="Sequential is no detector"):
         DeployableDetector(torch.nn.Sequential(), spec(10))
 
 

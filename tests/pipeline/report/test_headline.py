@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -134,6 +135,15 @@ def test_a_speed_whose_spread_includes_one_is_no_difference(known):
 def test_a_teacher_without_artefact_gives_no_ratio(run):
     text = _plain(headline(collect(example_params(export={"models": ["crosskd"]}), run)))
     assert " AP) takes 4.77 ms at the median, batch 1; there is no artefact of the teacher to compare with." in text
+
+
+def test_flops_that_are_not_known_are_left_out(known):
+    teacher = model_of(known, "teacher")
+    unknown = teacher.evaluation.complexity.model_copy(update={"flops": None})
+    teacher = replace(teacher, evaluation=teacher.evaluation.model_copy(update={"complexity": unknown}))
+    text = _plain(headline(replace(known, models=(teacher, *known.models[1:]))))
+    assert re.search(r"crosskd keeps .* with [\d.]+× fewer parameters \(.+ M against .+ M\); the FLOPs of", text)
+    assert "–" not in text
 
 
 def test_real_data_is_not_called_composed(known):
