@@ -13,7 +13,7 @@ from pipeline.errors import RecipeError
 from pipeline.recipes import check_initialised, pretrained_parts, read_recipe
 from pipeline.recipes.consistency import scales
 from pipeline.recipes.honoured import KEPT, check_honoured, not_honoured
-from pipeline.recipes.nested_datasets import READING, innermost, kind_of, with_innermost
+from pipeline.recipes.nested_datasets import READING, innermost, type_of, with_innermost
 from pipeline.recipes.shape import check_shape
 
 DATA, SCHEDULE = BASES / "data_own.py", BASES / "schedule_own.py"
@@ -118,8 +118,8 @@ def _take_files(given: Section, loader: str, replaced: list[str]) -> None:
     dataset = _unjoined(original)
     reading = innermost(dataset)
     others = [] if dataset == original else ["ConcatDataset"]
-    if kind_of(reading) != READING and "datasets" not in reading:
-        others.append(kind_of(reading))
+    if type_of(reading) != READING and "datasets" not in reading:
+        others.append(type_of(reading))
         reading = {"type": READING, **{key: reading[key] for key in _OF_ANY_DATASET if key in reading}}
     if others:
         replaced.append(f"{loader}.dataset ({', '.join(others)}): the prepared data set, with its pipeline")
@@ -134,7 +134,7 @@ def _take_files(given: Section, loader: str, replaced: list[str]) -> None:
 def _unjoined(dataset: Section) -> Section:
     """A data set without what only joins several files to one."""
     match dataset:
-        case {"datasets": [dict(first), *others]} if kind_of(dataset) == "ConcatDataset":
+        case {"datasets": [dict(first), *others]} if type_of(dataset) == "ConcatDataset":
             if all(isinstance(other, dict) and other.get("pipeline") == first.get("pipeline") for other in others):
                 return _unjoined(first)
         case {"dataset": dict(inner)}:
@@ -144,7 +144,7 @@ def _unjoined(dataset: Section) -> Section:
 
 def _take_precision(given: Section, replaced: list[str]) -> None:
     wrapper = given.get("optim_wrapper")
-    if isinstance(wrapper, dict) and kind_of(wrapper) == "AmpOptimWrapper":
+    if isinstance(wrapper, dict) and type_of(wrapper) == "AmpOptimWrapper":
         replaced.append("optim_wrapper.type (AmpOptimWrapper): train.precision in params.yaml")
         given["optim_wrapper"] = {key: value for key, value in wrapper.items() if key not in _OF_AMP}
 
@@ -154,7 +154,7 @@ def _take_suppression(test: Any, place: str, replaced: list[str]) -> None:
         return
     _take_suppression(test.get("rcnn"), f"{place}.rcnn", replaced)
     nms = test.get("nms")
-    if isinstance(nms, dict) and kind_of(nms) == "soft_nms":
+    if isinstance(nms, dict) and type_of(nms) == "soft_nms":
         replaced.append(f"{place}.nms (soft_nms): plain NMS, the one that ships, at its iou_threshold")
         test["nms"] = {"type": "nms", "iou_threshold": nms.get("iou_threshold", 0.5)}
 

@@ -12,7 +12,7 @@ from deploy.runtime.errors import shown
 from pipeline.errors import RecipeError
 from pipeline.recipes.clock import iterations_of
 from pipeline.recipes.hook_clocks import CLOCKS, hooks_of, points_of
-from pipeline.recipes.nested_datasets import MIXING, READING, kind_of, layers, steps_of
+from pipeline.recipes.nested_datasets import MIXING, READING, layers, steps_of, type_of
 from pipeline.recipes.shape import sides_of
 
 # Words in the names of other steps after which a picture may have any size.
@@ -107,7 +107,7 @@ def _other_points(config: Mapping[str, Any], epochs: int | None, iterations: int
         if milestone > length:
             yield f"  train_cfg.dynamic_intervals.{index} begins at {milestone}, and the training has {length} {unit}"
     for index, hook in enumerate(hooks_of(config)):
-        kind = kind_of(hook)
+        kind = type_of(hook)
         for key, value, by_epoch, reach in points_of(hook):
             place, last = f"custom_hooks.{index}.{key} is {value} ({kind})", epochs if by_epoch else iterations
             if by_epoch and not epochs:
@@ -128,7 +128,7 @@ def check_caches(config: Mapping[str, Any], path: object) -> None:
         RecipeError: names the others.
     """
     nested = layers(config["train_dataloader"]["dataset"])
-    mixed = any(kind_of(layer) == MIXING for layer in nested)
+    mixed = any(type_of(layer) == MIXING for layer in nested)
     pipelines = [
         (f"train_dataloader{'.dataset' * depth}.pipeline", layer.get("pipeline"), layer is nested[-1])
         for depth, layer in enumerate(nested, start=1)
@@ -152,8 +152,8 @@ def check_caches(config: Mapping[str, Any], path: object) -> None:
 def _caching(node: Any, inside: bool = False) -> Iterator[str]:
     """Kinds of such steps in a step; ``inside``: the step itself may be one."""
     if isinstance(node, Mapping):
-        if kind_of(node) in _CACHING and not inside:
-            yield kind_of(node)
+        if type_of(node) in _CACHING and not inside:
+            yield type_of(node)
         for value in node.values():
             yield from _caching(value)
     elif isinstance(node, list | tuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.recipes.nested_datasets import kind_of
+from pipeline.recipes.nested_datasets import type_of
 
 Hook = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ def hooks_of(config: Mapping[str, Any]) -> list[Hook]:
 
 def points_of(hook: Hook) -> Iterator[tuple[str, int, bool, int]]:
     """Of a hook its key, the point, whether that counts epochs, and how far before the end it has to be."""
-    if (clock := CLOCKS.get(kind_of(hook))) is None:
+    if (clock := CLOCKS.get(type_of(hook))) is None:
         return
     if hook.get(clock.iterations) is not None and not hook.get(clock.epochs):
         yield clock.iterations, int(hook[clock.iterations]), False, clock.reach
@@ -76,9 +76,9 @@ def counted_hook(hook: Hook, epoch: int, epochs: int) -> dict[str, Any]:
     """
     for key, value, by_epoch, _ in points_of(hook):
         if by_epoch:
-            clock = CLOCKS[kind_of(hook)]
+            clock = CLOCKS[type_of(hook)]
             rest = {name: content for name, content in hook.items() if name not in (key, clock.iterations)}
-            return {**rest, clock.iterations: _iterations(kind_of(hook), value, epoch, epochs)}
+            return {**rest, clock.iterations: _iterations(type_of(hook), value, epoch, epochs)}
     return dict(hook)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pipeline.recipes.hook_clocks import hooks_of, scaled_points
-from pipeline.recipes.nested_datasets import kind_of
+from pipeline.recipes.nested_datasets import type_of
 
 _WARMUPS = tuple(
     f"{curve}{what}" for curve in ("Linear", "Constant", "QuadraticWarmup") for what in ("LR", "ParamScheduler")
@@ -84,7 +84,7 @@ def _schedulers(
 
 
 def _is_warmup(scheduler: Mapping[str, Any]) -> bool:
-    return kind_of(scheduler) in _WARMUPS and not scheduler.get("begin") and "end" in scheduler
+    return type_of(scheduler) in _WARMUPS and not scheduler.get("begin") and "end" in scheduler
 
 
 def _moving(warmup: int, was: int, length: int) -> Callable[[int], int]:

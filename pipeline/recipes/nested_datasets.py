@@ -16,7 +16,7 @@ _KEYS = {"type", "_scope_", "dataset", "lazy_init"}
 Dataset = Mapping[str, Any]
 
 
-def kind_of(section: Mapping[str, Any]) -> str:
+def type_of(section: Mapping[str, Any]) -> str:
     """The registered name of a section, without the scope that it may be written with."""
     return str(section.get("type")).rpartition(".")[2]
 
@@ -37,8 +37,8 @@ def innermost(dataset: Dataset) -> Dataset:
 def is_honoured(dataset: Dataset) -> bool:
     """Whether it is one COCO data set, alone or within those of this module, and they say nothing else than is read."""
     *outer, reading = layers(dataset)
-    return kind_of(reading) == READING and all(
-        (kind := kind_of(layer)) in _NEEDED and _NEEDED[kind] <= {*layer} <= _KEYS | _OWN_KEYS[kind] for layer in outer
+    return type_of(reading) == READING and all(
+        (kind := type_of(layer)) in _NEEDED and _NEEDED[kind] <= {*layer} <= _KEYS | _OWN_KEYS[kind] for layer in outer
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import TrainingError
 from pipeline.recipes import Recipe
 from pipeline.recipes.hook_clocks import hooks_of
-from pipeline.recipes.nested_datasets import kind_of, steps_of
+from pipeline.recipes.nested_datasets import steps_of, type_of
 from pipeline.training.collectives import processes_here
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the kernel's, not a file of ours)
@@ -56,7 +56,7 @@ def largest_image(recipe: Recipe) -> int:
 
 def _last(steps: Sequence[Any]) -> Sequence[Any]:
     """The steps from the last one on that cuts to a size, whatever was before it."""
-    cuts = [index for index, step in enumerate(steps) if kind_of(step) == "RandomCrop" and any(sizes_of(step))]
+    cuts = [index for index, step in enumerate(steps) if type_of(step) == "RandomCrop" and any(sizes_of(step))]
     return steps[max(cuts, default=0) :]
 
 

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from pipeline.errors import RecipeError
 from pipeline.recipes.hook_clocks import hooks_of, last_epochs_begin, points_of
-from pipeline.recipes.nested_datasets import MIXING, kind_of, layers
+from pipeline.recipes.nested_datasets import MIXING, layers, type_of
 from pipeline.training.hooks import distiller_of
 
 _PIPELINE, _YOLOX = "PipelineSwitchHook", "YOLOXModeSwitchHook"
@@ -47,13 +47,13 @@ def switches_of(config: Mapping[str, Any], path: Path) -> list[Switch]:
     Raises:
         RecipeError: one has no point on the clock of the training, no steps, or nothing that it could leave out.
     """
-    found = [_switch(hook, config, path) for hook in hooks_of(config) if kind_of(hook) in (_PIPELINE, _YOLOX)]
+    found = [_switch(hook, config, path) for hook in hooks_of(config) if type_of(hook) in (_PIPELINE, _YOLOX)]
     return sorted(found, key=lambda switch: switch.begin)
 
 
 def is_done_here(hook: Mapping[str, Any]) -> bool:
     """Whether a hook of a recipe is not for mmengine's Runner."""
-    return kind_of(hook) in (_PIPELINE, _YOLOX, _DONE_ANYWAY)
+    return type_of(hook) in (_PIPELINE, _YOLOX, _DONE_ANYWAY)
 
 
 def other_hooks(config: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def other_hooks(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _switch(hook: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> Switch:
-    loop, kind = config["train_cfg"], kind_of(hook)
+    loop, kind = config["train_cfg"], type_of(hook)
     epochs = int(loop.get("max_epochs") or 0)
     for _, value, by_epoch, _ in points_of(hook):
         if by_epoch != bool(epochs):
@@ -71,7 +71,7 @@ def _switch(hook: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> S
             if not hook.get("switch_pipeline"):
                 raise RecipeError(f"{path}: {kind} needs a switch_pipeline")
             return Switch(value, steps=hook["switch_pipeline"])
-        if all(kind_of(layer) != MIXING for layer in layers(config["train_dataloader"]["dataset"])):
+        if all(type_of(layer) != MIXING for layer in layers(config["train_dataloader"]["dataset"])):
             raise RecipeError(f"{path}: {kind} leaves out steps of a {MIXING}, which train_dataloader.dataset is not")
         begin = last_epochs_begin(epochs, value) if by_epoch else max(0, int(loop["max_iters"]) - value)
         return Switch(begin, skipped=tuple(hook.get("skip_type_keys", _MIXING_STEPS)), adds_l1=True)
