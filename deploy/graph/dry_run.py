@@ -1,12 +1,14 @@
 """The module that ships, run once on a device without memory: shapes are computed and nothing else."""
 
 from collections.abc import Mapping
+from math import lcm
 
 import torch
 
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.specification import describe
 from pipeline.deploy_settings import ExportSettings
+from pipeline.detectors.kinds import dense_head
 from pipeline.errors import RecipeError
 from pipeline.layout import TEACHER
 from pipeline.recipes import Recipe
@@ -32,18 +34,41 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool) -> None:
         detector = build_once(recipe, None if name == TEACHER else teacher)
         settings = ExportSettings(models=[name], dynamic_size=dynamic_size)
         spec = describe(recipe, detector.data_preprocessor, _NO_HASH, "", settings)
-        height, width = recipe.input_size
         try:
-            with torch.no_grad():
-                module = DeployableDetector(detector.to("meta"), spec)
-                images = torch.zeros(2, height, width, 3, dtype=torch.uint8, device="meta")
-                module(images, torch.zeros(2, 2, dtype=torch.int64, device="meta") if dynamic_size else None)
+            module = DeployableDetector(detector.to("meta"), spec)
+            _run(module, *recipe.input_size)
         except RecipeError as error:
             raise RecipeError(f"{recipe.path}: {error}") from error
         except NotImplementedError as error:  # an operator of mmcv's that torchvision does not have
             raise RecipeError(f"{recipe.path}: the detector does not run here: {error}") from error
         except Exception as error:  # whatever a detector's code stumbles over
+            height, width = recipe.input_size
             raise RecipeError(
                 f"{recipe.path}: the detector does not run on a picture of {height} x {width}: {reason(error)}; what "
                 "each of model.backbone, model.neck and the heads gives must be what the next one takes (in_channels)"
             ) from error
+        if spec.size_divisor is not None:
+            _check_other_sizes(module, spec.size_divisor, recipe)
+
+
+def _run(module: DeployableDetector, height: int, width: int) -> None:
+    images = torch.zeros(2, height, width, 3, dtype=torch.uint8, device="meta")
+    with torch.no_grad():
+        module(images, torch.zeros(2, 2, dtype=torch.int64, device="meta") if module.spec.dynamic_size else None)
+
+
+def _check_other_sizes(module: DeployableDetector, divisor: int, recipe: Recipe) -> None:
+    """Whether a detector takes canvases that are a step larger than the recipe's: pictures of other proportions do.
+
+    Raises:
+        RecipeError: it does not, as necks that enlarge maps twofold (CSPNeXtPAFPN) do for what no stride divides.
+    """
+    height, width = (side + divisor for side in recipe.input_size)
+    try:
+        _run(module, height, width)
+    except Exception as error:  # whatever a detector's code stumbles over
+        strides = lcm(*(stride[0] for stride in dense_head(module.detector).prior_generator.strides))
+        raise RecipeError(
+            f"{recipe.path}: export.dynamic_size: the detector does not run on a canvas of {height} x {width}, a "
+            f"multiple of model.data_preprocessor.pad_size_divisor ({divisor}): {reason(error)}; set that to {strides}"
+        ) from error
