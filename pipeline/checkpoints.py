@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -137,10 +138,17 @@ def _read_safetensors(content: bytes, path: Path, own: bool) -> tuple[dict[str, 
 def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
     """Load weights that must fit the model exactly; ``source`` names them in the error.
 
+    What the model computes with and does not save (mmengine's first versions saved the normalisation of images, as in
+    RTMDet's published weights) may be among them with the model's own values.
+
     Raises:
-        CheckpointError: keys are missing, unexpected or of another shape; each kind is counted and listed.
+        CheckpointError: keys are missing, unexpected, of another shape, or of another value where it is the model's
+            own; each kind is counted and listed.
     """
     own = model.state_dict()
+    constants = {name: buffer for name, buffer in model.named_buffers() if name not in own and name in state_dict}
+    differing = [name for name, buffer in constants.items() if not _equal(buffer, state_dict[name])]
+    state_dict = {name: tensor for name, tensor in state_dict.items() if name not in constants}
     mismatched = [
         f"{name} {list(tensor.shape)} instead of {list(own[name].shape)}"
         for name, tensor in state_dict.items()
@@ -151,12 +159,21 @@ def load_strict(model: nn.Module, state_dict: Mapping[str, Tensor], source: str)
     if not mismatched:
         # torch's own verdict: modules may rename the keys of their older versions while they load.
         missing, unexpected = model.load_state_dict(state_dict, strict=False)
-    findings = (("missing", missing), ("unexpected", unexpected), ("of another shape", mismatched))
+    findings = (
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("of another shape", mismatched),
+        ("of another value than the configuration's", differing),
+    )
     if problems := [f"  {len(keys)} {kind}: {listed(keys)}" for kind, keys in findings if keys]:
         raise CheckpointError(
             f"{source} does not fit {type(model).__name__} ({len(own)} keys):\n" + "\n".join(problems) + "\n"
             "Use the weights made with this very configuration (classes, widths, depths), or correct the configuration."
         )
+
+
+def _equal(buffer: Tensor, given: Tensor) -> bool:
+    return buffer.shape == given.shape and bool(torch.allclose(buffer.detach().cpu().float(), given.float(), atol=1e-4))
 
 
 def load_detector(recipe: "Recipe", weights: Path) -> "BaseDetector":

@@ -47,7 +47,13 @@ class TeacherCheckpoint(WeightsFile):
 class BackboneWeights(StartingWeights):
     """ImageNet weights of a recipe's backbone (``backbone_weights``); ``layout`` says how their keys are named."""
 
-    layout: Literal["torchvision_mobilenet_v2", "torchvision_resnet", "detectron_resnet", "torchvision_swin"]
+    layout: Literal[
+        "torchvision_mobilenet_v2",
+        "torchvision_resnet",
+        "detectron_resnet",
+        "torchvision_swin",
+        "openmmlab_classifier",
+    ]
 
 
 class TeacherSettings(Settings):

@@ -1,6 +1,7 @@
 """The module that ships, run once on a device without memory: shapes are computed and nothing else."""
 
 from collections.abc import Collection, Mapping
+from math import lcm
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -11,6 +12,7 @@ from deploy.runtime.artefact import ArtefactSpec
 from pipeline.complexity import run_on_paper
 from pipeline.deploy_settings import ExportSettings
 from pipeline.detectors import flow_of
+from pipeline.detectors.kinds import dense_head
 from pipeline.errors import ExportError, RecipeError
 from pipeline.layout import TEACHER
 from pipeline.recipes import Recipe
@@ -38,25 +40,28 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collect
         detector = build_once(recipe, None if name == TEACHER else teacher)
         settings = ExportSettings(models=[name], dynamic_size=dynamic_size)
         spec = describe(recipe, detector.data_preprocessor, _NO_HASH, "", settings)
-        height, width = recipe.input_size
         try:
             flow_of(detector)
-            if obstacle := _run(detector.to("meta"), spec):
-                obstacles[name] = obstacle
+            found = _run(detector.to("meta"), spec)
         except RecipeError as error:
             raise RecipeError(f"{recipe.path}: {error}") from error
         except NotImplementedError as error:  # an operator of mmcv's that torchvision does not have
             raise RecipeError(f"{recipe.path}: the detector does not run here: {error}") from error
         except Exception as error:  # whatever a detector's code stumbles over
+            height, width = recipe.input_size
             raise RecipeError(
                 f"{recipe.path}: the detector does not run on a picture of {height} x {width}: {reason(error)}; what "
                 "each of model.backbone, model.neck and the heads gives must be what the next one takes (in_channels)"
             ) from error
+        if isinstance(found, ExportError):
+            obstacles[name] = found
+        elif spec.size_divisor is not None:
+            _check_other_sizes(found, spec.size_divisor, recipe)
     _refuse_export(recipes, exported, obstacles)
 
 
-def _run(detector: BaseDetector, spec: ArtefactSpec) -> ExportError | None:
-    """Run what ships, or, where nothing can, the detector as far as it goes on paper; returns why nothing can."""
+def _run(detector: BaseDetector, spec: ArtefactSpec) -> DeployableDetector | ExportError:
+    """Run what ships, or, where nothing can, the detector as far as it goes on paper; returns it, or why nothing can."""
     height, width = spec.input_height, spec.input_width
     with torch.no_grad():
         try:
@@ -64,9 +69,8 @@ def _run(detector: BaseDetector, spec: ArtefactSpec) -> ExportError | None:
         except ExportError as obstacle:
             run_on_paper(detector.eval(), torch.zeros(2, 3, height, width, device="meta"))
             return obstacle
-        images = torch.zeros(2, height, width, 3, dtype=torch.uint8, device="meta")
-        module(images, torch.zeros(2, 2, dtype=torch.int64, device="meta") if spec.dynamic_size else None)
-    return None
+    _run_module(module, height, width)
+    return module
 
 
 def _refuse_export(
@@ -82,3 +86,26 @@ def _refuse_export(
         "made: no ONNX, fp16 or int8 file, no engine, nothing for Triton. Take it out of export.models: it is "
         f"trained, evaluated and reported all the same. Artefacts can be made of: {shippable}"
     )
+
+
+def _run_module(module: DeployableDetector, height: int, width: int) -> None:
+    images = torch.zeros(2, height, width, 3, dtype=torch.uint8, device="meta")
+    with torch.no_grad():
+        module(images, torch.zeros(2, 2, dtype=torch.int64, device="meta") if module.spec.dynamic_size else None)
+
+
+def _check_other_sizes(module: DeployableDetector, divisor: int, recipe: Recipe) -> None:
+    """Whether a detector takes canvases that are a step larger than the recipe's: pictures of other proportions do.
+
+    Raises:
+        RecipeError: it does not, as necks that enlarge maps twofold (CSPNeXtPAFPN) do for what no stride divides.
+    """
+    height, width = (side + divisor for side in recipe.input_size)
+    try:
+        _run_module(module, height, width)
+    except Exception as error:  # whatever a detector's code stumbles over
+        strides = lcm(*(stride[0] for stride in dense_head(module.detector).prior_generator.strides))
+        raise RecipeError(
+            f"{recipe.path}: export.dynamic_size: the detector does not run on a canvas of {height} x {width}, a "
+            f"multiple of model.data_preprocessor.pad_size_divisor ({divisor}): {reason(error)}; set that to {strides}"
+        ) from error

@@ -1,5 +1,6 @@
 """What an artefact says of itself: from the recipe, the detector's preprocessor and the settings of the export."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ def describe(
     """What the artefact of a recipe and its weights will say about itself.
 
     Args:
-        preprocessor: the stock detector's; it pads, with the colour that it subtracts, to multiples of a divisor.
+        preprocessor: the stock detector's; it pads, with the colour that it subtracts, to multiples of a divisor. Where
+            the recipe's test pipeline fills the canvas before that (``Pad``), its colour is taken.
 
     Raises:
         RecipeError: the size is dynamic, and the recipe's test pipeline has no scale to resize to.
@@ -30,7 +32,7 @@ def describe(
         input_width=width,
         color_order="bgr",
         resize_rule=KEEP_RATIO if is_dynamic else LETTERBOX,
-        pad_value=padding_colour(preprocessor),
+        pad_value=_filling(recipe.config.val_dataloader.dataset.get("pipeline", [])) or padding_colour(preprocessor),
         score_threshold=settings.score_threshold,
         nms_iou_threshold=settings.nms_iou_threshold,
         nms_passes=0,
@@ -51,6 +53,17 @@ def normalisation(preprocessor: Any) -> tuple[Tensor, Tensor]:
     if not preprocessor._enable_normalize:
         return torch.zeros(3, 1, 1, device=preprocessor.device), torch.ones(3, 1, 1, device=preprocessor.device)
     return preprocessor.mean.float().expand(3, 1, 1), preprocessor.std.float().expand(3, 1, 1)
+
+
+def _filling(steps: Iterable[Mapping[str, Any]]) -> tuple[int, int, int] | None:
+    """The colour (BGR) that a pipeline's ``Pad`` fills pictures up with; none where it has none."""
+    for step in steps:
+        if step["type"] == "Pad":
+            value = step.get("pad_val", 0)
+            value = value.get("img", 0) if isinstance(value, Mapping) else value
+            blue, green, red = value if isinstance(value, list | tuple) else (value,) * 3
+            return round(blue), round(green), round(red)
+    return None
 
 
 def padding_colour(preprocessor: Any) -> tuple[int, int, int]:

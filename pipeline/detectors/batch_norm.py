@@ -7,10 +7,15 @@ from torch import nn
 
 
 def fold_batch_norm(detector: nn.Module) -> nn.Module:
-    """Fold every batch norm that follows a convolution into it, in place; outputs in evaluation stay the same.
+    """Fold every batch norm that follows a convolution into it, in place; outputs in evaluation stay the same."""
+    return fuse_conv_bn(separate_convolutions(detector))
 
-    A convolution that several modules share gets a copy in each: RTMDet's levels share theirs and have batch norms of
-    their own, which mmcv's function would all multiply into the one convolution.
+
+def separate_convolutions(detector: nn.Module) -> nn.Module:
+    """Give each module that shares a convolution with others a copy of its own, in place; outputs stay the same.
+
+    RTMDet's levels share theirs and have batch norms of their own, which whoever folds them (mmcv's function, ONNX's
+    optimisers, OpenVINO with int8 weights) would all multiply into the one convolution.
     """
     seen: set[nn.Module] = set()
     for parent in list(detector.modules()):
@@ -20,4 +25,4 @@ def fold_batch_norm(detector: nn.Module) -> nn.Module:
             if child in seen:
                 setattr(parent, name, deepcopy(child))
             seen.add(child)
-    return fuse_conv_bn(detector)
+    return detector

@@ -7,6 +7,12 @@ from pipeline.errors import RecipeError
 
 _GROUPS = 32
 """Of the group norms in mmdet's dense heads, by which their channels are divided."""
+_NECKS = ("FPN", "CSPNeXtPAFPN")
+_BACKBONES: dict[str, tuple[str, float, float]] = {
+    "ResNet": ("base_channels", 64, 8),
+    "CSPNeXt": ("widen_factor", 1.0, 0.125),
+}
+"""The argument that all channels of a backbone are in proportion to, its default, and what it is a multiple of."""
 _ADAPTERS = {"CrossKD": ("adapter",), "PKD": ("adapter",), "CSKD": ("neck_adapt", "branch_adapt")}
 """Settings of the methods without which they ask for equal widths."""
 
@@ -27,11 +33,14 @@ def at_width(config: Mapping[str, Any], times: float, path: object) -> dict[str,
         Overrides as ``options`` of ``params.yaml`` take them.
 
     Raises:
-        RecipeError: the neck is no FPN, the head no dense one, or the backbone none that is known to come in widths.
+        RecipeError: the neck is none of ``_NECKS``, the head no dense one, or the backbone none of ``_BACKBONES``.
     """
     model = config["model"]
-    if model.get("neck", {}).get("type") != "FPN" or "feat_channels" not in model.get("bbox_head", {}):
-        raise RecipeError(f"{path}: width is for a single-stage detector with an FPN; change the recipe's model")
+    if model.get("neck", {}).get("type") not in _NECKS or "feat_channels" not in model.get("bbox_head", {}):
+        raise RecipeError(
+            f"{path}: width is for a single-stage detector with a neck of the type {' or '.join(_NECKS)}; change the "
+            "recipe's model"
+        )
     if times == 1:
         return {}
     neck, head = (_grouped(int(model[part][key]) * times) for part, key in _CHANNELS)
@@ -58,14 +67,14 @@ def _grouped(channels: float) -> int:
 
 
 def _backbone(model: Mapping[str, Any], times: float, path: object) -> Iterator[tuple[str, Any]]:
-    """Every channel of a ResNet is a multiple of its first."""
     backbone = model["backbone"]
-    if backbone["type"] != "ResNet":
+    if backbone["type"] not in _BACKBONES:
         raise RecipeError(
             f"{path}: width: no rule for the channels of a {backbone['type']} from scratch; change the recipe's model"
         )
-    was = int(backbone.get("base_channels", 64))
-    base = max(8, 8 * round(was * times / 8))
+    key, default, step = _BACKBONES[backbone["type"]]
+    was = backbone.get(key, default)
+    becomes = max(step, step * round(was * times / step))
     channels: Sequence[int] = model["neck"]["in_channels"]
-    yield "model.backbone.base_channels", base
-    yield "model.neck.in_channels", [each * base // was for each in channels]
+    yield f"model.backbone.{key}", becomes
+    yield "model.neck.in_channels", [round(each * becomes / was) for each in channels]

@@ -92,6 +92,12 @@ def swin_from_torchvision(state: State, backbone: nn.Module) -> State:
     return own | renamed
 
 
+def backbone_of_classifier(state: State, backbone: nn.Module) -> State:
+    """The backbone of a classifier that OpenMMLab published; mmdet's of the same name has the same names."""
+    return {name.removeprefix(_BACKBONE): value for name, value in state.items() if name.startswith(_BACKBONE)}
+
+
+_BACKBONE = "backbone."
 _SWIN_OWN = re.compile(r"^norm\d\.|relative_position_index$")
 _SWIN_STEM = {"features.0.0.": "patch_embed.projection.", "features.0.2.": "patch_embed.norm."}
 _SWIN_BLOCK = {".attn.": ".attn.w_msa.", ".mlp.0.": ".ffn.layers.0.0.", ".mlp.3.": ".ffn.layers.1."}
@@ -125,4 +131,5 @@ LAYOUTS: dict[str, Callable[[State, nn.Module], State]] = {
     "torchvision_resnet": resnet_from_torchvision,
     "detectron_resnet": resnet_from_detectron,
     "torchvision_swin": swin_from_torchvision,
+    "openmmlab_classifier": backbone_of_classifier,
 }

@@ -325,6 +325,25 @@ def test_strict_load_leaves_a_model_alone_that_shapes_rule_out() -> None:
     assert all(torch.equal(model.state_dict()[name], before[name]) for name in before)
 
 
+class Normalising(nn.Sequential):
+    """Keeps the colours that it subtracts out of what it saves, as mmengine's data preprocessor does."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(2, 2))
+        self.register_buffer("mean", torch.tensor([103.53, 116.28]), persistent=False)
+
+
+def test_constants_of_a_model_may_be_in_a_file_with_its_own_values() -> None:
+    # mmengine's first versions saved them: they are in RTMDet's published weights.
+    model = Normalising()
+    given = {name: tensor + 1 for name, tensor in model.state_dict().items()}
+    load_strict(model, given | {"mean": torch.tensor([103.53, 116.28])}, "w")
+    assert torch.equal(model[0].weight, given["0.weight"])
+    for other in (torch.tensor([123.675, 116.28]), torch.zeros(3)):
+        with pytest.raises(CheckpointError, match="1 of another value than the configuration's: mean"):
+            load_strict(model, given | {"mean": other}, "w")
+
+
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     dataset = DatasetRecord(

@@ -26,6 +26,7 @@ PAIRS = {
     "gfl": ("gfl_r50_1x_coco", "crosskd_gfl_r50_r18_1x_coco"),
     "faster_rcnn": ("faster_rcnn_r50_2x_coco", "cskd_faster_rcnn_r50_r18_1x_ms_coco"),
     "fcos": ("fcos_giou_r50_2x_ms_coco", "cskd_fcos_giou_r50_r18_1x_ms_coco"),
+    "rtmdet": ("rtmdet_l_300e_coco", "crosskd_rtmdet_l_tiny_300e_coco"),
     "swin": ("retinanet_swint_1x_coco", "crosskd_retinanet_swint_r50_1x_coco"),
 }
 DEFORMABLE = """
@@ -115,6 +116,14 @@ def test_what_a_later_stage_would_refuse_is_told_with_the_file(make: Make, text:
     recipes = {"teacher": make("teacher", TEACHER), "student": make("student", text)}
     with pytest.raises(RecipeError, match=rf"(?s)own\.py.*{message}|{message}.*own\.py|own\.py: {message}"):
         dry_run(recipes, False, EVERY)
+
+
+def test_a_neck_that_takes_multiples_alone_is_told_where_sizes_are_open(make: Make) -> None:
+    twin = STUDENTS / "twin_rtmdet_tiny_300e_coco.py"
+    student = make("student", twin, {"model.data_preprocessor.pad_size_divisor": 16})
+    recipes = {"teacher": make("teacher", TEACHER), "student": student}
+    with pytest.raises(RecipeError, match=r"twin_rtmdet.* canvas of 656 x 656, .* \(16\): .*; set that to 32"):
+        dry_run(recipes, dynamic_size=True)
 
 
 def test_an_init_of_a_head_whose_class_layers_are_not_known_is_told(make: Make) -> None:

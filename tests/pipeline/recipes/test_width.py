@@ -27,6 +27,17 @@ def test_backbone_neck_and_head_follow() -> None:
     }
 
 
+def test_cspnext_and_its_neck_follow() -> None:
+    found = at_width(read_recipe(Path("configs/teachers/rtmdet_m_300e_coco.py")).to_dict(), 0.5, "it")
+    assert found == {
+        "model.neck.out_channels": 96,
+        "model.bbox_head.in_channels": 96,
+        "model.bbox_head.feat_channels": 96,
+        "model.backbone.widen_factor": 0.375,
+        "model.neck.in_channels": [96, 192, 384],
+    }
+
+
 def test_a_backbone_with_weights_keeps_its_channels() -> None:
     found = at_width(read_recipe(STUDENTS / "twin_gfl_r50_1x_coco.py").to_dict(), 0.25, "it")
     assert found == {
@@ -44,7 +55,7 @@ def test_channels_stay_whole_groups_of_the_heads_norms() -> None:
 
 def test_two_stages_are_refused() -> None:
     path = STUDENTS / "twin_faster_rcnn_r18_1x_ms_coco.py"
-    with pytest.raises(RecipeError, match=r"twin_faster_rcnn.*width is for a single-stage detector with an FPN"):
+    with pytest.raises(RecipeError, match=r"twin_faster_rcnn.*width is for .* type FPN or CSPNeXtPAFPN"):
         at_width(read_recipe(path).to_dict(), 0.5, path)
 
 
@@ -58,7 +69,8 @@ def test_every_single_stage_recipe_builds_at_half_its_width(path: Path, tmp_path
     half = read_recipe(path).model.bbox_head.feat_channels / 2
     assert abs(detector.bbox_head.feat_channels - half) <= 16  # in whole groups of 32
     assert detector.bbox_head.feat_channels % 32 == 0
-    assert detector.neck.lateral_convs[0].out_channels == detector.bbox_head.in_channels
+    convs = detector.neck.lateral_convs if recipe.config.model.neck.type == "FPN" else detector.neck.out_convs
+    assert convs[0].out_channels == detector.bbox_head.in_channels
 
 
 @pytest.mark.parametrize("method", ["crosskd", "crosskd_pkd", "cskd"])

@@ -117,3 +117,14 @@ def test_a_source_that_is_not_complete_is_explained(change: dict[str, Any], mess
     source = {"layout": "torchvision_resnet", "sources": ["no.pth"], "sha256_prefix": "0676ba61"}
     with pytest.raises(RecipeError, match=rf"backbone_weights of the recipe: .*{message}"):
         load_backbone(nn.Identity(), source | change)
+
+
+def test_the_backbone_of_a_classifier_of_openmmlab(load: Callable[..., Any]) -> None:
+    config = {"type": "CSPNeXt", "widen_factor": 0.125, "deepen_factor": 0.1, "out_indices": (2, 3, 4)}
+    source: Any = MODELS.build(config)
+    randomised(source)
+    state = {f"backbone.{name}": tensor for name, tensor in source.state_dict().items()}
+    backbone = load(config, "openmmlab_classifier", state | {"head.fc.weight": torch.ones(10, 128)})
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(images), source(images))

@@ -23,12 +23,13 @@ DIGITS = Path("configs/teachers/gfl_mobilenetv2_digits/weights.safetensors")
 OWN = Path("configs/teachers/gfl_mobilenetv2_own.py")
 CLASSES = ["Dog ", "a thing of one's own", "person"]
 PERSON, DOG = COCO_CLASSES.index("person"), COCO_CLASSES.index("dog")
-# A class layer by family: how many predictions a place has.
+# The class layers by family: how many predictions a place has.
 COCO_TWINS = {
-    "gfl_r18_1x": ("bbox_head.gfl_cls", 1),
-    "atss_r50_1x": ("bbox_head.atss_cls", 1),
-    "fcos_giou_r18_1x_ms": ("bbox_head.conv_cls", 1),
-    "retinanet_r18_1x": ("bbox_head.retina_cls", 9),
+    "gfl_r18_1x": (["bbox_head.gfl_cls"], 1),
+    "atss_r50_1x": (["bbox_head.atss_cls"], 1),
+    "fcos_giou_r18_1x_ms": (["bbox_head.conv_cls"], 1),
+    "retinanet_r18_1x": (["bbox_head.retina_cls"], 9),
+    "rtmdet_tiny_300e": ([f"bbox_head.rtm_cls.{level}" for level in range(3)], 1),
 }
 FASTER = "faster_rcnn_r18_1x_ms"
 
@@ -78,9 +79,12 @@ def published(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, Tensor]]]:
 
     def write(name: str, meta: dict[str, Any], rename: Callable[[str], str] = str) -> tuple[Path, dict[str, Tensor]]:
         detector = build_detector(coco(name, [*COCO_CLASSES]))
-        generator = torch.Generator().manual_seed(1)
+        generator, drawn = torch.Generator().manual_seed(1), {}
+        # What parts of a detector share is one tensor with several names.
         state = {
-            key: torch.rand(value.shape, generator=generator) if value.is_floating_point() else value + 7
+            key: drawn.setdefault(value.data_ptr(), torch.rand(value.shape, generator=generator))
+            if value.is_floating_point()
+            else value + 7
             for key, value in detector.state_dict().items()
         }
         path = tmp_path / "published.pth"
@@ -123,6 +127,7 @@ def test_classes_of_the_same_name_keep_their_rows(caplog: pytest.LogCaptureFixtu
         ("atss_r50_1x", MMDET_3, str),
         ("fcos_giou_r18_1x_ms", MMDET_3, str),
         ("retinanet_r18_1x", MMDET_2, str),
+        ("rtmdet_tiny_300e", MMDET_3, str),
         ("retinanet_r18_1x", {}, lambda key: f"module.{key}"),  # COCO's 80 without names, saved in DataParallel
     ],
 )
@@ -130,13 +135,12 @@ def test_a_dense_detector_of_coco(
     published: Callable[..., Any], name: str, meta: dict[str, Any], rename: Callable[[str], str]
 ) -> None:
     path, given = published(name, meta, rename)
-    layer, anchors = COCO_TWINS[name]
+    layers, anchors = COCO_TWINS[name]
     recipe = coco(name, CLASSES, of_file(path))
     detector, record = initialised(recipe, 0)
     state, fresh = detector.state_dict(), plain(recipe)
-    for part in ("weight", "bias"):
-        rows = state.pop(f"{layer}.{part}")
-        own, theirs = fresh[f"{layer}.{part}"], given.pop(f"{layer}.{part}")
+    for part in (f"{layer}.{each}" for layer in layers for each in ("weight", "bias")):
+        rows, own, theirs = state.pop(part), fresh[part], given.pop(part)
         assert len(rows) == anchors * 3
         for anchor in range(anchors):
             assert torch.equal(rows[anchor * 3], theirs[anchor * 80 + DOG])

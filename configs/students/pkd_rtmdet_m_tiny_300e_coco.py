@@ -1,0 +1,6 @@
+_base_ = ["./twin_rtmdet_tiny_300e_coco.py"]
+
+teacher = "configs/teachers/rtmdet_m_300e_coco.py"
+twin = "configs/students/twin_rtmdet_tiny_300e_coco.py"
+published = dict(teacher=49.1)
+distillation = dict(methods=[dict(type="PKD", adapter=True)])

@@ -1,0 +1,12 @@
+_base_ = [
+    "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
+    "../_base_/rtmdet_coco.py",
+    "../_base_/weights_cspnext_tiny.py",
+]
+
+published = dict(student=40.9)
+auto_scale_lr = _base_.rates_for_256_images
+model = dict(data_preprocessor=_base_.multiples)
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline_stage2))
+train_cfg = dict(_delete_=True, **_base_.epochs_300)
+custom_hooks = [_base_.averaged]
