@@ -1,5 +1,4 @@
-# RTMDet as mmdet's own files train it, but on their second pipeline throughout: the one of the last 20 of its 300
-# epochs, without CachedMosaic and CachedMixUp. A recipe takes the parts as `_base_.<name>`.
+# RTMDet as mmdet's own files train it. A recipe takes the parts as `_base_.<name>`.
 
 # mmdet resizes to at most 640 x 640 and fills the rest up. 32 is for `export.dynamic_size`: the neck takes multiples.
 input_size = (640, 640)
@@ -7,5 +6,3 @@ multiples = dict(pad_size_divisor=32)
 
 # mmdet's rates are for 8 x 32 images. Its files inherit 16, by which `auto_scale_lr` would make them 16 times as high.
 rates_for_256_images = dict(enable=True, base_batch_size=256)
-epochs_300 = dict(max_epochs=300, val_interval=10)
-averaged = dict(type="EMAHook", ema_type="ExpMomentumEMA", momentum=0.0002, update_buffers=True, priority=49)

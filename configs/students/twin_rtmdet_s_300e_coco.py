@@ -7,6 +7,3 @@ _base_ = [
 published = dict(student=44.5)
 auto_scale_lr = _base_.rates_for_256_images
 model = dict(data_preprocessor=_base_.multiples)
-train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline_stage2))
-train_cfg = dict(_delete_=True, **_base_.epochs_300)
-custom_hooks = [_base_.averaged]

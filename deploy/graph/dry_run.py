@@ -61,7 +61,7 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collect
 
 
 def _run(detector: BaseDetector, spec: ArtefactSpec) -> DeployableDetector | ExportError:
-    """Run what ships, or, where nothing can, the detector as far as it goes on paper; returns it, or why nothing can."""
+    """What ships, run once; or why nothing can, where the detector itself ran as far as it goes on paper."""
     height, width = spec.input_height, spec.input_width
     with torch.no_grad():
         try:

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.graph.export import export_model
 from deploy.ladder.pytorch_rung import evaluate_model, published_ap
-from pipeline.checkpoints import load_detector
+from pipeline.checkpoints import load_detector, load_weights, save_weights
 from pipeline.choice.recipes import read_choice
 from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.folder_format import detect
@@ -176,11 +176,10 @@ def test_rtmdet_is_trained_as_mmdets_own_files_say(path: Path, tmp_path: Path) -
     assert without_scope(config["model"]) == without_scope(model)
     assert without_scope(config["optim_wrapper"]) == without_scope(optimizer)
     assert without_scope(config["param_scheduler"]) == without_scope(stock.param_scheduler)
-    assert config["train_cfg"] == {"max_epochs": 300, "val_interval": 10}
-    averaging, switching = (hook.to_dict() for hook in stock.custom_hooks)
-    assert without_scope(config["custom_hooks"]) == [without_scope(averaging)]
-    steps = without_scope(config["train_dataloader"]["dataset"]["pipeline"])
-    assert steps == without_scope(switching["switch_pipeline"])
+    assert without_scope(config["train_cfg"]) == without_scope(stock.train_cfg)
+    assert without_scope(config["custom_hooks"]) == without_scope(stock.custom_hooks)
+    steps = config["train_dataloader"]["dataset"]["pipeline"]
+    assert without_scope(steps) == without_scope(stock.train_dataloader.dataset.pipeline)
     assert config["auto_scale_lr"] == {"enable": True, "base_batch_size": 8 * config["train_dataloader"]["batch_size"]}
     published = {"l": 51.3, "m": 49.1, "s": 44.5, "tiny": 40.9}[size]
     assert config["published"] == {"student" if "twin" in path.stem else "teacher": published}
@@ -206,18 +205,22 @@ def test_a_teacher_is_published_with_its_hash_or_trained_here(path: Path) -> Non
 def shrunk(path: Path, dataset: DatasetRecord, folder: Path, name: str) -> Recipe:
     """The recipe with tiny images, one epoch and random weights; the detector keeps its size."""
     config = content(path)
-    resizing = config["train_dataloader"]["dataset"]["pipeline"][2]
+    place, resizing = next(
+        (place, step)
+        for place, step in enumerate(config["train_dataloader"]["dataset"]["pipeline"])
+        if "Resize" in step["type"]
+    )
     key = "scales" if "scales" in resizing else "scale"
     short = (WIDTH, HEIGHT // 2)
     cropped_and_filled: dict[str, Any] = {
         f"{loader}.dataset.pipeline.{place}.{size}": (WIDTH, HEIGHT)
         for loader in ("train_dataloader", "val_dataloader")
         for place, step in enumerate(config[loader]["dataset"]["pipeline"])
-        for size in ("crop_size", "size")
+        for size in ("crop_size", "size", "img_scale")
         if size in step
     }
     smaller = cropped_and_filled | {
-        f"train_dataloader.dataset.pipeline.2.{key}": [short, (WIDTH, HEIGHT)]
+        f"train_dataloader.dataset.pipeline.{place}.{key}": [short, (WIDTH, HEIGHT)]
         if isinstance(resizing[key], list)
         else short,
         "val_dataloader.dataset.pipeline.1.scale": (WIDTH, HEIGHT),
@@ -275,12 +278,22 @@ def test_one_step_at_full_size_is_saved_evaluated_and_exported(
     load_detector(recipe, weights)
     assert published_ap(recipe, settings) == source.published.get("distilled")
     if name in one_of_each_twin():
+        with_area(weights)
         evaluated = evaluate_model(recipe, weights, data, settings, scratch / "detections.json")
         assert evaluated.published_ap == source.published.get("distilled")
         assert evaluated.accuracy.images == 2
         artefact = scratch / "student.onnx"
         exported = export_model(recipe, weights, data, "test", settings.export, artefact)
         assert exported.check.matched > 0.9
+
+
+def with_area(weights: Path) -> None:
+    """RTMDet-tiny and -s predict distances and not their logarithms: before it has learnt any, no box has an area."""
+    state, kept = load_weights(weights)
+    for name in state:
+        if ".rtm_reg." in name and name.endswith("bias"):
+            state[name] = state[name] + 1
+    save_weights(weights, state, kept)
 
 
 def test_coco_s_own_layout_is_prepared_with_every_dropped_box_listed(dataset: tuple[DatasetRecord, Path]) -> None:
