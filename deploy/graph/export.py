@@ -1,5 +1,6 @@
 """Export: trained weights to one self-contained ONNX file that describes itself."""
 
+from copy import deepcopy
 from dataclasses import replace
 from math import lcm
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.checkpoints import load_detector
 from pipeline.datasets.prepared import find_split, measured_split, read_dataset
 from pipeline.deploy_records import ExportCheck, ExportRecord, TensorInfo
 from pipeline.deploy_settings import ExportSettings
+from pipeline.detectors.batch_norm import separate_convolutions
 from pipeline.detectors.kinds import dense_head
 from pipeline.errors import DatasetError, SettingsError
 from pipeline.gates import refuse
@@ -79,12 +81,20 @@ def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
 
 
 def _graph(detector: DeployableDetector, opset: int) -> onnx.ModelProto:
+    detector = separated(detector)
     spec, images = detector.spec, example_images(detector)
     sizes = torch.tensor([images.shape[1:3]] * len(images), device=images.device)
     inputs = dict(zip(spec.input_names, (images, sizes), strict=False))
     axes = open_axes(spec)
     module = trace(detector, inputs, axes) if spec.dynamic_size else detector
     return to_onnx(module, inputs, OUTPUT_NAMES, axes, opset)
+
+
+def separated(detector: DeployableDetector) -> DeployableDetector:
+    """A copy whose convolutions have one user each: otherwise their batch norms would stay in the graph."""
+    copy = deepcopy(detector)
+    separate_convolutions(copy)
+    return copy
 
 
 def example_images(detector: DeployableDetector) -> torch.Tensor:

@@ -4,7 +4,6 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from copy import deepcopy
 from typing import cast
 
 import onnx
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from deploy.graph.translations import STANDARD
-from pipeline.detectors.batch_norm import separate_convolutions
 from pipeline.errors import RecipeError
 
 Axes = Mapping[str, Mapping[int, str]]
@@ -41,7 +39,7 @@ def to_onnx(
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _separated(module) if isinstance(module, nn.Module) else module,
+            module,
             tuple(inputs.values()),
             dynamo=True,
             verbose=False,
@@ -67,7 +65,6 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor], axes: Axes) -> Export
     Raises:
         RecipeError: height, width or the number of images do not stay open.
     """
-    module = _separated(module)
     shapes = tuple(dict.fromkeys(axes[name], Dim.DYNAMIC) for name in inputs)
     # Two ways to trace, in the order of torch.onnx.export: len(tensor) is a constant to the first one alone.
     for strict in (False, True):
@@ -79,11 +76,6 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor], axes: Axes) -> Export
         "export.dynamic_size: the detector's code needs a fixed size; set it to false in params.yaml. torch.export "
         f"says: {reason}"
     ) from reason
-
-
-def _separated(module: nn.Module) -> nn.Module:
-    """A copy whose convolutions have one user each: otherwise their batch norms would stay in the graph."""
-    return separate_convolutions(deepcopy(module))
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -16,7 +16,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from deploy.graph.export import example_images, open_axes
+from deploy.graph.export import example_images, open_axes, separated
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.onnx_export import to_onnx, trace
 from deploy.graph.specification import describe
@@ -68,7 +68,7 @@ def export_raw(detector: DeployableDetector, path: Path, opset: int) -> None:
             f"{type(detector.detector).__name__}: only a dense head has a raw form; the second stage of a two-stage "
             "detector needs the post-processing of the first: export it with `python -m stages.export`"
         )
-    spec, head, raw = detector.spec, detector.detector.bbox_head, RawDetector(detector).eval()
+    spec, head, raw = detector.spec, detector.detector.bbox_head, RawDetector(separated(detector)).eval()
     inputs, axes, levels = {INPUT_NAME: example_images(detector)}, open_axes(spec), len(head.prior_generator.strides)
     with torch.no_grad():
         kinds = KINDS[: len(raw(**inputs)) // levels]
