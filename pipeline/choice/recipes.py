@@ -17,6 +17,7 @@ from pipeline.recipes import COCO_CLASSES, read_recipe
 COCO_PROFILE = FOLDER / "coco.yaml"
 COCO = "coco_dir"
 TWIN = "twin"
+_COUNTED = 100
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,10 @@ def _thresholds(config: Config, path: Path) -> dict[str, Any]:
             "score_threshold": last["score_thr"],
             "nms_iou_threshold": last["nms"]["iou_threshold"],
             "max_candidates": test.get("nms_pre", 1000),
-            "max_detections": last["max_per_img"],
+            # mmdet's YOLOX keeps all that NMS leaves; COCO's AP counts as many of a picture.
+            "max_detections": last.get("max_per_img", _COUNTED),
         }
     except (KeyError, TypeError) as error:
         raise RecipeError(
-            f"{path}: model.test_cfg has no {error}; what ships takes score_thr, nms.iou_threshold and max_per_img"
+            f"{path}: model.test_cfg has no {error}; what ships takes score_thr and nms.iou_threshold"
         ) from error

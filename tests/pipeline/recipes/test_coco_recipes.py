@@ -11,6 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from mmdet.models.detectors.base import BaseDetector
+from torch import nn
 
 from deploy.graph.export import export_model
 from deploy.ladder.pytorch_rung import evaluate_model, published_ap
@@ -27,13 +29,15 @@ from pipeline.training import TrainingJob, train
 STUDENTS = Path("configs/students")
 TEACHERS = Path("configs/teachers")
 RECIPES = sorted(path.stem for path in STUDENTS.glob("*_coco.py") if not path.stem.startswith("twin_"))
-RTMDET = [name for name in RECIPES if "_rtmdet_" in name]
+UNPUBLISHED = [name for name in RECIPES if "_rtmdet_" in name or "_yolox_" in name]
 STEPPED = [
-    *(name for name in RECIPES if name not in RTMDET),
+    *(name for name in RECIPES if name not in UNPUBLISHED),
     "crosskd_pkd_rtmdet_m_tiny_300e_coco",
     "cskd_rtmdet_l_tiny_300e_coco",
+    "crosskd_pkd_yolox_l_tiny_300e_coco",
+    "cskd_yolox_l_s_300e_coco",
 ]
-"""Of RTMDet's recipes every method and every teacher once."""
+"""Of RTMDet's and YOLOX's recipes every method and every teacher once."""
 TWINS = sorted(path.stem for path in STUDENTS.glob("twin_*_coco.py"))
 HEIGHT, WIDTH = 64, 96
 
@@ -76,11 +80,12 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_all_published_configurations_are_there() -> None:
-    published = [recipe for recipe in RECIPES if recipe not in RTMDET]
+    published = [recipe for recipe in RECIPES if recipe not in UNPUBLISHED]
     families = {name: [recipe for recipe in published if recipe.startswith(f"{name}_")] for name in ("crosskd", "cskd")}
     assert {name: len(recipes) for name, recipes in families.items()} == {"crosskd": 11, "cskd": 10}
-    methods, pairs = ("crosskd", "crosskd_pkd", "cskd", "pkd"), ("l_tiny", "l_s", "m_tiny")
-    assert {*RTMDET} == {f"{method}_rtmdet_{pair}_300e_coco" for method in methods for pair in pairs}
+    methods = ("crosskd", "crosskd_pkd", "cskd", "pkd")
+    pairs = ("rtmdet_l_tiny", "rtmdet_l_s", "rtmdet_m_tiny", "yolox_l_s", "yolox_l_tiny")
+    assert {*UNPUBLISHED} == {f"{method}_{pair}_300e_coco" for method in methods for pair in pairs}
     assert {read_recipe(STUDENTS / f"{name}.py").twin for name in RECIPES} == {
         str(STUDENTS / f"{name}.py") for name in TWINS
     }
@@ -114,7 +119,7 @@ def test_a_recipe_is_its_twin_with_a_method(name: str) -> None:
     teacher = content(recipe.teacher)
     assert published["teacher"] == teacher["published"]["teacher"]
     for key in ("mean", "std", "bgr_to_rgb"):
-        assert distilled["model"]["data_preprocessor"][key] == teacher["model"]["data_preprocessor"][key]
+        assert distilled["model"]["data_preprocessor"].get(key) == teacher["model"]["data_preprocessor"].get(key)
 
 
 # (epochs, learning rate, largest gradient, frozen stages, smallest short side, AP published with the method)
@@ -166,23 +171,29 @@ def test_schedules_and_published_numbers(name: str, expected: tuple[Any, ...]) -
     assert config["train_dataloader"]["batch_size"] == 2
 
 
-@pytest.mark.parametrize("path", [*TEACHERS.glob("rtmdet_*"), *STUDENTS.glob("twin_rtmdet_*")], ids=lambda p: p.stem)
-def test_rtmdet_is_trained_as_mmdets_own_files_say(path: Path, tmp_path: Path) -> None:
-    size = path.stem.split("_")[-3]
-    (tmp_path / "stock.py").write_text(f"_base_ = 'mmdet::rtmdet/rtmdet_{size}_8xb32-300e_coco.py'")
+OF_MMDET = [*TEACHERS.glob("*_300e_coco.py"), *STUDENTS.glob("twin_*_300e_coco.py")]
+
+
+@pytest.mark.parametrize("path", sorted(OF_MMDET), ids=lambda path: path.stem)
+def test_what_mmdet_has_files_of_is_trained_as_they_say(path: Path, tmp_path: Path) -> None:
+    kind, size = path.stem.removeprefix("twin_").split("_")[:2]
+    batch = {"rtmdet": 32, "yolox": 8}[kind]
+    (tmp_path / "stock.py").write_text(f"_base_ = 'mmdet::{kind}/{kind}_{size}_8xb{batch}-300e_coco.py'")
     config, stock = content(path), read_recipe(tmp_path / "stock.py")
-    model, optimizer = stock.model.to_dict(), stock.optim_wrapper.to_dict()
+    model = stock.model.to_dict()
     model["data_preprocessor"]["pad_size_divisor"] = 32
     assert without_scope(config["model"]) == without_scope(model)
-    assert without_scope(config["optim_wrapper"]) == without_scope(optimizer)
-    assert without_scope(config["param_scheduler"]) == without_scope(stock.param_scheduler)
-    assert without_scope(config["train_cfg"]) == without_scope(stock.train_cfg)
-    assert without_scope(config["custom_hooks"]) == without_scope(stock.custom_hooks)
+    for key in ("optim_wrapper", "param_scheduler", "train_cfg", "custom_hooks"):
+        assert without_scope(config[key]) == without_scope(stock[key]), key
     steps = config["train_dataloader"]["dataset"]["pipeline"]
     assert without_scope(steps) == without_scope(stock.train_dataloader.dataset.pipeline)
-    assert config["auto_scale_lr"] == {"enable": True, "base_batch_size": 8 * config["train_dataloader"]["batch_size"]}
-    published = {"l": 51.3, "m": 49.1, "s": 44.5, "tiny": 40.9}[size]
-    assert config["published"] == {"student" if "twin" in path.stem else "teacher": published}
+    assert config["train_dataloader"]["batch_size"] == batch
+    assert config["auto_scale_lr"] == {"enable": True, "base_batch_size": 8 * batch}
+    published = {
+        "rtmdet": {"l": 51.3, "m": 49.1, "s": 44.5, "tiny": 40.9},
+        "yolox": {"l": 49.4, "s": 40.5, "tiny": 32.0},
+    }
+    assert config["published"] == {"student" if "twin" in path.stem else "teacher": published[kind][size]}
 
 
 def without_scope(node: Any) -> Any:
@@ -267,6 +278,8 @@ def test_one_step_at_full_size_is_saved_evaluated_and_exported(
     settings = params(read_choice([path], detect(coco)))
     recipe = shrunk(path, record, scratch, "student")
     teacher = build_detector(shrunk(Path(source.teacher), record, scratch, "teacher"))
+    if "_yolox_" in name:
+        damp(teacher)
     file = scratch / "teacher.safetensors"
     file.write_bytes(b"stands for the file in the fingerprint")
     training = TrainSettings(device="cpu", precision="fp32", workers=0)
@@ -285,6 +298,13 @@ def test_one_step_at_full_size_is_saved_evaluated_and_exported(
         artefact = scratch / "student.onnx"
         exported = export_model(recipe, weights, data, "test", settings.export, artefact)
         assert exported.check.matched > 0.9
+
+
+def damp(teacher: BaseDetector) -> None:
+    """Random layers of so many under SiLU let numbers grow beyond what exponents of box sizes take."""
+    for module in teacher.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.weight, 0.7)
 
 
 def with_area(weights: Path) -> None:

@@ -1,0 +1,3 @@
+_base_ = ["./crosskd_yolox_l_tiny_300e_coco.py"]
+
+distillation = dict(methods=[*_base_.distillation.methods, dict(type="PKD", adapter=True)])

@@ -1,0 +1,5 @@
+_base_ = ["mmdet::yolox/yolox_tiny_8xb8-300e_coco.py", "../_base_/yolox_coco.py"]
+
+published = dict(student=32.0)
+auto_scale_lr = _base_.rates_for_64_images
+input_size = (416, 416)
