@@ -21,6 +21,7 @@ from tqdm import tqdm
 import pipeline  # noqa: F401  (before mmdet is imported)
 from benchmarks.peak import reset_peak
 from deploy.timing.memory import peak_memory
+from pipeline.detectors import Batch
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods
 from pipeline.distillers.method import View
@@ -102,10 +103,11 @@ class Case:
     def teacher_alone(self) -> Callable[[], None]:
         """The teacher's forward pass as a function; normalisation of the images is part of the student's step."""
         inputs = self.images()
+        batch = Batch.of(inputs, self.distiller.data_preprocessor(self.data, True)["data_samples"])
 
         def run() -> None:
             with self.wrapper.optim_context(self.distiller):
-                self.distiller._forward_teacher(inputs)
+                self.distiller._forward_teacher(inputs, batch)
 
         return run
 

@@ -7,6 +7,7 @@ from pipeline.detectors.family import Assignment, Family
 from pipeline.detectors.faster_rcnn import TwoStageFlow, other_parts
 from pipeline.detectors.flow import Batch, Flow, ForwardPass, SingleStageFlow
 from pipeline.detectors.kinds import KINDS, DetectorKind, dense_head, kind_of
+from pipeline.detectors.normalisation import Normalisation, renormalised
 from pipeline.detectors.pyramid import Features, Level, features_of, pyramid_of
 from pipeline.errors import RecipeError
 
@@ -21,6 +22,7 @@ __all__ = [
     "Flow",
     "ForwardPass",
     "Level",
+    "Normalisation",
     "dense_head",
     "family_name",
     "family_of",
@@ -28,6 +30,7 @@ __all__ = [
     "flow_of",
     "kind_of",
     "pyramid_of",
+    "renormalised",
 ]
 
 

@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from pipeline.detectors import Batch, ForwardPass, features_of, flow_of
+from pipeline.detectors import Batch, ForwardPass, Normalisation, features_of, flow_of, renormalised
 from pipeline.detectors.flow import LossDict
 from pipeline.detectors.group_norm import differentiate_in_float32
 from pipeline.detectors.recorder import Taps, record_outputs
@@ -52,6 +52,9 @@ class Distiller(BaseModel):
         object.__setattr__(self, "_teacher", teacher)
         if teacher is not None:
             teacher.requires_grad_(False).eval()
+            # The teacher's images are the student's, as the teacher normalises them.
+            own, wanted = (Normalisation.of(each.data_preprocessor) for each in (student, teacher))
+            self._normalisations = own, wanted
 
     def init_weights(self) -> None:
         """Do nothing: student and methods arrive initialised, so that a twin starts from the same weights."""
@@ -129,13 +132,14 @@ class Distiller(BaseModel):
         factor = self.schedule.factor(self.iteration) if self.methods else 0.0
         if not factor:
             return flow.losses(self.student, inputs, samples)
+        batch = Batch.of(inputs, samples)
         # First, so that what it needs for a moment does not come on top of the student's graph.
-        views_t = self._forward_teacher(inputs)
+        views_t = self._forward_teacher(inputs, batch)
         with record_outputs(_tagged([method.student_taps() for method in self._each_method()])) as recorded:
             forward_student = flow.forward_student if self._reads_heads else flow.forward_features
             forward = forward_student(self.student, inputs, samples)
         views_s = self._views(forward, recorded)
-        losses, batch = forward.losses, Batch.of(inputs, samples)
+        losses = forward.losses
         for method, view_s, view_t in zip(self._each_method(), views_s, views_t, strict=True):
             found = method.losses(view_s, view_t, forward.assignment, batch)
             if taken := sorted(found.keys() & losses.keys()):
@@ -157,7 +161,9 @@ class Distiller(BaseModel):
         return any(method.reads_heads for method in self._each_method())
 
     @torch.no_grad()
-    def _forward_teacher(self, inputs: Tensor) -> list[View]:
+    def _forward_teacher(self, inputs: Tensor, batch: Batch) -> list[View]:
+        inputs = renormalised(inputs, *self._normalisations, batch.image_shapes)
+        inputs = inputs.contiguous(memory_format=self._memory_format)
         with record_outputs(_tagged([method.teacher_taps() for method in self._each_method()])) as recorded:
             if self._reads_heads:
                 forward = flow_of(self._teacher).forward_teacher(self._teacher, inputs)

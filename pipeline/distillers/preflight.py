@@ -44,7 +44,7 @@ def check_features(
         RecipeError: lists every mismatch with both sides and what to change.
     """
     pairs, findings = pair_levels(pyramid_of(student), pyramid_of(teacher), wanted)
-    findings += [*_images(student, teacher), *_classes(student, teacher)]
+    findings += _classes(student, teacher)
     if not adapter:
         by_level = [({"features": pair.student.width}, {"features": pair.teacher.width}) for pair in pairs]
         widths = [differ_in_width("FPN", width_s, width_t, method, "adapter") for width_s, width_t in by_level]
@@ -90,7 +90,7 @@ def dense_findings(student: BaseDetector, teacher: BaseDetector, method: str) ->
     if type(head_s) is not type(head_t):
         types = f"the student's head is {type(head_s).__name__}, the teacher's {type(head_t).__name__}"
         refuse(method, [f"{types}; choose a teacher of the student's detector family"])
-    findings = [*_levels(student, teacher), *_images(student, teacher), *_classes(student, teacher)]
+    findings = [*_levels(student, teacher), *_classes(student, teacher)]
     findings += [found for what, read, cure in _EQUAL for found in differ(what, read(head_s), read(head_t), cure)]
     findings += [
         f"{who}'s head classifies by softmax; only loss_cls.use_sigmoid=True can be distilled"
@@ -142,32 +142,6 @@ def _classes(student: BaseDetector, teacher: BaseDetector) -> list[str]:
     else:
         cure = "choose a teacher that was trained for the student's classes"
     return differ("classes", names_s, names_t, cure)
-
-
-def _images(student: BaseDetector, teacher: BaseDetector) -> list[str]:
-    # The teacher is shown the images that the student's preprocessor has normalised.
-    normalisation_s, normalisation_t = (_normalisation(detector.data_preprocessor) for detector in (student, teacher))
-    return [
-        found
-        for key in ("mean", "std", "channels")
-        for found in differ(
-            f"image normalisation ({key})",
-            normalisation_s[key],
-            normalisation_t[key],
-            "the teacher sees the student's images: give the student's data_preprocessor the teacher's "
-            "mean, std and bgr_to_rgb",
-        )
-    ]
-
-
-def _normalisation(preprocessor: Any) -> dict[str, Any]:
-    normalises = getattr(preprocessor, "_enable_normalize", False)
-    swapped = getattr(preprocessor, "_channel_conversion", False)
-    return {
-        "mean": [round(value, 4) for value in preprocessor.mean.flatten().tolist()] if normalises else None,
-        "std": [round(value, 4) for value in preprocessor.std.flatten().tolist()] if normalises else None,
-        "channels": "swapped (bgr_to_rgb)" if swapped else "as read (BGR)",
-    }
 
 
 def _anchors(generator: Any) -> Any:

@@ -191,3 +191,48 @@ def test_a_detector_that_views_maps_as_rows_predicts_after_channels_last_is_aske
     with torch.no_grad():
         found = distiller(*annotated_batch(), mode="predict")
     assert len(found[0].pred_instances) == 20
+
+
+IMAGENET = {
+    "mean": [123.675, 116.28, 103.53],
+    "std": [58.395, 57.12, 57.375],
+    "bgr_to_rgb": True,
+    "pad_size_divisor": 32,
+}
+"""As ResNets of torchvision, DINO and Faster R-CNN have it."""
+
+
+@pytest.mark.parametrize(
+    "student",
+    [
+        {"mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395], "bgr_to_rgb": False},  # RTMDet
+        {"mean": [0.0, 0.0, 0.0], "std": [255.0, 255.0, 255.0], "bgr_to_rgb": True},
+        {"mean": None, "std": None, "bgr_to_rgb": False},
+    ],
+)
+@pytest.mark.parametrize("method", [{"type": "PKD"}, CROSSKD])
+def test_the_teacher_sees_the_students_images_as_it_normalises_them(
+    make_gfl: Any, student: dict[str, Any], method: dict[str, Any]
+) -> None:
+    pair = make_gfl(), make_gfl()
+    preprocessor = type(pair[0].data_preprocessor)
+    pair[0].data_preprocessor, pair[1].data_preprocessor = (
+        preprocessor(**IMAGENET | changes) for changes in (student, {})
+    )
+    images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in ((64, 48), (40, 64))]
+    samples = [sample.new() for sample in annotated_batch()[1]]
+    for sample, image in zip(samples, images, strict=True):
+        sample.set_metainfo({"img_shape": tuple(image.shape[1:])})
+    data = {"inputs": images, "data_samples": samples}
+    seen: list[torch.Tensor] = []
+    pair[1].backbone.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    distiller = Distiller(*pair, build_methods([method], *pair)).train()
+    distiller(**pair[0].data_preprocessor(data, True), mode="loss")
+    torch.testing.assert_close(seen[-1], pair[1].data_preprocessor(data, True)["inputs"], rtol=0, atol=1e-4)
+
+
+def test_a_teacher_of_the_same_normalisation_sees_the_very_images(make_gfl: Any, batch: dict[str, Any]) -> None:
+    distiller, seen = make_distiller(make_gfl), []
+    distiller._teacher.backbone.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    distiller(**batch, mode="loss")
+    assert torch.equal(seen[-1], batch["inputs"])

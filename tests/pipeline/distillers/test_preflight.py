@@ -71,26 +71,6 @@ def test_heads_of_two_families_are_refused_by_crosskd(make_detector: Any) -> Non
         build_methods([CROSSKD], student, teacher)
 
 
-@pytest.mark.parametrize("method", [CROSSKD, {"type": "PKD"}, {"type": "CSKD"}])
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"mean": [0.0, 0.0, 0.0]}, r"normalisation \(mean\) of the student is \[123.675, .*, of the teacher \[0.0"),
-        ({"std": [1.0, 1.0, 1.0]}, r"normalisation \(std\) of the student is \[58.395, .*, of the teacher \[1.0"),
-        ({"bgr_to_rgb": False}, r"normalisation \(channels\) of the student is swapped .*, of the teacher as read"),
-        ({"mean": None, "std": None}, r"normalisation \(mean\) of the student is .*, of the teacher None"),
-    ],
-)
-def test_images_normalised_in_two_ways_are_refused(
-    make_gfl: Any, method: dict[str, Any], change: dict[str, Any], message: str
-) -> None:
-    student, teacher = make_gfl(), make_gfl()
-    normalisation = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375], "bgr_to_rgb": True}
-    teacher.data_preprocessor = type(teacher.data_preprocessor)(**(normalisation | change))
-    with pytest.raises(RecipeError, match=message):
-        build_methods([method], student, teacher)
-
-
 @pytest.mark.parametrize(("name", "part"), [("CrossKD", "head"), ("PKD", "FPN")])
 def test_other_widths_need_an_adapter(make_gfl: Any, name: str, part: str) -> None:
     student, teacher = make_gfl(width=32), make_gfl(width=64)
