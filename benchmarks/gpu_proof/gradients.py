@@ -18,6 +18,7 @@ from torch import Tensor
 import pipeline  # noqa: F401  (before mmdet's operators are imported)
 from benchmarks.gpu_proof.place import Check, Place, expect
 from benchmarks.gpu_proof.record import Numbers
+from pipeline.choice.suited_methods import fitted
 from pipeline.detectors import DetectorKind, kind_of
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import METHODS, Distiller, build_methods
@@ -123,7 +124,8 @@ def compare(
     for detector in (student, teacher):
         detector.cpu()
     torch.manual_seed(0)
-    distiller = Distiller(student, teacher, build_methods([{"type": name} for name in names], student, teacher)).train()
+    methods = build_methods([fitted(name, student, teacher) for name in names], student, teacher)
+    distiller = Distiller(student, teacher, methods).train()
     size, classes = _TOY_SIZE if place.rehearsal else _SIZE, _classes(student)
 
     def step(precision: str) -> Step:

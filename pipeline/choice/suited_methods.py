@@ -63,9 +63,14 @@ def method_configs(name: str, student: BaseDetector, teacher: BaseDetector) -> l
     Raises:
         RecipeError: the pair does not fit; lists every mismatch with what to change.
     """
-    configs = [{"type": method, **_FITTED[method](student, teacher)} for method in OWN_METHODS[name]]
+    configs = [fitted(method, student, teacher) for method in OWN_METHODS[name]]
     build_methods(configs, student, teacher)
     return configs
+
+
+def fitted(method: str, student: BaseDetector, teacher: BaseDetector) -> dict[str, Any]:
+    """The entry of ``distillation.methods`` for one method, with what the widths and depths of the two ask for."""
+    return {"type": method, **_FITTED[method](student, teacher)}
 
 
 def _crosskd(student: BaseDetector, teacher: BaseDetector) -> dict[str, Any]:

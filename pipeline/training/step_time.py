@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.structures import DetDataSample
+from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 
 from pipeline.compute import choose_device, choose_precision
@@ -131,6 +132,8 @@ def random_batch(batch: int, size: tuple[int, int], classes: int, boxes: int = 6
         classes: of the labels.
         boxes: of each image.
     """
+    # A Runner tells this, and YOLOX's BatchSyncRandomResize asks for it.
+    MessageHub.get_current_instance().update_info("iter", 0)
     generator = torch.Generator().manual_seed(0)
     height, width = size
     samples = []

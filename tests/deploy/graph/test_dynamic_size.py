@@ -94,7 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # An export takes some seconds.
-SLOW = [pytest.param(family, marks=pytest.mark.slow) for family in ("RetinaNet", "ATSS", "FCOS", "RTMDet", "YOLOX")]
+SLOW = [pytest.param(family, marks=pytest.mark.slow) for family in ("RetinaNet", "ATSS", "FCOS", "YOLOX")]
 
 
 @pytest.mark.parametrize("family", ["GFL", FASTER_RCNN, *SLOW])

@@ -17,8 +17,8 @@ CROSSKD = {"type": "CrossKD", "reused_head_index": 1, "adapter": True}
 @pytest.fixture
 def pair(make_detector: Any) -> tuple[Any, Any]:
     """A student and a teacher of twice its width; all norms and objectness layers differ."""
-    student, teacher = make_detector("YOLOX"), make_detector("YOLOX", width=64)
     torch.manual_seed(3)
+    student, teacher = make_detector("YOLOX"), make_detector("YOLOX", width=64)
     for module in (*student.modules(), *teacher.modules()):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_var, 0.5, 2.0)
