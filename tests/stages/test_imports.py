@@ -31,3 +31,9 @@ def test_a_stage_loads_no_more_than_it_needs(stage: str, wanted: set[str]) -> No
     code = f"import json, sys, stages.{stage}; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {*json.loads(made.stdout)} <= wanted
+
+
+@pytest.mark.parametrize("module", ["deploy.graph.dry_run", "pipeline.detectors"])
+def test_whoever_comes_to_mmdet_first_finds_its_operators(module: str) -> None:
+    made = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
