@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.opsets import check_opset
 from deploy.graph.specification import describe
 from pipeline.deploy_settings import ExportSettings
 from pipeline.errors import RecipeError
@@ -16,12 +17,13 @@ from pipeline.training.dry_build import build_once
 _NO_HASH = "0" * 64
 
 
-def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool) -> None:
+def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, opset: int = 18) -> None:
     """Build what every recipe trains, and run what it ships, in seconds.
 
     Args:
         recipes: the resolved recipes by model, the teacher's among them.
         dynamic_size: whether height and width stay open (``export.dynamic_size``).
+        opset: version of ONNX's operators (``export.opset``).
 
     Raises:
         RecipeError: names the recipe and what a later stage could not build, run or export.
@@ -30,10 +32,11 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool) -> None:
     teacher = build_once(recipes[TEACHER], None)
     for name, recipe in recipes.items():
         detector = build_once(recipe, None if name == TEACHER else teacher)
-        settings = ExportSettings(models=[name], dynamic_size=dynamic_size)
+        settings = ExportSettings(models=[name], dynamic_size=dynamic_size, opset=opset)
         spec = describe(recipe, detector.data_preprocessor, _NO_HASH, "", settings)
         height, width = recipe.input_size
         try:
+            check_opset(detector, opset)
             with torch.no_grad():
                 module = DeployableDetector(detector.to("meta"), spec)
                 images = torch.zeros(2, height, width, 3, dtype=torch.uint8, device="meta")
