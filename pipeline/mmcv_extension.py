@@ -25,7 +25,7 @@ class ExtensionFinder(MetaPathFinder):
 
 class _StandInLoader(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        from pipeline.mmcv_ops import TorchvisionOps
+        from pipeline.mmcv_ops.extension import TorchvisionOps
 
         return TorchvisionOps(spec.name)
 

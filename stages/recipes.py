@@ -15,8 +15,8 @@ from pipeline.settings import load_params
 
 PARAMS = (
     *("input_size", "teacher.config", "teacher.options", "teacher.train", "teacher.init", "twins", "students"),
-    *("train.epochs", "train.iterations", "train.batch_size", "train.learning_rate", "export.dynamic_size"),
-    "export.models",
+    *("train.epochs", "train.iterations", "train.batch_size", "train.learning_rate"),
+    *("export.dynamic_size", "export.opset", "export.models"),
 )
 
 
@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RECIPES, help="folder for the resolved recipes (%(default)s)")
     arguments = parser.parse_args(argv)
     params = load_params().only(*PARAMS)
-    accept = partial(dry_run, dynamic_size=params.export.dynamic_size, exported=params.export.models)
+    export = params.export
+    accept = partial(dry_run, dynamic_size=export.dynamic_size, exported=export.models, opset=export.opset)
     resolve_all(params, DatasetRecord.read(DATASET_RECORD), arguments.out, accept)
 
 

@@ -116,9 +116,9 @@ HELD_IN_COLUMNS = {
 }
 # What a stage imports and does not run, or runs without a trace in its result: a module, or a package with ``.*``.
 NOT_USED_BY = {
-    "data": {"pipeline.mmcv_ops": "no detector"},
+    "data": {"pipeline.mmcv_ops.*": "no detector"},
     "recipes": {
-        "pipeline.mmcv_ops": "the same; a detector runs on paper",
+        "pipeline.mmcv_ops.*": "the same; a detector runs on paper",
         **dict.fromkeys(
             (
                 *(
@@ -147,27 +147,27 @@ NOT_USED_BY = {
         "pipeline.weight_sources": "delivers backbone weights of a given hash or fails",
     },
     "evaluate": {
-        "pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet",
+        "pipeline.mmcv_ops.*": "boxes are decoded and suppressed by deploy/, not by mmdet",
         "pipeline.detectors.*": "only which kind a detector is; a wrong kind cannot run",
     },
     "export": {
-        "pipeline.mmcv_ops": "boxes are decoded and suppressed by deploy/, not by mmdet",
+        "pipeline.mmcv_ops.*": "boxes are decoded and suppressed by deploy/, not by mmdet",
         "pipeline.detectors.*": "only which kind a detector is, and that is a dependency",
     },
     "precision": {
-        "pipeline.mmcv_ops": "the artefact runs without mmdet",
+        "pipeline.mmcv_ops.*": "the artefact runs without mmdet",
         "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
-    "engine": {"pipeline.mmcv_ops": "no detector"},
-    "benchmark": {"pipeline.mmcv_ops": "the artefact runs without mmdet"},
-    "compare": {"pipeline.mmcv_ops": "the artefacts run without mmdet"},
+    "engine": {"pipeline.mmcv_ops.*": "no detector"},
+    "benchmark": {"pipeline.mmcv_ops.*": "the artefact runs without mmdet"},
+    "compare": {"pipeline.mmcv_ops.*": "the artefacts run without mmdet"},
     "choose": {
-        "pipeline.mmcv_ops": "the artefacts run without mmdet",
+        "pipeline.mmcv_ops.*": "the artefacts run without mmdet",
         "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
     "report": {
         **HELD_IN_COLUMNS,
-        "pipeline.mmcv_ops": "no detector",
+        "pipeline.mmcv_ops.*": "no detector",
         "deploy.runtime.engine_file": "an engine's record names its target by a class of it",
         "deploy.runtime.onnx_file": "the same",
         "deploy.runtime.oldest_versions": "the same",

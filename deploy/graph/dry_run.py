@@ -7,6 +7,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 
 from deploy.graph.exported_module import DeployableDetector
+from deploy.graph.opsets import check_opset
 from deploy.graph.specification import describe
 from deploy.runtime.artefact import ArtefactSpec
 from pipeline.complexity import run_on_paper
@@ -22,13 +23,14 @@ from pipeline.training.dry_build import build_once
 _NO_HASH = "0" * 64
 
 
-def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collection[str]) -> None:
+def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collection[str], opset: int = 18) -> None:
     """Build what every recipe trains, and run what it ships, in seconds.
 
     Args:
         recipes: the resolved recipes by model, the teacher's among them.
         dynamic_size: whether height and width stay open (``export.dynamic_size``).
         exported: the models that artefacts are made of (``export.models``).
+        opset: version of ONNX's operators (``export.opset``).
 
     Raises:
         RecipeError: names the recipe and what a later stage could not build, run or export.
@@ -38,11 +40,11 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collect
     obstacles: dict[str, ExportError] = {}
     for name, recipe in recipes.items():
         detector = build_once(recipe, None if name == TEACHER else teacher)
-        settings = ExportSettings(models=[name], dynamic_size=dynamic_size)
+        settings = ExportSettings(models=[name], dynamic_size=dynamic_size, opset=opset)
         spec = describe(recipe, detector.data_preprocessor, _NO_HASH, "", settings)
         try:
             flow_of(detector)
-            found = _run(detector.to("meta"), spec)
+            found = _run(detector.to("meta"), spec, opset)
         except RecipeError as error:
             raise RecipeError(f"{recipe.path}: {error}") from error
         except NotImplementedError as error:  # an operator of mmcv's that torchvision does not have
@@ -60,11 +62,12 @@ def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collect
     _refuse_export(recipes, exported, obstacles)
 
 
-def _run(detector: BaseDetector, spec: ArtefactSpec) -> DeployableDetector | ExportError:
+def _run(detector: BaseDetector, spec: ArtefactSpec, opset: int) -> DeployableDetector | ExportError:
     """What ships, run once; or why nothing can, where the detector itself ran as far as it goes on paper."""
     height, width = spec.input_height, spec.input_width
     with torch.no_grad():
         try:
+            check_opset(detector, opset)
             module = DeployableDetector(detector, spec)
         except ExportError as obstacle:
             run_on_paper(detector.eval(), torch.zeros(2, 3, height, width, device="meta"))

@@ -12,6 +12,7 @@ import torch
 from deploy.graph.export_check import check_export
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.onnx_export import to_onnx, trace
+from deploy.graph.opsets import check_opset
 from deploy.graph.specification import describe
 from deploy.runtime.artefact import INPUT_NAME, OUTPUT_NAMES, SIZES_NAME, ArtefactSpec
 from deploy.runtime.images import read_image
@@ -71,9 +72,11 @@ def export_onnx(detector: DeployableDetector, path: Path, opset: int) -> None:
 
     Raises:
         SettingsError: the installed onnx does not know ``opset``.
+        RecipeError: ``opset`` lacks an operator of the detector.
     """
     if opset > (newest := onnx.defs.onnx_opset_version()):
         raise SettingsError(f"params.yaml: export.opset: {opset} is unknown, the installed onnx knows up to {newest}")
+    check_opset(detector, opset)
     model = _graph(detector, opset)
     onnx.helper.set_model_props(model, detector.spec.to_metadata())
     onnx.checker.check_model(model, full_check=True)

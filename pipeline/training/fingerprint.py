@@ -21,7 +21,7 @@ CODE = (
     "pipeline/evaluation/coco_matching.py",
     "pipeline/evaluation/coco_numbers.py",
     "pipeline/evaluation/inputs.py",
-    "pipeline/mmcv_ops.py",
+    "pipeline/mmcv_ops",
     "pipeline/pickled_weights.py",
     "pipeline/training",
 )

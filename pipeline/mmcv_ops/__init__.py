@@ -1,0 +1,1 @@
+"""mmcv's compiled operators on top of torchvision's kernels."""
