@@ -100,7 +100,7 @@ def test_published_pairs_pass_at_full_size(make: Make, family: str, dynamic_size
         ("optim_wrapper = dict(optimizer=dict(momentun=0.9))", "optim_wrapper cannot be built: .*'momentun'"),
         ("param_scheduler = [dict(type='StepLR', by_epoch=False)]", r"param_scheduler\.0 cannot be built: .*step_size"),
         ("param_scheduler = [dict(type='ConstantLR', by_epoch=True)]", "counts epochs and train_cfg iterations"),
-        ("custom_hooks = [dict(type='SyncNormHook', each=1)]", r"custom_hooks\.0 cannot be built: .*"),
+        ("custom_hooks = [dict(type='CheckInvalidLossHook', each=1)]", r"custom_hooks\.0 cannot be built: .*"),
         (
             MISSPELT_STEP,
             r"train_dataloader\.dataset\.pipeline\.1 cannot be built: .*'scales'",
@@ -123,12 +123,12 @@ def test_a_neck_that_takes_multiples_alone_is_told_where_sizes_are_open(make: Ma
     student = make("student", twin, {"model.data_preprocessor.pad_size_divisor": 16})
     recipes = {"teacher": make("teacher", TEACHER), "student": student}
     with pytest.raises(RecipeError, match=r"twin_rtmdet.* canvas of 656 x 656, .* \(16\): .*; set that to 32"):
-        dry_run(recipes, dynamic_size=True)
+        dry_run(recipes, True, EVERY)
 
 
 def test_deformable_convolutions_pass_in_a_version_of_onnx_that_has_them(make: Make) -> None:
     recipes = {"teacher": make("teacher", TEACHER), "student": make("student", DEFORMABLE)}
-    dry_run(recipes, dynamic_size=False, opset=19)
+    dry_run(recipes, False, EVERY, opset=19)
 
 
 def test_an_init_of_a_head_whose_class_layers_are_not_known_is_told(make: Make) -> None:
