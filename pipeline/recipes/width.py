@@ -7,10 +7,11 @@ from pipeline.errors import RecipeError
 
 _GROUPS = 32
 """Of the group norms in mmdet's dense heads, by which their channels are divided."""
-_NECKS = ("FPN", "CSPNeXtPAFPN")
+_NECKS = ("FPN", "CSPNeXtPAFPN", "YOLOXPAFPN")
 _BACKBONES: dict[str, tuple[str, float, float]] = {
     "ResNet": ("base_channels", 64, 8),
     "CSPNeXt": ("widen_factor", 1.0, 0.125),
+    "CSPDarknet": ("widen_factor", 1.0, 0.125),
 }
 """The argument that all channels of a backbone are in proportion to, its default, and what it is a multiple of."""
 _ADAPTERS = {"CrossKD": ("adapter",), "PKD": ("adapter",), "CSKD": ("neck_adapt", "branch_adapt")}
