@@ -128,9 +128,11 @@ def test_every_recipe_gives_valid_params(path: Path, coco: Path) -> None:
     params = parse_params(
         read_yaml(switched(PARAMS_FILE.read_text(), read_choice([path], detect(coco)), "params.yaml"))
     )
-    loose = any(family in path.stem for family in ("gfl", "atss", "fcos_giou"))
-    assert params.export.nms_iou_threshold == (0.6 if loose else 0.5)
-    assert params.export.score_threshold == 0.05
+    overlaps = {"rtmdet": 0.65, "yolox": 0.65, "gfl": 0.6, "atss": 0.6, "fcos_giou": 0.6}
+    scores = {"rtmdet": 0.001, "yolox": 0.01}
+    of_family = [next((known[name] for name in known if name in path.stem), None) for known in (overlaps, scores)]
+    assert params.export.nms_iou_threshold == (of_family[0] or 0.5)
+    assert params.export.score_threshold == (of_family[1] or 0.05)
     assert params.teacher.config.is_file()
     assert all(student.recipe.is_file() for student in params.trained.values())
     trained = "fcos_giou" in path.stem or "swint" in path.stem
