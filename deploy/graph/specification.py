@@ -32,7 +32,7 @@ def describe(
         input_width=width,
         color_order="bgr",
         resize_rule=KEEP_RATIO if is_dynamic else LETTERBOX,
-        pad_value=_filling(recipe.config.val_dataloader.dataset.get("pipeline", [])) or padding_colour(preprocessor),
+        pad_value=_filling(_test_pipeline(recipe)) or padding_colour(preprocessor),
         score_threshold=settings.score_threshold,
         nms_iou_threshold=settings.nms_iou_threshold,
         nms_passes=0,
@@ -53,6 +53,11 @@ def normalisation(preprocessor: Any) -> tuple[Tensor, Tensor]:
     if not preprocessor._enable_normalize:
         return torch.zeros(3, 1, 1, device=preprocessor.device), torch.ones(3, 1, 1, device=preprocessor.device)
     return preprocessor.mean.float().expand(3, 1, 1), preprocessor.std.float().expand(3, 1, 1)
+
+
+def _test_pipeline(recipe: Recipe) -> Iterable[Mapping[str, Any]]:
+    steps: Iterable[Mapping[str, Any]] = recipe.config.get("val_dataloader", {}).get("dataset", {}).get("pipeline", [])
+    return steps
 
 
 def _filling(steps: Iterable[Mapping[str, Any]]) -> tuple[int, int, int] | None:

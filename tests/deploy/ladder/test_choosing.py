@@ -98,7 +98,7 @@ def test_what_ships_is_within_the_budget_and_nothing_faster_of_its_student_is(dr
     rungs = [rung(model, str(place), time) for place, (model, time, _) in enumerate(drawn)]
     ap = {(model, str(place)): value for place, (model, _, value) in enumerate(drawn)}
     found = choose(rungs, Known(ap), loss, "val", 1)
-    exact = {model: ap[model, min(place for name, place in ap if name == model)] for model, _ in ap}
+    exact = {model: ap[model, min((place for name, place in ap if name == model), key=int)] for model, _ in ap}
     reached = [value for value in exact.values() if value is not None]
     times = {(each.model, each.artefact): each.milliseconds for each in rungs}
     assert (found.best is None) == (not reached)
