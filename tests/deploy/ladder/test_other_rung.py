@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from deploy.ladder.pytorch_rung import ScoreFiles, evaluate_model
@@ -18,6 +19,7 @@ from tests.other_detectors import other_config
 
 @pytest.mark.parametrize("name", ["cascade", "centernet", "dino"])
 def test_it_is_measured_as_any_other(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
     recipe = _recipe(name)
     weights = tmp_path / "weights.safetensors"
     save_weights(weights, build_detector(recipe).state_dict(), {})
