@@ -118,6 +118,7 @@ class DatasetRecord(Record):
     splits: dict[str, SplitRecord]
     credits: list[str]
     made_splits: MadeSplits | None = None
+    unlabelled: SplitRecord | None = None
     findings: list[FindingGroup]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from deploy.runtime.text_files import MissingText, UnreadableText
 from pipeline.dataset_settings import DataSettings
@@ -15,11 +15,12 @@ from pipeline.deploy_settings import (
     PrecisionSettings,
 )
 from pipeline.errors import SettingsError, did_you_mean
+from pipeline.label_settings import LabelSettings
 from pipeline.recipe_settings import BudgetSettings, InputSize, Width
+from pipeline.report_settings import ReportSettings
 from pipeline.setting_findings import listed_findings
 from pipeline.setting_types import (
     Fraction,
-    Line,
     Name,
     PositiveInt,
     RungPrecision,
@@ -84,10 +85,12 @@ class StudentSettings(Settings):
 
     ``width`` multiplies the recipe's number of channels; give a student and its twin one width.
     ``init`` is a detector's weights to start from, its class layers refitted by the names of the classes.
+    ``unlabelled`` pictures without boxes are trained on for each one with boxes, by what the stage ``label`` found.
     """
 
     recipe: Path
     width: Width = 1.0
+    unlabelled: Annotated[float, Field(gt=0, le=100)] | None = None
     init: StartingWeights | None = None
     options: dict[str, Any] = {}
 
@@ -189,33 +192,6 @@ class Gates(Settings):
         return next((limit for name, limit in self.benchmark_max_map_drop.items() if name == rung), None)
 
 
-class CardSettings(Settings):
-    """What model cards state that no record knows; null: not stated.
-
-    ``licence`` of the models, as the Hub calls it (``apache-2.0``), and ``data_licence`` in words; ``dataset`` is the
-    data set's name on the Hub.
-    """
-
-    licence: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")] | None = None
-    data_licence: Line | None = None
-    dataset: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None
-    ) = None
-
-
-class ReportSettings(Settings):
-    """What the report shows. ``baseline`` is the twin that every other student is compared with.
-
-    What ships is the fastest artefact that loses at most ``max_ap_loss`` AP points on val to the best of the students'.
-    """
-
-    baseline: Name = "twin"
-    images: PositiveInt = 6
-    score_threshold: Fraction = 0.3
-    max_ap_loss: Annotated[float, Field(ge=0, le=100)] = 1.0
-    card: CardSettings = CardSettings()
-
-
 class Params(Settings):
     """The whole of ``params.yaml``."""
 
@@ -224,6 +200,7 @@ class Params(Settings):
     teacher: TeacherSettings
     twins: dict[Name, StudentSettings] = {}
     students: dict[Name, StudentSettings] = {}
+    label: LabelSettings = LabelSettings()
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     export: ExportSettings

@@ -53,7 +53,7 @@ def distil_student(params: Params, name: str) -> None:
 def student_job(recipe: Recipe, settings: TrainSettings) -> TrainingJob:
     """The training of a student on the prepared data set, with the accepted teacher where its recipe has a method."""
     teacher = None
-    if recipe.method != "none":
+    if recipe.has_methods:
         weights = weights_file(TEACHER)
         teacher = (load_detector(load_resolved(recipe_file(TEACHER)), weights), weights)
     return TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, settings, teacher)

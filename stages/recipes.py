@@ -16,7 +16,7 @@ from pipeline.settings import load_params
 PARAMS = (
     *("input_size", "teacher.config", "teacher.options", "teacher.train", "teacher.init", "twins", "students"),
     *("train.epochs", "train.iterations", "train.batch_size", "train.learning_rate"),
-    *("export.dynamic_size", "export.opset", "export.models"),
+    *("label.labelled", "export.dynamic_size", "export.opset", "export.models"),
 )
 
 

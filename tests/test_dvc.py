@@ -50,12 +50,15 @@ NEVER_CHANGE_A_RESULT = {
     "pipeline.operating_point_records": "the same",
     "pipeline.detection_error_records": "the same",
     "pipeline.shipping_records": "the same",
+    "pipeline.label_records": "the same",
     "pipeline.recipe_records": "the same",
     "pipeline.training_records": "the same",
     "pipeline.settings": "checks params.yaml, whose values are dependencies themselves",
     "pipeline.dataset_settings": "the same",
     "pipeline.recipe_settings": "the same",
     "pipeline.deploy_settings": "the same",
+    "pipeline.label_settings": "the same",
+    "pipeline.report_settings": "the same",
     "pipeline.setting_types": "the same",
     "pipeline.setting_findings": "words what is wrong with them",
     "pipeline.strict_yaml": "the same",
@@ -148,8 +151,11 @@ NOT_USED_BY = {
         "pipeline.weight_sources": "delivers backbone weights of a given hash or fails",
     },
     "evaluate": {
-        "pipeline.mmcv_ops.*": "boxes are decoded and suppressed by deploy/, not by mmdet",
         "pipeline.detectors.*": "only which kind a detector is; a wrong kind cannot run",
+    },
+    "label": {
+        "pipeline.detectors.*": "only which kind a detector is; a wrong kind cannot run",
+        "pipeline.evaluation.*": "but for the bootstrap all of it, and that is a dependency",
     },
     "export": {
         "pipeline.mmcv_ops.*": "boxes are decoded and suppressed by deploy/, not by mmdet",
@@ -187,6 +193,7 @@ ACCURACY = {
 }
 # The one module of a package above that a stage depends on all the same.
 NEEDED = {
+    "label": {f"pipeline.evaluation.{name}" for name in ("box_overlaps", "coco_matching", "inputs", "operating_point")},
     "teacher": {
         "pipeline.detectors.class_layers",
         "pipeline.detectors.faster_rcnn",
@@ -370,7 +377,13 @@ def read(stage: Stage) -> set[str]:
         "teacher": {recipe, layout.DATASET},
         "evaluate": {recipe, layout.origin_file(recipe), weights, layout.DATASET},
         "train": {recipe, layout.DATASET},
-        "distill": {recipe, layout.recipe_file(TEACHER), layout.accepted_file(TEACHER), layout.DATASET},
+        "label": {
+            *(layout.recipe_file(TEACHER), layout.origin_file(layout.recipe_file(TEACHER)), layout.DATASET),
+            *(layout.weights_file(TEACHER).parent, layout.accepted_file(TEACHER)),
+        },
+        "distill": {
+            *(recipe, layout.recipe_file(TEACHER), layout.accepted_file(TEACHER), layout.DATASET, layout.LABELS),
+        },
         "export": {
             *(recipe, layout.origin_file(recipe), weights, layout.DATASET),
             layout.report_file("operating_point", model),
@@ -585,6 +598,7 @@ def written(stage: Stage) -> set[Path]:
         "data": {layout.DATASET, layout.DATASET_RECORD},
         "recipes": {layout.RECIPES, layout.recipe_file(TEACHER), *map(layout.recipe_file, TRAINED)},
         "teacher": trained | curves,
+        "label": {layout.LABELS, layout.LABELS_RECORD, layout.PSEUDO_LABELS},
         "evaluate_teacher": evaluation | {layout.accepted_file(model)},
         "train": trained | curves,
         "distill": trained | curves,
@@ -628,6 +642,9 @@ def test_no_path_of_the_layout_is_forgotten_here() -> None:
         "SOURCE_FILES",
         "DATASET",
         "DATASET_RECORD",
+        "LABELS",
+        "LABELS_RECORD",
+        "PSEUDO_LABELS",
         "RECIPES",
         "recipe_file",
         "origin_file",

@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "deploy.precision": {"deploy.runtime", "pipeline"},
     "deploy.engines": {"deploy.runtime", "deploy.graph", "pipeline"},
     "deploy.publishing": {"deploy.runtime", "pipeline"},
+    "deploy.labelling": {"deploy.runtime", "deploy.graph", "pipeline"},
     "deploy.ladder": {"deploy.runtime", "deploy.timing", "deploy.graph", "pipeline"},
 }
 RUN_TIME = ("deploy.runtime", "deploy.prediction", "deploy.timing")

@@ -116,7 +116,7 @@ def train_student(student: str, folder: Path, device: str, rehearsal: bool) -> N
     params = embedded.params
     recipe = renamed(embedded.recipe(student, _TOY if rehearsal else None), f"gpu-proof-{student}")
     teacher = None
-    if recipe.method != "none":
+    if recipe.has_methods:
         weights = embedded.teacher_weights()
         teacher = (load_detector(embedded.recipe(TEACHER), weights), weights)
     settings = params.train.model_copy(update={"device": device, "launcher": "none"})

@@ -2,10 +2,16 @@
 
 import numpy as np
 import torch
+from mmdet.models.detectors.base import BaseDetector
 from numpy.typing import NDArray
 
 from deploy.graph.normalised_detector import NormalisedDetector
+from deploy.graph.specification import describe
+from deploy.graph.stock_detector import measured_module
 from deploy.runtime.backends import RawDetections, closed
+from deploy.runtime.detector import Detector
+from pipeline.deploy_settings import ExportSettings
+from pipeline.recipes import Recipe
 
 
 class PytorchBackend:
@@ -38,3 +44,21 @@ class PytorchBackend:
     def close(self) -> None:
         """See :meth:`deploy.runtime.backends.Backend.close`: the module stays its owner's."""
         self._detector = None
+
+
+def pytorch_detector(
+    recipe: Recipe, stock: BaseDetector, digest: str, dataset: str, settings: ExportSettings, batch_size: int
+) -> Detector:
+    """A trained detector between the resizing, decoding and NMS that its artefact would have.
+
+    Args:
+        recipe: the resolved recipe.
+        stock: mmdet's detector with its weights, where it is to run.
+        digest: SHA-256 of the weights.
+        dataset: name of the prepared data set.
+        settings: thresholds and sizes of the artefact.
+        batch_size: images at once, where the size of the input is not open.
+    """
+    spec = describe(recipe, stock.data_preprocessor, digest, dataset, settings)
+    # The canvas of a dynamic size depends on the batch, and artefacts are measured image by image.
+    return Detector(spec, PytorchBackend(measured_module(stock, spec)), 1 if spec.dynamic_size else batch_size)

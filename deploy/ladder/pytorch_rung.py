@@ -7,9 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from deploy.graph.pytorch_backend import PytorchBackend
-from deploy.graph.specification import describe
-from deploy.graph.stock_detector import measured_module
+from deploy.graph.pytorch_backend import pytorch_detector
 from deploy.runtime.detection_columns import DetectionColumns
 from deploy.runtime.detections import category_ids
 from deploy.runtime.detector import Detector
@@ -70,10 +68,9 @@ def evaluate_model(
     annotations, image_root = find_split(dataset_dir, split)
     use_own_cores()
     stock = load_detector(recipe, weights).to(choose_device(params.train.device))
-    spec = describe(recipe, stock.data_preprocessor, sha256_of(weights), dataset.name, params.export)
-    # The canvas of a dynamic size depends on the batch, and artefacts are measured image by image.
-    batch_size = 1 if spec.dynamic_size else params.evaluate.batch_size
-    detector = Detector(spec, PytorchBackend(measured_module(stock, spec)), batch_size)
+    size = params.evaluate.batch_size
+    detector = pytorch_detector(recipe, stock, sha256_of(weights), dataset.name, params.export, size)
+    spec = detector.spec
     results = detect(detector, annotations, image_root)
     write_atomic(detections, json.dumps(results.results(), separators=(",", ":")) + "\n")
     record = EvaluationRecord(

@@ -82,7 +82,7 @@ def _trainings(params: Params, dataset: DatasetRecord, folder: Path) -> Iterator
     for name in params.trained:
         recipe = recipes[name]
         # A copy for each: its batch norm is folded.
-        teacher = build_detector(recipes[TEACHER]) if recipe.method != "none" else None
+        teacher = build_detector(recipes[TEACHER]) if recipe.has_methods else None
         yield _training(recipe, teacher, params, dataset)
 
 

@@ -15,6 +15,7 @@ from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures.bbox import bbox2roi
 from torch import Tensor
 
+from pipeline.detectors.box_weights import weight_losses, weight_regions
 from pipeline.detectors.family import Branches
 from pipeline.detectors.flow import Flow, ForwardPass, LossDict
 from pipeline.detectors.pyramid import Features
@@ -89,9 +90,8 @@ class TwoStageFlow(Flow):
         pooled = pool(roi, features, regions.rois)
         scores, deltas = roi.bbox_head(pooled)
         with torch.autocast(inputs.device.type, enabled=False):
-            region_losses = roi.bbox_head.loss_and_target(
-                scores.float(), deltas.float(), regions.rois, regions.sampled, roi.train_cfg
-            )
+            learning = weight_regions([scores.float(), deltas.float()], regions.rois, samples)
+            region_losses = roi.bbox_head.loss_and_target(*learning, regions.rois, regions.sampled, roi.train_cfg)
         _, label_weights, _, box_weights, normaliser = targets[-1]
         # What else the second stage reports is its accuracy, which is no loss.
         losses |= {name: loss for name, loss in region_losses["loss_bbox"].items() if name.startswith("loss")}
@@ -176,4 +176,5 @@ def _proposal_losses(rpn: Any, predictions: list[Branches], samples: list[Any]) 
     for instances in objects:
         instances.labels = torch.zeros_like(instances.labels)
     maps = [[level[name].float() for level in predictions] for name in OUTPUTS]
+    maps = weight_losses(maps, samples, rpn.prior_generator.strides)
     return rpn.loss_by_feat(*maps, objects, metas, ignored)

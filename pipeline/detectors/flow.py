@@ -11,6 +11,7 @@ from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor
 
 from pipeline.detectors.adapters import family_of
+from pipeline.detectors.box_weights import weight_losses
 from pipeline.detectors.family import Branches
 from pipeline.detectors.pyramid import Features, checked_features
 from pipeline.detectors.recorder import record_results, replaced
@@ -149,6 +150,7 @@ class SingleStageFlow(Flow):
 def _head_losses(head: Any, outputs: tuple[list[Tensor], ...], samples: list[Any]) -> LossDict:
     instances, ignored, metas = unpack_gt_instances(samples)
     in_float32 = [[level.float() for level in maps] for maps in outputs]
+    in_float32 = weight_losses(in_float32, samples, head.prior_generator.strides)
     with torch.autocast(in_float32[0][0].device.type, enabled=False):
         return head.loss_by_feat(*in_float32, instances, metas, ignored)
 

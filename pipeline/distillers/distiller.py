@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from pipeline.detectors import Batch, ForwardPass, Normalisation, features_of, flow_of, renormalised
+from pipeline.detectors.box_weights import decode_labels
 from pipeline.detectors.flow import LossDict
 from pipeline.detectors.group_norm import differentiate_in_float32
 from pipeline.detectors.recorder import Taps, record_outputs
@@ -30,6 +31,8 @@ class Distiller(BaseModel):
         teacher: stock mmdet detector with its weights loaded, or none.
         methods: the distillation methods, already built for this pair.
         schedule: factor on the methods' losses by iteration; while it is 0 the teacher is not run.
+        coded_classes: number of classes where the class indices of boxes hold their weights too
+            (:mod:`pipeline.detectors.box_weights`).
     """
 
     # Set around nn.Module, which would register it.
@@ -41,12 +44,14 @@ class Distiller(BaseModel):
         teacher: BaseDetector | None = None,
         methods: list[Method] | None = None,
         schedule: WeightSchedule | None = None,
+        coded_classes: int | None = None,
     ) -> None:
         super().__init__(data_preprocessor=student.data_preprocessor)
         self.student = student
         self.methods = nn.ModuleList(methods or [])
         self.iteration = 0
         self.schedule = schedule or WeightSchedule()
+        self._coded_classes = coded_classes
         self._batch_images: list[str] = []
         self._memory_format = torch.contiguous_format
         object.__setattr__(self, "_teacher", teacher)
@@ -71,6 +76,8 @@ class Distiller(BaseModel):
         inputs = inputs.contiguous(memory_format=self._memory_format)
         if mode == "loss":
             self.iteration += 1
+            if self._coded_classes is not None:
+                decode_labels(data_samples, self._coded_classes)
             return self._losses(inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 

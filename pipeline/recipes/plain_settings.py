@@ -29,6 +29,7 @@ class PlainSettings:
     input_size: tuple[int, int] | None = None
     width: float = 1.0
     init: StartingWeights | None = None
+    unlabelled: float | None = None
 
 
 UNCHANGED = PlainSettings()
@@ -66,6 +67,8 @@ def _steps(plain: PlainSettings, dataset: DatasetRecord, path: object) -> Iterat
         yield lambda config: at_input_size(config, size, path)
     if plain.width != 1:
         yield lambda config: at_width(config, plain.width, path)
+    if plain.unlabelled is not None:
+        yield lambda config: {"distillation.pseudo_labels": {"ratio": plain.unlabelled}}
 
 
 def _in_iterations(config: Mapping[str, Any], images: int) -> Options:

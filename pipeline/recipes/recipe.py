@@ -40,6 +40,11 @@ class Recipe:
     published: dict[str, float | None] = field(default_factory=dict)
 
     @property
+    def has_methods(self) -> bool:
+        """Whether a teacher takes part in the training; pseudo-labels need none."""
+        return bool(self.config.get("distillation", {}).get("methods"))
+
+    @property
     def input_size(self) -> tuple[int, int]:
         """Height and width in pixels of the canvas that the detector is trained and shipped for."""
         height, width = self.config.input_size
@@ -84,9 +89,15 @@ def load_resolved(path: Path) -> Recipe:
 
 
 def method_name(config: Mapping[str, Any]) -> str:
-    """The distillation methods of a recipe joined by ``+``, or ``none``."""
-    methods = config.get("distillation", {}).get("methods", [])
-    return "+".join(method["type"] for method in methods) or "none"
+    """The distillation methods of a recipe joined by ``+``, pseudo-labels among them, or ``none``."""
+    methods = [method["type"] for method in config.get("distillation", {}).get("methods", [])]
+    return "+".join([*methods, *(["PseudoLabels"] if pseudo_label_ratio(config) else [])]) or "none"
+
+
+def pseudo_label_ratio(config: Mapping[str, Any]) -> float | None:
+    """Pictures with pseudo-labels for each labelled one in a training; none without them."""
+    pseudo_labels = config.get("distillation", {}).get("pseudo_labels")
+    return float(pseudo_labels["ratio"]) if pseudo_labels else None
 
 
 def _init(digest: Any, sources: list[str]) -> WeightsFile | None:

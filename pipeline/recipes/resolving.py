@@ -143,6 +143,11 @@ def resolve_all(
     """
     entries = {TEACHER: (params.teacher.config, params.teacher.options, plain_settings(params, TEACHER))}
     for name, student in params.trained.items():
+        if student.unlabelled is not None and dataset.unlabelled is None and not params.label.labelled:
+            raise RecipeError(
+                f"params.yaml: students.{name}.unlabelled is {student.unlabelled:g}, and there are no pictures without "
+                "boxes; name a folder of them as data.unlabelled, or set data.labelled_share below 1"
+            )
         entries[name] = (student.recipe, student.options, plain_settings(params, name))
     resolved = {name: resolve(path, dataset, options, plain) for name, (path, options, plain) in entries.items()}
     for name, (path, *_) in entries.items():
@@ -162,7 +167,7 @@ def plain_settings(params: Params, name: str) -> PlainSettings:
     if name == TEACHER:
         return PlainSettings(params.teacher.train, params.input_size, init=params.teacher.init)
     student = params.trained[name]
-    return PlainSettings(params.train, params.input_size, student.width, student.init)
+    return PlainSettings(params.train, params.input_size, student.width, student.init, student.unlabelled)
 
 
 def _check_section(name: str, resolved: ResolvedRecipe, section: str) -> None:

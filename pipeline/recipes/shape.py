@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from deploy.runtime.errors import shortened
 from deploy.runtime.text_files import is_whole
@@ -109,9 +109,16 @@ class _Hook(_Typed):
     begin_iter: _Place = 0
 
 
+class _PseudoLabels(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    ratio: Annotated[float, Field(gt=0, le=100)]
+
+
 class _Distillation(BaseModel):
     methods: list[_Typed] = []
     schedule: _Section = {}
+    pseudo_labels: _PseudoLabels | None = None
 
 
 class _BackboneWeights(BaseModel):

@@ -45,6 +45,16 @@ class DrawnDataset:
         self._phases = [self._images(dataset, begin, batch_size) for begin, dataset in phases]
         return max(phase.reach for phase in self._phases)
 
+    @property
+    def labelled(self) -> int:
+        """How many pictures have boxes that people drew, of a data set with pseudo-labels."""
+        return int(_copied(self._dataset)[1].labelled)
+
+    @property
+    def repeats(self) -> int:
+        """How many times an epoch has each picture."""
+        return len(self._dataset) // len(_copied(self._dataset)[1])
+
     def full_init(self) -> None:
         """Read the annotations, once for all processes that load images."""
         self._dataset.full_init()

@@ -19,8 +19,9 @@ from pipeline.checkpoints import classes_entry, load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
-from pipeline.layout import WORK_DIRS, training_file, weights_file
+from pipeline.layout import PSEUDO_LABELS, WORK_DIRS, training_file, weights_file
 from pipeline.recipes import Recipe, check_initialised
+from pipeline.recipes.recipe import pseudo_label_ratio
 from pipeline.records import DatasetRecord
 from pipeline.settings import DECISIVE, TrainSettings
 from pipeline.storage import fresh_directory, sha256_of
@@ -58,6 +59,11 @@ class TrainingJob:
     dataset_dir: Path
     settings: TrainSettings
     teacher: tuple[BaseDetector, Path] | None = None
+
+    @property
+    def uses_pseudo_labels(self) -> bool:
+        """Whether pictures with pseudo-labels take part."""
+        return pseudo_label_ratio(self.recipe.config) is not None
 
     @property
     def work_dir(self) -> Path:
@@ -159,12 +165,13 @@ def build_distiller(job: TrainingJob) -> tuple[Distiller, InitRecord | None]:
         # PyTorch synchronises batch norms on accelerators alone; on a CPU each process normalises by its own images.
         student = revert_sync_batchnorm(student)
     distillation = job.recipe.config.get("distillation", {})
+    coded = len(job.recipe.classes) if job.uses_pseudo_labels else None
     if distillation and job.teacher is not None:
         teacher = fold_batch_norm(job.teacher[0])
         methods = build_methods(distillation.methods, student, teacher)
-        distiller = Distiller(student, teacher, methods, build_schedule(distillation.get("schedule", {})))
+        distiller = Distiller(student, teacher, methods, build_schedule(distillation.get("schedule", {})), coded)
     else:
-        distiller = Distiller(student)
+        distiller = Distiller(student, coded_classes=coded)
     if job.settings.channels_last:
         distiller.use_channels_last()
     return distiller, init
@@ -180,6 +187,7 @@ def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) ->
             "recipe": job.recipe.sha256,
             "data": {name: split.sha256 for name, split in job.dataset.splits.items()},
             "teacher": sha256_of(job.teacher[1]) if job.teacher else None,
+            "labels": sha256_of(PSEUDO_LABELS) if job.uses_pseudo_labels else None,
             "settings": {**settings.model_dump(include={*DECISIVE}), "precision": precision, "device": device.type},
             "processes": get_world_size(),
         },

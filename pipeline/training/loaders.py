@@ -11,14 +11,19 @@ from torch.utils.data import BatchSampler, Sampler
 
 from deploy.runtime.resources import usable_cores
 from pipeline.datasets.prepared import split_paths
+from pipeline.errors import RecipeError
+from pipeline.layout import PSEUDO_LABELS
 from pipeline.recipes import Recipe
-from pipeline.recipes.nested_datasets import with_innermost
+from pipeline.recipes.nested_datasets import innermost, type_of, with_innermost
+from pipeline.recipes.recipe import pseudo_label_ratio
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
 from pipeline.training.cache_memory import has_caches
 from pipeline.training.collectives import processes_here
 from pipeline.training.drawn_dataset import DrawnDataset
 from pipeline.training.draws import STREAMS, NumberedBatches
+from pipeline.training.mixture import EndlessMixtureSampler, MixtureSampler
+from pipeline.training.pseudo_labelled import PseudoLabelledCoco
 
 _MOST_WORKERS = 8
 """Where nobody says how many: more than these wait for the disk or for the model, not for a core."""
@@ -28,6 +33,8 @@ def train_loader(recipe: Recipe, dataset: DatasetRecord, dataset_dir: Path, sett
     """Batches of the train split, numbered; the same ones for any number of workers and after any resume."""
     loader = _loader(recipe.config.train_dataloader, recipe, dataset, dataset_dir, "train", settings)
     loader.persistent_workers = loader.num_workers > 0
+    if ratio := pseudo_label_ratio(recipe.config):
+        _mix_in(loader, ratio, dataset_dir)
     loader.dataset = {"type": DrawnDataset, "seed": settings.seed, "dataset": loader.dataset}
     within = {"drop_last": loader.pop("drop_last", False), "within": loader.pop("batch_sampler", None)}
     loader.batch_sampler = {"type": NumberedBatches, **within}
@@ -94,6 +101,25 @@ def _loader(
         # For copies to a GPU; torch warns of it elsewhere.
         loader.pop("pin_memory", None)
     return loader
+
+
+def _mix_in(loader: ConfigDict, ratio: float, dataset_dir: Path) -> None:
+    """Let pictures with pseudo-labels take turns with the loader's own.
+
+    Raises:
+        RecipeError: the recipe takes a part of the pictures alone.
+    """
+    if "indices" in innermost(loader.dataset):
+        raise RecipeError(
+            "train_dataloader.dataset.indices takes a part of the pictures, which those without boxes would be counted "
+            "among; leave it out, and set data.labelled_share for fewer labelled ones"
+        )
+    second = {"pseudo_labels": str(PSEUDO_LABELS.resolve()), "pseudo_root": str(dataset_dir.resolve())}
+    loader.dataset = ConfigDict(
+        with_innermost(loader.dataset, lambda reading: {**reading, **second, "type": PseudoLabelledCoco})
+    )
+    endless = type_of(loader.sampler) == "InfiniteSampler"
+    loader.sampler = {"type": EndlessMixtureSampler if endless else MixtureSampler, "ratio": ratio}
 
 
 def dataset_config(

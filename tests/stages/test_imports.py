@@ -16,6 +16,7 @@ LOADS: dict[str, set[str]] = {
     "benchmark": {"cv2", "scipy"},
     "compare": {"cv2"},
     "choose": {"cv2", "scipy"},
+    "label": set(),
     "report": {"cv2", "matplotlib", "scipy"},
 }
 WITH_TORCH = {"recipes", "teacher", "train", "distill", "evaluate", "export"}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.recipes import Recipe, load_resolved, resolve, write_resolved
+from pipeline.recipes.plain_settings import PlainSettings
 from pipeline.records import DatasetRecord, SplitRecord
 from pipeline.settings import TrainSettings
 
@@ -78,10 +79,13 @@ def settings() -> TrainSettings:
 class RecipeMaker(Protocol):
     """Makes a resolved recipe by name; keyword options override keys of the recipe.
 
-    The schedule is 6 iterations, unless the recipe's own counts epochs (``by_epochs``).
+    The schedule is 6 iterations, unless the recipe's own counts epochs (``by_epochs``); ``unlabelled`` is the plain
+    setting.
     """
 
-    def __call__(self, name: str, file: str = TWIN, by_epochs: bool = False, **options: object) -> Recipe: ...
+    def __call__(
+        self, name: str, file: str = TWIN, by_epochs: bool = False, unlabelled: float | None = None, **options: object
+    ) -> Recipe: ...
 
 
 @pytest.fixture
@@ -107,10 +111,18 @@ def recipes_in(squares: tuple[DatasetRecord, Path]) -> Callable[[Path], RecipeMa
 
     schedule: dict[str, object] = {"train_cfg.max_iters": 6, "train_cfg.val_interval": 3}
 
-    def make(folder: Path, name: str, file: str = TWIN, by_epochs: bool = False, **options: object) -> Recipe:
+    def make(
+        folder: Path,
+        name: str,
+        file: str = TWIN,
+        by_epochs: bool = False,
+        unlabelled: float | None = None,
+        **options: object,
+    ) -> Recipe:
         target = folder / f"{name}.json"
         shrunk = small if by_epochs else small | schedule
-        write_resolved(target, resolve(Path("configs/students") / file, squares[0], shrunk | options))
+        plain = PlainSettings(unlabelled=unlabelled)
+        write_resolved(target, resolve(Path("configs/students") / file, squares[0], shrunk | options, plain))
         return load_resolved(target)
 
     return lambda folder: partial(make, folder)

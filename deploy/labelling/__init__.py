@@ -1,0 +1,1 @@
+"""Boxes for pictures that have none, by what a trained detector finds in them."""
