@@ -1,5 +1,6 @@
 """How a detector was trained, as its training stage records it."""
 
+from pipeline.label_records import LabelRecord
 from pipeline.records import Record
 
 
@@ -60,18 +61,26 @@ class EarlyStop(Record):
         return f"AP on the val split did not rise {gain}in {self.patience} validation{'s' * (self.patience > 1)}"
 
 
+class UsedLabels(Record):
+    """Pictures with pseudo-labels in a training: ``ratio`` of them for each labelled one."""
+
+    ratio: float
+    labels: LabelRecord
+
+
 class TrainingRecord(Record):
     """How a detector was trained; ``best_iteration`` is the val-chosen checkpoint that was kept.
 
     ``iterations`` were trained of the schedule's ``planned_iterations``, all of them unless it was ``stopped`` early.
     ``batch_size`` counts the images of all processes; memory is that of the first process. ``images`` and
     ``planned_iterations`` are none where the training was recorded before they were counted, and ``init`` where it
-    started from no other detector.
+    started from no other detector. ``pseudo_labels`` are what pictures without boxes gave.
     """
 
     model: str
     method: str
     init: InitRecord | None = None
+    pseudo_labels: UsedLabels | None = None
     iterations: int
     planned_iterations: int | None = None
     stopped: EarlyStop | None = None

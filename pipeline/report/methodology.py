@@ -9,6 +9,7 @@ from pipeline.report.collect import ModelResults, Results
 from pipeline.report.comparison import fastest, reference_batch
 from pipeline.report.names import backend_title, precision_title, run_title
 from pipeline.report.tables import Row, Table, number, row, text
+from pipeline.report.trainings import early_stopping_definition, length_of, pseudo_label_definition
 from pipeline.shipping_records import ChoosingRung
 from pipeline.training_records import SeenImages, TrainingRecord
 
@@ -77,7 +78,7 @@ def _budget_row(model: ModelResults) -> Row:
         return row(model.name, "fetched", *[formats.MISSING] * 10)
     return row(
         model.name,
-        _length(training),
+        length_of(training),
         formats.count(training.batch_size),
         formats.duration(training.seconds),
         formats.rate(training.images_per_second),
@@ -89,11 +90,6 @@ def _budget_row(model: ModelResults) -> Row:
         formats.count(training.resumed),
         _seen(training.images),
     )
-
-
-def _length(training: TrainingRecord) -> str:
-    trained = formats.count(training.iterations)
-    return f"{trained} of {formats.count(training.planned_iterations)}" if training.stopped else trained
 
 
 def _seen(images: SeenImages | None) -> str:
@@ -173,7 +169,8 @@ def definitions(results: Results) -> dict[str, str]:
     return {
         **_accuracy_definitions(results),
         **_shipping_definition(results),
-        **_early_stopping_definition(results),
+        **early_stopping_definition(results),
+        **pseudo_label_definition(results),
         **_latency_definitions(results),
         **_ladder_definitions(results),
     }
@@ -230,24 +227,6 @@ def _rung_title(results: Results, chosen: ChoosingRung) -> str:
     key = chosen.artefact, chosen.backend
     runs = [rung.run for rung in results.rungs if rung.model == chosen.model]
     return next((run_title(run) for run in runs if (run.artefact, run.backend) == key), "")
-
-
-def _early_stopping_definition(results: Results) -> dict[str, str]:
-    stopped = [
-        f"{model.name} after {_length(model.training)} iterations, of which those after "
-        f"{formats.count(model.training.stopped.iteration)} took the learning rate down to its end, as "
-        f"{model.training.stopped.reason}"
-        for model in results.models
-        if model.training and model.training.stopped
-    ]
-    if not stopped:
-        return {}
-    return {
-        "Early stopping": (
-            f"{'; '.join(stopped)}. So models here were not trained for one length: a gain is one between trainings "
-            "of the lengths that stand here, not one of equal budgets."
-        )
-    }
 
 
 _SINGLE_STREAM = (

@@ -19,7 +19,8 @@ from pipeline.checkpoints import classes_entry, load_weights, save_weights
 from pipeline.compute import choose_device, choose_precision
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
-from pipeline.layout import PSEUDO_LABELS, WORK_DIRS, training_file, weights_file
+from pipeline.label_records import LabelRecord
+from pipeline.layout import LABELS_RECORD, PSEUDO_LABELS, WORK_DIRS, training_file, weights_file
 from pipeline.recipes import Recipe, check_initialised
 from pipeline.recipes.recipe import pseudo_label_ratio
 from pipeline.records import DatasetRecord
@@ -38,7 +39,7 @@ from pipeline.training.seen_images import announce_seen_images
 from pipeline.training.shared_memory import check_shared_memory, dead_workers_named
 from pipeline.training.stopping import EarlyStopHook, shortening_of
 from pipeline.training.tracking import Trackers, check_installed
-from pipeline.training_records import InitRecord, SeenImages, TrainingRecord
+from pipeline.training_records import InitRecord, SeenImages, TrainingRecord, UsedLabels
 
 logger = logging.getLogger(__name__)
 
@@ -221,6 +222,7 @@ def _record(
     return TrainingRecord(
         model=job.recipe.name,
         method=job.recipe.method,
+        pseudo_labels=_used_labels(job),
         init=InitRecord.model_validate_json(kept["init"]) if "init" in kept else None,
         iterations=iterations,
         planned_iterations=planned,
@@ -239,6 +241,11 @@ def _record(
         points=log.points(),
         validation=validation,
     )
+
+
+def _used_labels(job: TrainingJob) -> UsedLabels | None:
+    ratio = pseudo_label_ratio(job.recipe.config)
+    return None if ratio is None else UsedLabels(ratio=ratio, labels=LabelRecord.read(LABELS_RECORD))
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from pipeline.label_records import LabelledClass, LabelRecord
 from pipeline.report.collect import collect
 from pipeline.report.methodology import (
     budget_table,
@@ -10,7 +11,7 @@ from pipeline.report.methodology import (
     machine_table,
     split_table,
 )
-from pipeline.training_records import EarlyStop, SeenImages
+from pipeline.training_records import EarlyStop, SeenImages, UsedLabels
 from tests.pipeline.report.example_run import example_params
 from tests.pipeline.report.reading import cell, cells
 from tests.pipeline.report.variants import with_numbers
@@ -89,6 +90,26 @@ def test_a_training_that_was_stopped_says_where_and_why(results):
     reason = "AP on the val split did not rise by 0.5 points in 3 validations"
     down = "of which those after 333 took the learning rate down to its end"
     assert text.startswith(f"crosskd after 400 of 1,100 iterations, {down}, as {reason}. So models here were not")
+
+
+def test_pictures_without_boxes_are_told_with_what_labelled_them(results):
+    assert "Pseudo-labels" not in definitions(results)
+    classes = [
+        LabelledClass(name="crown", threshold=0.412, boxes=7, uncertain=2),
+        LabelledClass(name="blob", threshold=None, boxes=0, uncertain=9),
+    ]
+    labels = LabelRecord(by="teacher", flip=True, least_score=0.1, images=1080, classes=classes)
+    used = {"pseudo_labels": UsedLabels(ratio=3.0, labels=labels)}
+    models = [
+        replace(model, training=model.training.model_copy(update=used)) if model.name == "crosskd" else model
+        for model in results.models
+    ]
+    text = definitions(replace(results, models=models))["Pseudo-labels"]
+    assert text.startswith(
+        "crosskd learned from 1,080 pictures without boxes too, which teacher, looking at each mirrored too, labelled. "
+        "Of them each had for one labelled picture: crosskd 3"
+    )
+    assert "(crown 0.412, blob never)" in text
 
 
 def test_identity(run):

@@ -8,14 +8,17 @@ import torch
 from mmengine.runner import Runner
 
 from pipeline.errors import RecipeError
+from pipeline.label_records import LabelRecord
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
 from pipeline.training import job, loaders
 from pipeline.training.job import TrainingJob, train
 from pipeline.training.loaders import train_loader
+from pipeline.training_records import UsedLabels
 from tests.pipeline.training.conftest import RecipeMaker
 from tests.pipeline.training.pseudo import write_pseudo_labels
 
+LABELS = LabelRecord(by="teacher", images=3)
 Squares = tuple[DatasetRecord, Path]
 
 
@@ -24,6 +27,8 @@ def labels(squares: Squares, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     target = tmp_path / "pseudo_labels.json"
     for module in (loaders, job):
         monkeypatch.setattr(module, "PSEUDO_LABELS", target)
+    monkeypatch.setattr(job, "LABELS_RECORD", tmp_path / "labels.json")
+    LABELS.write(tmp_path / "labels.json")
     boxes = [(0, [10.0, 10, 20, 20], 0.8, 0), (0, [40.0, 40, 20, 20], 0.3, 1), (1, [5.0, 5, 30, 30], 0.6, 0)]
     write_pseudo_labels(target, squares[1], ["1.png", "2.png", "3.png"], boxes)
 
@@ -76,4 +81,5 @@ def test_the_student_learns_from_both_without_a_teacher(
     record = train(TrainingJob(recipe, *squares, settings), tmp_path / "weights.safetensors")
     assert record is not None
     assert record.method == "PseudoLabels"
+    assert record.pseudo_labels == UsedLabels(ratio=1.0, labels=LABELS)
     assert all(point.losses["loss"] > 0 for point in record.points)
