@@ -28,9 +28,10 @@ from tqdm import tqdm
 from deploy.ladder.pytorch_rung import evaluate_model
 from pipeline.cli import stage_main
 from pipeline.errors import PipelineError
-from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
+from pipeline.layout import DATASET, DATASET_RECORD, PSEUDO_LABELS, TEACHER, recipe_file, weights_file
 from pipeline.recipes import Recipe, load_resolved, resolve, write_resolved
 from pipeline.recipes.length import at_length
+from pipeline.recipes.recipe import pseudo_label_ratio
 from pipeline.recipes.resolving import plain_settings
 from pipeline.records import DatasetRecord, Record
 from pipeline.settings import EvaluateSettings, Params, load_params
@@ -161,6 +162,8 @@ def run_key(params: Params, recipe: Recipe, seed: int) -> str:
     train_settings = params.train.model_copy(update={"seed": seed}).model_dump_json()
     parts = [recipe.sha256, teacher, train_settings, params.evaluate.split, params.export.model_dump_json()]
     parts += [splits[name].sha256 for name in sorted(splits)]
+    if pseudo_label_ratio(recipe.config) is not None:
+        parts.append(sha256_of(PSEUDO_LABELS))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
