@@ -20,6 +20,7 @@ CREDITS = [
     "Aerial photos: National Ecological Observatory Network (NEON), airborne RGB camera, sites YELL and OSBS",
     "Crown boxes and packaging: DeepForest 2.1.0 (MIT), Weinstein et al. 2020, doi:10.1111/2041-210X.13472",
 ]
+CREDIT_WITHOUT_CROWNS = "Pictures without boxes: NEON's site SOAP, of the same package"
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

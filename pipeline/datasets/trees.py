@@ -64,7 +64,8 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
             _write_region(settings.trees, split, region, pixels[region.photo], crowns[region.photo], root, writer)
         splits[split] = SourceSplit(f"{split}.json", writer.content, root)
     unlabelled = _write_unlabelled(settings.trees, wheel, folder) if settings.trees.unlabelled else None
-    return Source("Tree crowns on aerial photos", False, photos.CREDITS, splits, unlabelled=unlabelled)
+    sources = photos.CREDITS if unlabelled is None else [*photos.CREDITS, photos.CREDIT_WITHOUT_CROWNS]
+    return Source("Tree crowns on aerial photos", False, sources, splits, unlabelled=unlabelled)
 
 
 def cut(region: Region, size: int, overlap: int) -> list[Tile]:

@@ -268,6 +268,7 @@ def test_tiles_of_photos_without_crowns_join_the_trees(photo_cache, tmp_path):
     record = prepare(DataSettings.model_validate({"name": "trees", "trees": trees}), tmp_path, photo_cache)
     assert [path.name for path in listed(tmp_path)] == ["SOAP_031_0_0.png", "SOAP_061_0_0.png"]
     assert list(record.splits) == ["train", "val", "test", "ood"]
+    assert record.credits[-1] == "Pictures without boxes: NEON's site SOAP, of the same package"
     assert read_names(tmp_path / "unlabelled.json")[0] == "images/unlabelled/SOAP_031_0_0.png"
 
 
