@@ -18,7 +18,7 @@ export DVC_NO_ANALYTICS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-USE_OPTIONS := FORMAT MODEL TEACHER SIZE EPOCHS BATCH METHODS CHOOSE_ON
+USE_OPTIONS := FORMAT MODEL TEACHER SIZE EPOCHS BATCH METHODS CHOOSE_ON UNLABELLED
 .PHONY: help setup repro use test lint smoke guide trt-check gpu-proof lock clean
 
 help:  ## List the targets
@@ -76,7 +76,7 @@ repro: setup  ## Run the whole chain: data, teacher, students, evaluation, expor
 	@$(BIN)/python -m pipeline.made
 
 # Paths with spaces are not for make: call the command itself.
-use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [RECIPE= MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS= CHOOSE_ON=]
+use: setup  ## Write a params.yaml for your data: make use DATA=path/to/data [RECIPE= MODEL= TEACHER= SIZE= EPOCHS= BATCH= METHODS= CHOOSE_ON= UNLABELLED=]
 	@$(BIN)/python -m pipeline.choice $(RECIPE) --data $(or $(DATA),datasets/coco) $(foreach option,$(USE_OPTIONS),\
 	  $(if $($(option)),--$(shell echo $(option) | tr A-Z_ a-z-) $($(option))))
 

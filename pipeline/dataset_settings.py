@@ -25,11 +25,15 @@ class DigitsSettings(Settings):
 
 
 class TreesSettings(Settings):
-    """The real data set of tree crowns. Lengths are pixels of the original photos."""
+    """The real data set of tree crowns. Lengths are pixels of the original photos.
+
+    ``unlabelled``: tiles of the package's photos whose crowns are not drawn join the pictures without boxes.
+    """
 
     tile_size: Annotated[int, Field(ge=64, multiple_of=32)] = 256
     overlap: Annotated[int, Field(ge=0)] = 64
     guard: Annotated[int, Field(ge=0)] = 40
+    unlabelled: bool = False
 
 
 class GroupSettings(Settings):
@@ -201,10 +205,15 @@ class DataSettings(Settings):
 
     ``choose_on``: what chooses weights, scores and layers where a folder of the user's has train and val only: ``val``,
     which is then measured too, or a part of ``train`` (by the folder's ``splits``), and val becomes the test split.
+    ``unlabelled``: a folder of pictures without boxes. ``labelled_share``: the share of train's images whose boxes are
+    used; the others, by ``labelled_seed``, join the pictures without boxes.
     """
 
     name: Literal["digits", "trees", "coco_dir", "yolo_dir", "voc_dir"] = "digits"
     choose_on: ChoosingSplit = "val"
+    unlabelled: Path | None = None
+    labelled_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    labelled_seed: Seed = 0
     digits: DigitsSettings = DigitsSettings()
     trees: TreesSettings = TreesSettings()
     coco_dir: CocoDirSettings = CocoDirSettings()

@@ -5,9 +5,9 @@ milliseconds, sizes are bytes, boxes are pixels of the original image.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from deploy.runtime.text_files import MissingText, UnreadableText, read_text
 from pipeline.errors import PipelineError
@@ -109,6 +109,8 @@ class DatasetRecord(Record):
     """A prepared data set: ``dataset.json`` of the data stage. ``composed`` marks synthetic compositions.
 
     ``splits`` has train, val, which chooses, and test where there is one; ``made_splits`` is none where none was made.
+    ``unlabelled`` are the pictures without boxes, where ``data`` names some; its ``file_name`` entries are relative to
+    the folder of the record. Without them the file has no such key, and is as it was before there was one.
     """
 
     name: str
@@ -120,6 +122,13 @@ class DatasetRecord(Record):
     made_splits: MadeSplits | None = None
     unlabelled: SplitRecord | None = None
     findings: list[FindingGroup]
+
+    @model_serializer(mode="wrap")
+    def _without_an_empty_key(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.unlabelled is None:
+            del content["unlabelled"]
+        return content
 
 
 class CocoNumbers(Record):

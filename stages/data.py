@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.cli import stage_main
 from pipeline.datasets.findings import in_one_line
 from pipeline.datasets.preparation import prepare
-from pipeline.datasets.prepared import FINDINGS_FILE
+from pipeline.datasets.prepared import FINDINGS_FILE, UNLABELLED
 from pipeline.layout import DATASET
 from pipeline.one_at_a_time import one_at_a_time
 from pipeline.settings import load_params
@@ -27,9 +27,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for group in record.findings:
         logger.warning("%s", in_one_line(group, DATASET / FINDINGS_FILE))
     logger.info("%s, classes: %s", record.title, ", ".join(record.classes))
-    logger.info("%-8s%8s%8s%8s", "split", "images", "boxes", "crowd")
-    for name, split in record.splits.items():
-        logger.info("%-8s%8d%8d%8d", name, split.images, split.boxes, split.crowd_boxes)
+    shown = {**record.splits, **({UNLABELLED: record.unlabelled} if record.unlabelled else {})}
+    logger.info("%-10s%8s%8s%8s", "split", "images", "boxes", "crowd")
+    for name, split in shown.items():
+        logger.info("%-10s%8d%8d%8d", name, split.images, split.boxes, split.crowd_boxes)
 
 
 if __name__ == "__main__":

@@ -17,5 +17,6 @@ def prepared(settings: DataSettings, folder: Path) -> object:
         return prepare(settings, folder / "prepared", folder / "cache")
 
 
-def _believed(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
-    return [ImageFile(sha256(str(path).encode()).hexdigest(), SIDE, SIDE, 1) for path in paths]
+def _believed(paths: Sequence[Path], label: str, with_looks: bool = False) -> list[ImageFile | str]:
+    look = 0 if with_looks else None
+    return [ImageFile(sha256(str(path).encode()).hexdigest(), SIDE, SIDE, 1, look) for path in paths]

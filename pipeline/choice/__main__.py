@@ -12,7 +12,7 @@ from pipeline.choice.expected_time import by_stage, expected_trainings
 from pipeline.choice.named_recipes import suited_recipes, with_methods, with_teacher
 from pipeline.choice.own_data import DataFacts, Suited, facts_of, suited, times_wider
 from pipeline.choice.own_model import own_teacher, suited_own
-from pipeline.choice.params_file import data_section, read_params, switched
+from pipeline.choice.params_file import data_section, read_params, switched, unlabelled_settings
 from pipeline.choice.recipes import Wishes, published_for, read_choice
 from pipeline.choice.starting_point import fetch_backbones, starting_point
 from pipeline.choice.suited_methods import OWN_METHODS
@@ -59,6 +59,7 @@ def _parser() -> Parser:
     add("--epochs", type=positive, help="of every training (by the number of images, or the recipe's)")
     add("--batch", type=positive, help="images an iteration (8, or the recipe's)")
     add("--choose-on", choices=("val", "train"), help="what chooses where there is no test split (by train's images)")
+    add("--unlabelled", type=Path, help="folder of pictures without boxes (as params.yaml has it)")
     add("--methods", nargs="+", help=f"of distillation: {', '.join(OWN_METHODS)} (crosskd, or the recipe's)")
     add("--params", type=Path, default=PARAMS_FILE, help="the file to change (%(default)s)")
     return parser
@@ -95,8 +96,11 @@ def _found(arguments: Namespace, text: str) -> DataSettings:
     name = str(arguments.data)
     if name in EMBEDDED and not arguments.data.is_dir():
         # How it is made is said in params.yaml.
-        return data_section(text, str(arguments.params)).model_copy(update={"name": name, "choose_on": "val"})
-    return detect(arguments.data, arguments.format)
+        found = data_section(text, str(arguments.params)).model_copy(update={"name": name, "choose_on": "val"})
+    else:
+        found = detect(arguments.data, arguments.format).model_copy(update=unlabelled_settings(text))
+    given = {} if arguments.unlabelled is None else {"unlabelled": arguments.unlabelled}
+    return found.model_copy(update=given)
 
 
 def _choosing(arguments: Namespace, found: DataSettings, named: Suited | None) -> tuple[ChoosingSplit | None, str]:

@@ -75,6 +75,8 @@ def _found(facts: DataFacts) -> Iterator[str]:
     images = ", ".join(f"{name} {count}" for name, count in facts.images.items())
     classes = f"{len(facts.classes)} classes ({_shortened(facts.classes)})"
     yield f"found: {images} images; {classes}; {facts.boxes} boxes in train"
+    if facts.unlabelled:
+        yield f"without boxes: {facts.unlabelled} pictures more (UNLABELLED=; docs/unlabelled.md)"
     if len(facts.box_shares):
         median, longer = float(np.median(facts.box_shares)), facts.longer_side
         yield f"boxes: half have a side under {median:.1%} of their picture's longer one ({longer} px)"

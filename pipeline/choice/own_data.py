@@ -39,6 +39,7 @@ class DataFacts:
         boxes: number in train.
         box_shares: [boxes], the square root of each box's area over the longer side of its picture, train.
         longer_side: the median one of train, in pixels.
+        unlabelled: number of pictures without boxes.
     """
 
     images: dict[str, int]
@@ -46,6 +47,7 @@ class DataFacts:
     boxes: int
     box_shares: NDArray[np.float64]
     longer_side: int
+    unlabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def facts_of(record: DatasetRecord, folder: Path) -> DataFacts:
         boxes=train.boxes,
         box_shares=np.array(shares),
         longer_side=int(np.median([*sides.values()])),
+        unlabelled=record.unlabelled.images if record.unlabelled else 0,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
@@ -18,6 +19,7 @@ from pipeline.profiles import merge
 from pipeline.settings import Gates, parse_params
 from pipeline.strict_yaml import read_yaml
 
+_UNLABELLED = ("unlabelled", "labelled_share", "labelled_seed")
 _SECTION = re.compile(r"[a-z_]+:")
 
 
@@ -49,6 +51,17 @@ def data_section(text: str, source: str) -> DataSettings:
         return parse_params(read_yaml(text), source=source).data
     except UnreadableText as error:
         raise SettingsError(f"{source}: {error}") from error
+
+
+def unlabelled_settings(text: str) -> dict[str, Any]:
+    """What ``data`` of a ``params.yaml`` says of pictures without boxes, for whichever data set; nothing if invalid."""
+    content = read_yaml(text)
+    section = content.get("data") if isinstance(content, Mapping) else None
+    given = {key: section[key] for key in _UNLABELLED if key in section} if isinstance(section, Mapping) else {}
+    try:
+        return DataSettings.model_validate(given).model_dump(include={*given})
+    except ValidationError:  # which `switched` words
+        return {}
 
 
 def switched(text: str, choice: Mapping[str, Any], source: str, times_wider: float = 1) -> str:

@@ -80,6 +80,8 @@ def read_choice(recipes: Sequence[Path], found: DataSettings, wishes: Wishes = A
     first, students = recipes[0], {name: str(path) for name, path in _named(configs).items()}
     choice = _data_changes(found)
     choice["data"]["choose_on"] = _choosing_split(found, wishes.choose_on)
+    if found.unlabelled is not None:
+        choice["data"]["unlabelled"] = str(found.unlabelled)
     choice["input_size"] = _written(wishes.size)
     choice["train"] = {**choice.get("train", {}), **wishes.budget.settings()}
     choice["teacher"] = {

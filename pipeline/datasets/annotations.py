@@ -73,13 +73,23 @@ def clip_box(box: tuple[float, ...], width: int, height: int, tolerance: float =
     return left, top, min(x + w, width) - left, min(y + h, height) - top
 
 
+def unusable_character(value: object) -> str:
+    """Which character no file name or output file takes, for the end of a message; json can spell lone surrogates."""
+    if not isinstance(value, str) or value.isprintable():
+        return ""
+    for character in value:
+        if kind := _UNUSABLE.get(unicodedata.category(character)):
+            return f"; U+{ord(character):04X} in it is {kind}, rename it without"
+    return ""
+
+
 def _categories(entries: list[object], findings: Findings) -> list[tuple[int, str]]:
     names: dict[int, str] = {}
     for position, entry in enumerate(entries):
         number, name = _field(entry, "id"), _field(entry, "name")
         item = f"category {shown(number)}" if _is_id(number) else f"categories[{position}]"
         if not _is_id(number) or not _is_text(name):
-            why = _unusable_character(name)
+            why = unusable_character(name)
             findings.error(item, "needs a whole number as id and a text as name, got {}{}", shown(entry), why)
         elif number in names:
             findings.error(item, _USED_TWICE, names[number], name)
@@ -101,7 +111,7 @@ def _images(entries: list[object], findings: Findings) -> dict[int, Entry]:
         if not _is_id(number):
             findings.error(item, _NO_ID, shown(number))
         elif not _is_inside(name):
-            why = _unusable_character(name)
+            why = unusable_character(name)
             findings.error(item, "file_name must be a path inside the image folder, got {}{}", shown(name), why)
         elif number in images:
             findings.error(item, _USED_TWICE, images[number]["file_name"], name)
@@ -230,17 +240,7 @@ def _is_area(value: object) -> TypeGuard[int | float]:
 
 
 def _is_text(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and bool(value.strip()) and not _unusable_character(value)
-
-
-def _unusable_character(value: object) -> str:
-    """Which character no file name or output file takes, for the end of a message; json can spell lone surrogates."""
-    if not isinstance(value, str) or value.isprintable():
-        return ""
-    for character in value:
-        if kind := _UNUSABLE.get(unicodedata.category(character)):
-            return f"; U+{ord(character):04X} in it is {kind}, rename it without"
-    return ""
+    return isinstance(value, str) and bool(value.strip()) and not unusable_character(value)
 
 
 def _is_inside(name: object) -> TypeGuard[str]:

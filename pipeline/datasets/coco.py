@@ -40,13 +40,17 @@ class SourceSplit:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set before validation; ``composed`` marks synthetic compositions."""
+    """A data set before validation; ``composed`` marks synthetic compositions.
+
+    ``unlabelled`` is a folder of pictures without boxes that it has made beside its splits.
+    """
 
     title: str
     composed: bool
     credits: list[str]
     splits: dict[str, SourceSplit]
     findings: list[Finding] = field(default_factory=list)
+    unlabelled: Path | None = None
 
 
 # A data set is one such function: (settings, cache for downloads, empty folder to write images into) -> Source.

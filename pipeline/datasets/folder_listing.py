@@ -1,8 +1,10 @@
-"""All files below a folder, through links too, and which of its files the user means."""
+"""All files below a folder, through links too, which of its files the user means, and where a link leads."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from deploy.runtime.images import SUFFIXES
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, int, int]]:
@@ -28,6 +30,31 @@ def file_state(path: Path) -> tuple[int, int]:
 def is_hidden(name: str) -> bool:
     """Whether a name below a folder is none that the user put there: ``.ipynb_checkpoints/``, ``__MACOSX/``."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def images_below(folder: Path) -> list[str]:
+    """Names below the folder of all files that are called as images are, in their order; hidden ones are left out.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    names = (name for name, _, _ in files_below(folder) if not is_hidden(name))
+    return sorted(name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES)  # noqa: PTH122
+
+
+class RealPaths:
+    """``os.path.realpath`` of many files, which asks the system for every folder on the way to each of them."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """The path without links in it."""
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        real = os.path.join(self._folders[folder], name)  # noqa: PTH118 (a str need not become a Path)
+        return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114
 
 
 def _files(folder: Path, above: str, outer: frozenset[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:

@@ -30,6 +30,7 @@ from deploy.runtime.images import MOST_FILE_BYTES, check_size, decode_image
 from deploy.runtime.printable import in_one_line
 from deploy.runtime.regular_files import read_regular
 from deploy.runtime.resources import usable_cores
+from pipeline.datasets.near_duplicates import look_of
 from pipeline.datasets.orientation import ORIENTATIONS, UPRIGHT, turn_image
 
 # MPO is a JPEG with attachments. Of an animation the first picture alone would be seen, of AVIF's rotation nothing.
@@ -48,16 +49,18 @@ class ImageFile:
     """A readable image.
 
     ``width`` and ``height`` are those of the pixels that the reader delivers, ``orientation`` is EXIF's number (1 to 8)
-    for how it turned the stored ones; 1 where it left them as they are, whatever the file says.
+    for how it turned the stored ones; 1 where it left them as they are, whatever the file says. ``look``, where it was
+    asked for, is what :mod:`pipeline.datasets.near_duplicates` compares.
     """
 
     sha256: str
     width: int
     height: int
     orientation: int
+    look: int | None = None
 
 
-def inspect(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
+def inspect(paths: Sequence[Path], label: str, with_looks: bool = False) -> list[ImageFile | str]:
     """Return what each file is, or the reason why it cannot be used; ``label`` names the progress bar."""
     threads = min(8, usable_cores())
     at_once = max(1, min(_MOST_AT_ONCE, len(paths) // (4 * threads)))
@@ -67,13 +70,13 @@ def inspect(paths: Sequence[Path], label: str) -> list[ImageFile | str]:
         ThreadPoolExecutor(threads) as pool,
         tqdm(desc=in_one_line(label), total=len(paths), unit="image", disable=None) as progress,
     ):
-        for some in pool.map(lambda share: [inspect_one(path) for path in share], shares):
+        for some in pool.map(lambda share: [inspect_one(path, with_looks) for path in share], shares):
             found += some
             progress.update(len(some))
     return found
 
 
-def inspect_one(path: Path) -> ImageFile | str:
+def inspect_one(path: Path, with_look: bool = False) -> ImageFile | str:
     """Return what the file is, or the reason why it cannot be used."""
     try:
         content = read_regular(path, MOST_FILE_BYTES)
@@ -87,17 +90,24 @@ def inspect_one(path: Path) -> ImageFile | str:
         return f"{path} is {header.kind}, which is not taken for training; convert it to PNG or JPEG"
     source = f"{path} is no readable image"
     try:
-        if said and (size := _size_of_jpeg(content, header, said, source)):
-            return ImageFile(hashlib.sha256(content).hexdigest(), *size, UPRIGHT)
+        if said and (eighth := _eighth_of_jpeg(content, header, said, source)) is not None:
+            seen = look_of(content, source, eighth=eighth) if with_look else None
+            return ImageFile(hashlib.sha256(content).hexdigest(), said.width, said.height, UPRIGHT, seen)
         with contextlib.nullcontext() if header.pixels <= _LARGE else _one_large:
             image = decode_image(content, source)
             orientation = _orientation(content, image, header)
+            seen = look_of(content, source, whole=image) if with_look else None
     except ImageError as error:
         return str(error)
     except (cv2.error, MemoryError):
         return f"{path} is too large for this machine's memory; cut the image into tiles"
     height, width = image.shape[:2]
-    return ImageFile(hashlib.sha256(content).hexdigest(), width, height, orientation)
+    return ImageFile(hashlib.sha256(content).hexdigest(), width, height, orientation, seen)
+
+
+def reason_text(reason: str, path: Path) -> str:
+    """A reason why a file cannot be used as it is said of other files too, with a place for the path."""
+    return "{}".join(part.replace("{", "{{").replace("}", "}}") for part in reason.split(str(path), 1))
 
 
 @dataclass(frozen=True)
@@ -125,8 +135,8 @@ def _header(content: bytes, said: ImageHeader | None) -> _Header:
         return _Header()
 
 
-def _size_of_jpeg(content: bytes, header: _Header, said: ImageHeader, source: str) -> tuple[int, int] | None:
-    """Width and height in pixels of a JPEG that is sound and upright; None where only its pixels tell.
+def _eighth_of_jpeg(content: bytes, header: _Header, said: ImageHeader, source: str) -> np.ndarray | None:
+    """A JPEG that is sound, upright and as large as it says, grey at an eighth; None where only its pixels tell.
 
     Raises:
         ImageError: it is too large, or has too many scans.
@@ -144,7 +154,7 @@ def _size_of_jpeg(content: bytes, header: _Header, said: ImageHeader, source: st
     told = eighth[0] != eighth[1] or width == height
     if small is None or small.shape[:2] != eighth or (width, height) != header.size or not told:
         return None
-    return width, height
+    return np.asarray(small)
 
 
 def _tag(image: Image.Image) -> int:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.dataset_settings import GroupSettings, MadeSplitSettings
-from pipeline.datasets.box_entries import BoxEntries
 from pipeline.datasets.coco import SourceSplit
 from pipeline.datasets.findings import Findings
 from pipeline.datasets.grouping import joined, pairs_of_equal
-from pipeline.datasets.near_duplicates import alike, looks
+from pipeline.datasets.near_duplicates import alike
 from pipeline.datasets.split_assignment import ImageToSplit, MadeSplit, assign
 from pipeline.datasets.validation import CheckedSplit, SplitContent
 from pipeline.records import MadeSplits
@@ -29,8 +28,8 @@ def make_splits(
     """Divide a valid split.
 
     Args:
-        whole: all images; none of them has an error.
-        source: the split as it was delivered: where its images are, which groups its annotations name.
+        whole: all images; none of them has an error. With looks, where images that look alike stay together.
+        source: the split as it was delivered: which groups its annotations name.
         settings: shares, seed and what stays together.
         with_test: whether a test split is taken too.
         notes: gets what was done, and an error where no split comes of it.
@@ -39,15 +38,15 @@ def make_splits(
     names = [entry["file_name"] for entry in whole.content["images"]]
     keys = _keys(whole.content["images"], source, settings.group_by, notes)
     pairs = pairs_of_equal(keys) + pairs_of_equal(whole.hashes)
-    found = looks([source.image_root / name for name in names]) if settings.near_duplicates == "together" else []
+    found = whole.looks if settings.near_duplicates == "together" else []
     # In the order of names, as groups must not depend on the order in which images are listed.
     order = sorted(range(len(found)), key=names.__getitem__)
     similar = [(order[first], order[second]) for first, second in alike([found[place] for place in order])]
     groups = joined(len(names), pairs + similar)
     shares: dict[MadeSplit, float] = {"test": settings.test} if with_test else {}
-    assigned = assign(_images(whole.content, names), groups, {**shares, "val": settings.val}, settings.seed)
+    assigned = assign(images_to_split(whole.content), groups, {**shares, "val": settings.val}, settings.seed)
     parts = {
-        name: _part(whole, [place for place, split in enumerate(assigned) if split == name])
+        name: whole.only([place for place, split in enumerate(assigned) if split == name])
         for name in ("train", "val", *(("test",) if with_test and settings.test else ()))
     }
     record = MadeSplits(
@@ -65,7 +64,9 @@ def make_splits(
     return parts, record
 
 
-def _images(content: SplitContent, names: Sequence[str]) -> list[ImageToSplit]:
+def images_to_split(content: SplitContent) -> list[ImageToSplit]:
+    """Each image with the classes that it has boxes of, crowd boxes aside."""
+    names = [entry["file_name"] for entry in content["images"]]
     labels = {entry["id"]: entry["name"] for entry in content["categories"]}
     places = {entry["id"]: place for place, entry in enumerate(content["images"])}
     classes: list[set[str]] = [set() for _ in names]
@@ -97,14 +98,6 @@ def _keys(
     return keys
 
 
-def _part(whole: CheckedSplit, places: Sequence[int]) -> CheckedSplit:
-    images = [whole.content["images"][place] for place in places]
-    kept = {entry["id"] for entry in images}
-    boxes = BoxEntries(entry for entry in whole.content["annotations"] if entry["image_id"] in kept)
-    content: SplitContent = {"images": images, "annotations": boxes, "categories": whole.content["categories"]}
-    return CheckedSplit(content, [whole.hashes[place] for place in places])
-
-
 def _tell(parts: Mapping[str, CheckedSplit], record: MadeSplits, section: str, notes: Findings) -> None:
     counts = {name: len(part.content["images"]) for name, part in parts.items()}
     told = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -115,7 +108,7 @@ def _tell(parts: Mapping[str, CheckedSplit], record: MadeSplits, section: str, n
         "whole",
         *(record.seed, told, record.groups, record.largest_group),
     )
-    boxed = {name: _boxed(part) for name, part in parts.items()}
+    boxed = {name: part.boxed_categories() for name, part in parts.items()}
     if empty := [name for name, found in boxed.items() if not found]:
         notes.error(
             "splits",
@@ -129,12 +122,6 @@ def _tell(parts: Mapping[str, CheckedSplit], record: MadeSplits, section: str, n
         for entry in parts[name].content["categories"]:
             if entry["id"] in everywhere - found:
                 notes.warning(f"{name}: category {entry['id']}", "{!r} has no box in this split", entry["name"])
-
-
-def _boxed(part: CheckedSplit) -> set[int]:
-    boxes = part.content["annotations"]
-    flags = zip(boxes.numbers("category_id"), boxes.numbers("iscrowd"), strict=True)
-    return {category for category, crowd in flags if not crowd}
 
 
 def _size_first(group: Sequence[str]) -> tuple[int, Sequence[str]]:

@@ -12,18 +12,13 @@ JPEG quality 50, in half or double size, brighter, or with noise at most 0.20; s
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from deploy.runtime.errors import ImageError
-from deploy.runtime.images import MOST_FILE_BYTES, decode_image
-from deploy.runtime.regular_files import read_regular
-from deploy.runtime.resources import usable_cores
+from deploy.runtime.images import decode_image
 from pipeline.datasets.grouping import Groups
 
 _ROWS, _COLUMNS = 16, 17
@@ -34,16 +29,33 @@ _ALIKE = 0.25
 _BAND = 16
 _SEEN = 64
 """Looks of a band that a further one is compared with; bounds the time where many share a pattern."""
+_AT_ONCE = 256
+"""Looks that are held against all known ones in one step; bounds the memory of it."""
 _JPEG = b"\xff\xd8"
 
+Pixels = NDArray[np.uint8]
 
-def looks(paths: Sequence[Path]) -> list[int]:
-    """The look of each image, 0 where it has none (a plain picture, or one that cannot be read).
 
-    Images have been validated: a JPEG's size is not checked again.
+def look_of(content: bytes, source: str, eighth: Pixels | None = None, whole: Pixels | None = None) -> int:
+    """The look of an image, 0 where it has none (a plain picture, or one that cannot be decoded).
+
+    Args:
+        content: its file, which has been validated: a JPEG's size is not checked again.
+        source: names it.
+        eighth: a JPEG at an eighth of its size, grey ``[height, width]``, where it is decoded already.
+        whole: the image, BGR ``[height, width, 3]``, where it is.
     """
-    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-        return list(tqdm(pool.map(_look_of, paths), "comparing", len(paths), unit="image", disable=None))
+    try:
+        if content.startswith(_JPEG):
+            if eighth is None:
+                flags = cv2.IMREAD_REDUCED_GRAYSCALE_8
+                eighth = cv2.imdecode(np.frombuffer(content, np.uint8), flags)  # type: ignore[assignment]
+            if eighth is not None and min(eighth.shape) >= _COLUMNS:
+                return look(eighth)
+        image = decode_image(content, source) if whole is None else whole
+        return look(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8))
+    except (ImageError, cv2.error, MemoryError):
+        return 0
 
 
 def alike(found: Sequence[int]) -> list[tuple[int, int]]:
@@ -74,7 +86,26 @@ def is_alike(first: int, second: int) -> bool:
     return either != 0 and (first ^ second).bit_count() <= _ALIKE * either.bit_count()
 
 
-def look(grey: NDArray[np.uint8]) -> int:
+class KnownLooks:
+    """Looks that others are held against, each against all of them: a pair that is missed would be a leak."""
+
+    def __init__(self, known: Sequence[int]) -> None:
+        self._bits = _bits(known)
+        self._counts = self._bits.sum(1)
+
+    def first_alike(self, found: Sequence[int]) -> list[int | None]:
+        """For each look the position of the first known one that :func:`is_alike`, None where there is none."""
+        places: list[int | None] = []
+        for start in range(0, len(found), _AT_ONCE):
+            bits = _bits(found[start : start + _AT_ONCE])
+            shared = bits @ self._bits.T
+            either = bits.sum(1)[:, None] + self._counts[None] - shared
+            matches = (either > 0) & (either - shared <= _ALIKE * either)
+            places += [int(row.argmax()) if row.any() else None for row in matches]
+        return places
+
+
+def look(grey: Pixels) -> int:
     """The look of a grey picture, ``[height, width]``."""
     means = _block_means(_block_means(grey.astype(np.float64), _ROWS, 0), _COLUMNS, 1)
     change = means[:, 1:] - means[:, :-1]
@@ -91,16 +122,11 @@ def _block_means(values: NDArray[np.float64], blocks: int, axis: int) -> NDArray
     return result
 
 
-def _look_of(path: Path) -> int:
-    try:
-        content = read_regular(path, MOST_FILE_BYTES)
-        if content.startswith(_JPEG):
-            eighth = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
-            if eighth is not None and min(eighth.shape) >= _COLUMNS:
-                return look(np.asarray(eighth, np.uint8))
-        return look(np.asarray(cv2.cvtColor(decode_image(content, str(path)), cv2.COLOR_BGR2GRAY), np.uint8))
-    except (OSError, ImageError, cv2.error, MemoryError):
-        return 0
+def _bits(looks: Sequence[int]) -> NDArray[np.float32]:
+    """[looks, bits], 0 or 1; sums of their products are exact."""
+    size = 2 * _ROWS * (_COLUMNS - 1) // 8
+    content = b"".join(each.to_bytes(size, "big") for each in looks)
+    return np.unpackbits(np.frombuffer(content, np.uint8).reshape(-1, size), axis=1).astype(np.float32)
 
 
 def _bands(look: int) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ CREDITS = [
     "Aerial photos: National Ecological Observatory Network (NEON), airborne RGB camera, sites YELL and OSBS",
     "Crown boxes and packaging: DeepForest 2.1.0 (MIT), Weinstein et al. 2020, doi:10.1111/2041-210X.13472",
 ]
+CREDIT_WITHOUT_CROWNS = "Pictures without boxes: NEON's site SOAP, of the same package"
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -65,6 +66,9 @@ PHOTOS = (
     Photo("2019_YELL_2_541000_4977000_image_crop", 1249, 1035, "x"),
 )
 OUT_OF_DOMAIN = Photo("OSBS_029", 400, 400, "x")
+# A third site. Of the first the package has no crowns; the other's are named by whether the trees live, a rule of its
+# own, and are not read.
+WITHOUT_CROWNS = (Photo("SOAP_031", 400, 400, "x"), Photo("SOAP_061", 400, 400, "x"))
 
 
 def split_regions(split: Split, guard: int) -> list[Region]:

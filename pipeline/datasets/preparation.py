@@ -1,16 +1,17 @@
 """Data sets: each is one function that delivers COCO json and images; all are validated and written the same way."""
 
-import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from pipeline.dataset_settings import DataSettings
+from pipeline.dataset_settings import EMBEDDED, DataSettings
 from pipeline.datasets import coco_dir, digits, trees, voc_dir, yolo_dir
 from pipeline.datasets.coco import MakeSource, SourceSplit
 from pipeline.datasets.findings import Finding, Findings, grouped, raise_errors, write_list
 from pipeline.datasets.made_splits import make_splits
-from pipeline.datasets.prepared import FINDINGS_FILE, RECORD_FILE, TEST, VAL
+from pipeline.datasets.prepared import FINDINGS_FILE, RECORD_FILE, TEST, UNLABELLED, VAL, recorded_root
 from pipeline.datasets.split_files import write_split
+from pipeline.datasets.unlabelled import find_heaps, take_unlabelled
 from pipeline.datasets.validation import CheckedSplit, validate
 from pipeline.errors import DatasetError
 from pipeline.layout import CACHE, DATASET
@@ -33,7 +34,8 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
     ``<split>.json`` (COCO, category ids 1..K), ``<split>.txt`` (the file names of its images) and, for the embedded
     sets, ``images/<split>/*.png``. Images of a folder of the user's are not copied. Where a data set has no val
     split, val and test are taken from train (``data.*.splits``); where it has val and no test, there is no test split,
-    or val is it and a part of train is val (``data.choose_on``). Each with a warning in the record.
+    or val is it and a part of train is val (``data.choose_on``). Each with a warning in the record. Where there are
+    pictures without boxes, ``unlabelled.json`` and ``unlabelled.txt`` list them as a split's.
 
     Raises:
         DatasetError: the data set is unusable; every finding is listed in ``<out_dir>_findings.txt`` beside it. Or a
@@ -44,13 +46,18 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
         source = SOURCES[settings.name](settings, cache_dir, scratch)
         list_file = out_dir.with_name(f"{out_dir.name}_findings.txt")
         _refuse_idle_choice(settings, source.splits)
-        checked, found = validate(source.splits)
-        findings = [*source.findings, *found]
+        heaps, found_heaps = find_heaps(settings, source.unlabelled, out_dir)
+        checked, found = validate(source.splits, _compared(settings, source.splits, bool(heaps)))
+        findings = [*source.findings, *found_heaps, *found]
         raise_errors(findings, list_file)
         checked, places, made, found = _splits(settings, source.splits, checked)
         findings += found
         raise_errors(findings, list_file)
-        roots = {name: _recorded_root(split.image_root, scratch, out_dir) for name, split in places.items()}
+        recorded = partial(recorded_root, scratch=scratch, dataset_dir=out_dir)
+        checked, unlabelled, found = take_unlabelled(settings, checked, places, heaps, recorded)
+        findings += found
+        raise_errors(findings, list_file)
+        roots = {name: recorded(split.image_root) for name, split in places.items()}
         record = DatasetRecord(
             name=settings.name,
             title=source.title,
@@ -59,6 +66,7 @@ def prepare(settings: DataSettings, out_dir: Path = DATASET, cache_dir: Path = C
             splits={name: write_split(name, split, roots[name], scratch) for name, split in checked.items()},
             credits=source.credits,
             made_splits=made,
+            unlabelled=write_split(UNLABELLED, unlabelled, ".", scratch) if unlabelled else None,
             findings=grouped(findings),
         )
         if findings:
@@ -73,6 +81,14 @@ def _refuse_idle_choice(settings: DataSettings, sources: Mapping[str, SourceSpli
             "data.choose_on is 'train' in params.yaml, and the data set has a val and a test split: val chooses there "
             "and test is measured; set data.choose_on to val"
         )
+
+
+def _compared(settings: DataSettings, sources: Mapping[str, SourceSplit], with_heaps: bool) -> set[str]:
+    """The splits whose images are compared by their looks, unless the user says that looks do not count."""
+    if settings.name not in EMBEDDED and settings.of_folder().splits.near_duplicates == "apart":
+        return set()
+    divided = {"train"} if VAL not in sources or settings.choose_on == "train" else set()
+    return divided | ({*sources} - {"train"} if with_heaps else set())
 
 
 def _splits(
@@ -96,12 +112,3 @@ def _splits(
         notes.found += own.found
     ordered = {name: checked[name] for name in ("train", VAL, TEST) if name in checked} | dict(checked)
     return ordered, {name: sources.get(name, train) for name in ordered}, made, notes.found
-
-
-def _recorded_root(image_root: Path, scratch: Path, out_dir: Path) -> str:
-    """Return ``image_root`` so that joining it to the data set's folder leads to the images (see ``layout``)."""
-    if image_root.is_relative_to(scratch):
-        return image_root.relative_to(scratch).as_posix()
-    if image_root.is_absolute():
-        return str(image_root)
-    return Path(os.path.relpath(image_root, out_dir)).as_posix()

@@ -8,6 +8,8 @@ from pipeline.errors import DatasetError
 from pipeline.records import DatasetRecord, SplitRecord
 
 VAL, TEST = "val", "test"
+UNLABELLED = "unlabelled"
+"""What the files of the pictures without boxes are called; they are no split."""
 RECORD_FILE = "dataset.json"
 FINDINGS_FILE = "findings.txt"
 """All findings of a prepared data set, one a line; there is none where nothing was found."""
@@ -26,6 +28,15 @@ def split_paths(dataset_dir: Path, split: SplitRecord) -> tuple[Path, Path]:
     and an absolute path stays itself when it is joined.
     """
     return dataset_dir / split.annotations, Path(os.path.normpath(dataset_dir / split.image_root))
+
+
+def recorded_root(image_root: Path, scratch: Path, dataset_dir: Path) -> str:
+    """What a record says of a folder of images, for :func:`split_paths`; ``scratch`` becomes ``dataset_dir``."""
+    if image_root.is_relative_to(scratch):
+        return image_root.relative_to(scratch).as_posix()
+    if image_root.is_absolute():
+        return str(image_root)
+    return Path(os.path.relpath(image_root, dataset_dir)).as_posix()
 
 
 def find_split(dataset_dir: Path, name: str) -> tuple[Path, Path]:

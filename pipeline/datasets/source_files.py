@@ -25,11 +25,15 @@ class SourceFolder(Record):
 
 
 class SourceFiles(Record):
-    """What a data set is made from, by path below its root; none for what is missing (``build/source_files.json``)."""
+    """What a data set is made from, by path below its root; none for what is missing (``build/source_files.json``).
+
+    ``unlabelled`` is the folder of pictures without boxes (``data.unlabelled``).
+    """
 
     name: str
     annotations: dict[str, str | None]
     folders: dict[str, SourceFolder | None]
+    unlabelled: SourceFolder | None = None
 
 
 def find_source_files(settings: DataSettings) -> SourceFiles:
@@ -37,8 +41,11 @@ def find_source_files(settings: DataSettings) -> SourceFiles:
 
     What is missing counts as missing: the ``data`` stage says so with its cure.
     """
-    found = _SOURCES.get(settings.name)
-    return found(settings) if found else SourceFiles(name=settings.name, annotations={}, folders={})
+    find = _SOURCES.get(settings.name)
+    found = find(settings) if find else SourceFiles(name=settings.name, annotations={}, folders={})
+    if settings.unlabelled is None:
+        return found
+    return found.model_copy(update={"unlabelled": _listing(settings.unlabelled)})
 
 
 def _of_coco(settings: DataSettings) -> SourceFiles:

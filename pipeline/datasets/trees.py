@@ -6,7 +6,9 @@ border cuts, the visible part is its box if it is at least half of the crown; a 
 evaluation ignores. Where evaluation tiles overlap, a crown counts in the tile that shows most of it, and its other
 views are crowd boxes too, so that every test crown counts once.
 
-SOAP_061 of the same package is not used: it names trees by whether they live, an annotation rule of its own.
+SOAP_061 of the same package is in no split: it names trees by whether they live, an annotation rule of its own. With
+``data.trees.unlabelled`` its tiles and those of SOAP_031 are pictures without boxes. There are no others: the regions
+are all of the two photos but the guard bands, which are narrower than a tile.
 """
 
 import math
@@ -21,7 +23,8 @@ from pipeline.dataset_settings import DataSettings, TreesSettings
 from pipeline.datasets import photos
 from pipeline.datasets.coco import Box, CocoWriter, Source, SourceSplit
 from pipeline.datasets.pascal_voc import NamedBox, parse_voc
-from pipeline.datasets.photos import OUT_OF_DOMAIN, PHOTOS, SPLITS, Region
+from pipeline.datasets.photos import OUT_OF_DOMAIN, PHOTOS, SPLITS, WITHOUT_CROWNS, Region
+from pipeline.datasets.prepared import UNLABELLED
 from pipeline.downloads import read_member
 from pipeline.errors import DatasetError
 
@@ -60,7 +63,9 @@ def make(settings: DataSettings, cache_dir: Path, folder: Path) -> Source:
         for region in parts:
             _write_region(settings.trees, split, region, pixels[region.photo], crowns[region.photo], root, writer)
         splits[split] = SourceSplit(f"{split}.json", writer.content, root)
-    return Source("Tree crowns on aerial photos", False, photos.CREDITS, splits)
+    unlabelled = _write_unlabelled(settings.trees, wheel, folder) if settings.trees.unlabelled else None
+    sources = photos.CREDITS if unlabelled is None else [*photos.CREDITS, photos.CREDIT_WITHOUT_CROWNS]
+    return Source("Tree crowns on aerial photos", False, sources, splits, unlabelled=unlabelled)
 
 
 def cut(region: Region, size: int, overlap: int) -> list[Tile]:
@@ -120,11 +125,26 @@ def _write_region(
     shown = views(crowns, tiles)
     objects = counted(shown, once=split != "train")
     for index, tile in enumerate(tiles):
-        name = f"{tile.photo}_{tile.x1}_{tile.y1}.png"
-        photos.write_png(root / name, pixels[tile.y1 : tile.y2, tile.x1 : tile.x2])
+        name = _write_tile(tile, pixels, root)
         here = [view for view in shown if view.tile == index]
         crowd = [view not in objects for view in here]
         writer.add(name, tile.width, tile.height, [view.box for view in here], crowd)
+
+
+def _write_unlabelled(settings: TreesSettings, wheel: Path, folder: Path) -> Path:
+    root = folder / "images" / UNLABELLED
+    root.mkdir(parents=True)
+    for photo in WITHOUT_CROWNS:
+        pixels = photos.read_photo(wheel, photo)
+        for tile in cut(Region(photo.name, 0, 0, photo.width, photo.height), settings.tile_size, settings.overlap):
+            _write_tile(tile, pixels, root)
+    return root
+
+
+def _write_tile(tile: Tile, pixels: NDArray[np.uint8], root: Path) -> str:
+    name = f"{tile.photo}_{tile.x1}_{tile.y1}.png"
+    photos.write_png(root / name, pixels[tile.y1 : tile.y2, tile.x1 : tile.x2])
+    return name
 
 
 def _read_crowns(wheel: Path, photo: str) -> list[NamedBox]:

@@ -4,9 +4,8 @@ Every problem becomes a :class:`pipeline.records.Finding` with its file and id. 
 kept in the data set's record. Nothing is left out without a finding.
 """
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,7 +14,8 @@ from pipeline.datasets.border import check_boxes
 from pipeline.datasets.box_entries import BoxEntries, Entry
 from pipeline.datasets.coco import SourceSplit
 from pipeline.datasets.findings import Finding, Findings
-from pipeline.datasets.image_files import ImageFile, inspect
+from pipeline.datasets.folder_listing import RealPaths
+from pipeline.datasets.image_files import ImageFile, inspect, reason_text
 from pipeline.datasets.turned_images import TurnedImages, turn_boxes
 
 
@@ -29,17 +29,39 @@ class SplitContent(TypedDict):
 
 @dataclass(frozen=True)
 class CheckedSplit:
-    """A valid split: ``content`` with category ids 1..K in the order of the classes, and each image's SHA-256."""
+    """A valid split: ``content`` with category ids 1..K in the order of the classes, and each image's SHA-256.
+
+    ``looks``, one an image where they were asked for, are what :mod:`pipeline.datasets.near_duplicates` compares.
+    """
 
     content: SplitContent
     hashes: list[str]
+    looks: list[int] = field(default_factory=list)
+
+    def boxed_categories(self) -> set[int]:
+        """The ids of the categories that it has boxes of, crowd boxes aside."""
+        boxes = self.content["annotations"]
+        flags = zip(boxes.numbers("category_id"), boxes.numbers("iscrowd"), strict=True)
+        return {category for category, crowd in flags if not crowd}
+
+    def only(self, places: Sequence[int]) -> "CheckedSplit":
+        """The split of the images at these positions and their boxes."""
+        images = [self.content["images"][place] for place in places]
+        kept = {entry["id"] for entry in images}
+        boxes = BoxEntries(entry for entry in self.content["annotations"] if entry["image_id"] in kept)
+        content: SplitContent = {"images": images, "annotations": boxes, "categories": self.content["categories"]}
+        looks = [self.looks[place] for place in places] if self.looks else []
+        return CheckedSplit(content, [self.hashes[place] for place in places], looks)
 
 
-def validate(splits: Mapping[str, SourceSplit]) -> tuple[dict[str, CheckedSplit], list[Finding]]:
+def validate(
+    splits: Mapping[str, SourceSplit], compared: Collection[str] = ()
+) -> tuple[dict[str, CheckedSplit], list[Finding]]:
     """Check all splits; without an error among the findings the returned splits are complete and consistent.
 
     Image and annotation ids are kept (except annotation id 0, see :func:`_number_from_one`), category ids become
     1..K in the order of the ids, boxes that reach up to 1 px over the border are clipped, crowd boxes are kept.
+    ``compared`` are the splits whose images get their looks.
     """
     checked: dict[str, CheckedSplit] = {}
     categories: dict[str, list[tuple[int, str]]] = {}
@@ -51,7 +73,7 @@ def validate(splits: Mapping[str, SourceSplit]) -> tuple[dict[str, CheckedSplit]
         annotations = read_annotations(split.content, notes)
         if annotations is not None:
             categories[name] = annotations.categories
-            checked[name] = _check_split(name, split, annotations, seen, turned, notes)
+            checked[name] = _check_split(name, split, annotations, seen, turned, name in compared, notes)
         findings += notes.found
     findings += turned.question().found
     findings += _category_findings(splits, categories)
@@ -64,9 +86,10 @@ def _check_split(
     annotations: Annotations,
     seen: "_SeenImages",
     turned: TurnedImages,
+    with_looks: bool,
     notes: Findings,
 ) -> CheckedSplit:
-    files = _check_images(name, split.image_root, annotations, seen, notes)
+    files = _check_images(name, split.image_root, annotations, seen, with_looks, notes)
     boxed_images = set(annotations.objects.numbers("image_id"))
     for number, file in files.items():
         entry = annotations.images[number]
@@ -87,11 +110,12 @@ def _check_split(
         "annotations": annotations.objects,
         "categories": [{"id": order[number], "name": label} for number, label in annotations.categories],
     }
-    return CheckedSplit(content, [file.sha256 for file in files.values()])
+    looks = [file.look for file in files.values() if file.look is not None]
+    return CheckedSplit(content, [file.sha256 for file in files.values()], looks)
 
 
 def _check_images(
-    name: str, root: Path, annotations: Annotations, seen: "_SeenImages", notes: Findings
+    name: str, root: Path, annotations: Annotations, seen: "_SeenImages", with_looks: bool, notes: Findings
 ) -> dict[int, ImageFile]:
     if not root.is_dir():
         notes.error("images", "no such folder: {}", root)
@@ -99,19 +123,15 @@ def _check_images(
     entries = list(annotations.images.values())
     paths = [root / entry["file_name"] for entry in entries]
     readable = {}
-    for entry, path, file in zip(entries, paths, inspect(paths, f"checking {name}"), strict=True):
+    found = inspect(paths, f"checking {name}", with_looks)
+    for entry, path, file in zip(entries, paths, found, strict=True):
         item = f"image {entry['id']}"
         if isinstance(file, str):
-            notes.error(item, _text_of(file, path), path)
+            notes.error(item, reason_text(file, path), path)
         else:
             readable[entry["id"]] = file
         seen.add(name, item, path, file, notes)
     return readable
-
-
-def _text_of(reason: str, path: Path) -> str:
-    """What is said of other files too, with a place for the path."""
-    return "{}".join(part.replace("{", "{{").replace("}", "}}") for part in reason.split(str(path), 1))
 
 
 def _check_size(entry: Entry, size: tuple[int, int], split: SourceSplit, notes: Findings) -> None:
@@ -140,11 +160,11 @@ class _SeenImages:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, str, str]] = {}
-        self._real_folders: dict[str, str] = {}
+        self._real_paths = RealPaths()
 
     def add(self, split: str, item: str, path: Path, file: ImageFile | str, notes: Findings) -> None:
         """Note one image; the same one in two splits is an error, twice in one split a warning."""
-        keys = [self._real(str(path))] + ([file.sha256] if isinstance(file, ImageFile) else [])
+        keys = [self._real_paths.of(str(path))] + ([file.sha256] if isinstance(file, ImageFile) else [])
         known = next((self._known[key] for key in keys if key in self._known), None)
         this = (split, notes.named(item), str(path))
         for key in keys:
@@ -157,14 +177,6 @@ class _SeenImages:
         else:
             text = "{} is also in {} ({}, {}); keep splits disjoint"
             notes.error(item, text, path, other_split, other_item, other_path)
-
-    def _real(self, path: str) -> str:
-        """As ``os.path.realpath``, which asks the system for every folder on the way to every image."""
-        folder, name = os.path.split(path)
-        if folder not in self._real_folders:
-            self._real_folders[folder] = os.path.realpath(folder)
-        real = os.path.join(self._real_folders[folder], name)  # noqa: PTH118 (a str need not become a Path)
-        return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114
 
 
 def _category_findings(

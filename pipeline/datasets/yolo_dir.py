@@ -10,7 +10,7 @@ from pipeline.dataset_settings import DataSettings, YoloDirSettings
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.empty_boxes import without_empty_boxes
 from pipeline.datasets.findings import Finding, Findings
-from pipeline.datasets.folder_listing import files_below, is_hidden
+from pipeline.datasets.folder_listing import files_below, images_below, is_hidden
 from pipeline.datasets.label_items import LabelledImages
 from pipeline.datasets.yolo_labels import LARGEST_FILE, read_labels
 from pipeline.datasets.yolo_layout import SECTION, YoloLayout, below, find_layout, is_list, labels_of, listed_images
@@ -96,11 +96,10 @@ def _images(place: Path, root: Path, notes: Findings) -> list[Path]:
     if is_list(place):
         return listed_images(place, root, notes)
     try:
-        names = [name for name, _, _ in files_below(place) if not is_hidden(name)]
+        images = images_below(place)
     except OSError as error:
         notes.error(below(place, root), "is no folder of images that can be read: {}", error.strerror)
         return []
-    images = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
     if not images:
         notes.error(below(place, root), "holds no image ({})", ", ".join(sorted(SUFFIXES)))
     labels = labels_of(place, root)

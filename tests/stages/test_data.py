@@ -67,3 +67,17 @@ def test_a_broken_data_set_ends_the_stage_with_its_findings(project):
     with pytest.raises(SystemExit, match=r"error: the data set has 1 error\(s\)(.|\n)*photos/val\.json: image 1"):
         main([])
     assert not (project / "data/prepared").exists()
+
+
+def test_pictures_without_boxes_have_a_row_of_their_own(project, caplog):
+    (project / "heap").mkdir()
+    for number in (3, 4):
+        cv2.imwrite(str(project / f"heap/{number}.png"), np.full((20, 30, 3), number, np.uint8))
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["data"]["unlabelled"] = "heap"
+    path.write_text(yaml.safe_dump(params))
+    caplog.set_level(logging.INFO)
+    main([])
+    shown = [line.getMessage().split() for line in caplog.records if line.name == "stages.data"]
+    assert shown[-1] == ["unlabelled", "2", "0", "0"]

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -90,16 +91,22 @@ def without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_command_writes_what_suits_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     root, target = YoloFolder(tmp_path / "own").write().root, tmp_path / "params.yaml"
-    target.write_text(PARAMS_FILE.read_text())
-    main(["--data", str(root), "--params", str(target), "--size", "64x96", "--batch", "2", "--model", "n"])
+    target.write_text(PARAMS_FILE.read_text().replace("labelled_share: 1.0", "labelled_share: 0.5"))
+    heap = tmp_path / "a heap"
+    heap.mkdir()
+    cv2.imwrite(str(heap / "a.png"), np.random.default_rng(99).integers(0, 256, (30, 40, 3), np.uint8))
+    wishes = ["--size", "64x96", "--batch", "2", "--model", "n", "--unlabelled", str(heap)]
+    main(["--data", str(root), "--params", str(target), *wishes])
     params = load_params(target)
+    assert (params.data.unlabelled, params.data.labelled_share) == (heap, 0.5)
     assert (params.data.name, params.input_size) == ("yolo_dir", (64, 96))
     assert (params.train.epochs, params.train.batch_size) == (300, 2)
     assert params.teacher.train.epochs == 300
     assert list(params.trained) == ["twin", "crosskd"]
     assert params.gates.benchmark_max_map_drop["bf16"] == 2.83
     said = caplog.text
-    assert "found: train 2, val 2, test 2 images; 2 classes (big cat, dog); 3 boxes in train" in said
+    assert re.search(r"found: train 1, val 2, test 2 images; 2 classes \(big cat, dog\); [12] boxes in train", said)
+    assert "without boxes: 2 pictures more (UNLABELLED=; docs/unlabelled.md)" in said
     assert "input size: 64x96, where nine boxes of ten are larger than" in said
     assert "training: 300 epochs, 300 iterations of 2 images (EPOCHS=, BATCH=)" in said
     assert re.search(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.choice.__main__ import main
-from pipeline.choice.params_file import switched
+from pipeline.choice.params_file import switched, unlabelled_settings
 from pipeline.choice.recipes import Wishes, read_choice
 from pipeline.dataset_settings import DataSettings
 from pipeline.datasets.folder_format import detect
@@ -74,6 +74,26 @@ def test_a_recipe_switches_what_is_its_own_and_leaves_the_rest(coco: Path) -> No
     assert "device: auto            # auto | cpu | cuda" in text
     assert "benchmark_max_latency_ms: null" in text
     assert [line for line in text.split("\n\n") if line.startswith("train:")]
+
+
+def test_what_is_said_of_pictures_without_boxes_stays_for_every_data_set(coco: Path, tmp_path: Path) -> None:
+    text = PARAMS_FILE.read_text()
+    assert unlabelled_settings(text) == {"unlabelled": None, "labelled_share": 1.0, "labelled_seed": 0}
+    text = text.replace("unlabelled: null  ", "unlabelled: my heap").replace(
+        "labelled_share: 1.0", "labelled_share: 0.2"
+    )
+    said = unlabelled_settings(text)
+    assert said == {"unlabelled": Path("my heap"), "labelled_share": 0.2, "labelled_seed": 0}
+    yolo = detect(YoloFolder(tmp_path / "yolo").write().root)
+    for found in (detect(coco), yolo, DataSettings(name="trees")):
+        kept = switched(text, read_choice([GFL], found), "params.yaml")
+        assert unlabelled_settings(kept) == said
+        assert "# a folder of pictures without boxes" in kept
+        given = found.model_copy(update={**said, "unlabelled": Path("other")})
+        changed = switched(text, read_choice([GFL], given), "params.yaml")
+        assert unlabelled_settings(changed) == {**said, "unlabelled": Path("other")}
+        assert "# a folder of pictures without boxes" in changed
+    assert unlabelled_settings("data: {labelled_share: 7}") == unlabelled_settings("[1]") == {}
 
 
 def test_a_part_of_train_chooses_where_it_is_wished(coco: Path, tmp_path: Path) -> None:

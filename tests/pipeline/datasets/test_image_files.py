@@ -17,6 +17,7 @@ from deploy.runtime.errors import ImageError
 from deploy.runtime.images import decode_image, read_image
 from pipeline.datasets import image_files
 from pipeline.datasets.image_files import ImageFile, inspect, inspect_one
+from pipeline.datasets.near_duplicates import look_of
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 
@@ -263,3 +264,19 @@ def test_damaged_bytes_never_raise(kind, data, tmp_path):
     path = tmp_path / "damaged"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     assert isinstance(inspect_one(path), ImageFile | str)
+
+
+@pytest.mark.parametrize("tag", [1, 6])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_a_look_is_that_of_the_file_and_only_where_it_is_asked_for(kind, tag, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    for number, size in enumerate(((40, 30), (400, 300))):
+        path = tmp_path / f"{number}"
+        Image.fromarray(PIXELS).resize(size).save(path, kind, exif=exif)
+        found, without = inspect([path, path], "checking", with_looks=True)[0], inspect_one(path)
+        assert without.look is None
+        assert found.look == look_of(path.read_bytes(), "x") != 0
+        assert (found.sha256, found.width, found.height, found.orientation) == (
+            *(without.sha256, without.width, without.height, without.orientation),
+        )

@@ -3,10 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.datasets import near_duplicates
 from pipeline.datasets.grouping import joined
-from pipeline.datasets.near_duplicates import alike, is_alike, look, looks
+from pipeline.datasets.near_duplicates import KnownLooks, alike, is_alike, look, look_of
 
 
 def scene(seed: int, height: int = 200, width: int = 300) -> np.ndarray:
@@ -57,16 +59,36 @@ def test_thousands_of_frames_of_one_camera_are_one_group_in_time() -> None:
     assert len(joined(3000, pairs)) == 1
 
 
-def test_a_look_is_of_the_pixels_whatever_the_file(tmp_path) -> None:
+def test_a_look_is_of_the_pixels_whatever_the_file() -> None:
     grey = scene(3, 400, 600)
-    paths = [tmp_path / name for name in ("a.png", "b.jpg", "c.bmp", "none.png", "broken.jpg")]
-    for path in paths[:3]:
-        cv2.imwrite(str(path), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
-    paths[4].write_bytes(paths[1].read_bytes()[:40])
-    png, jpeg, bmp, *unread = looks(paths)
+    whole = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    contents = [cv2.imencode(suffix, whole)[1].tobytes() for suffix in (".png", ".jpg", ".bmp")]
+    png, jpeg, bmp, *unread = (look_of(content, "x") for content in (*contents, b"", contents[1][:40]))
     assert png == bmp == look(grey)
     assert is_alike(png, jpeg)
     assert unread == [0, 0]
+
+
+def test_what_is_decoded_already_gives_the_same_look() -> None:
+    for height, width in ((400, 600), (90, 200)):  # an eighth of the second has fewer columns than a look
+        whole = cv2.cvtColor(scene(3, height, width), cv2.COLOR_GRAY2BGR)
+        jpeg, png = (cv2.imencode(suffix, whole)[1] for suffix in (".jpg", ".png"))
+        eighth = cv2.imdecode(jpeg, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        assert look_of(jpeg.tobytes(), "x", eighth=eighth) == look_of(jpeg.tobytes(), "x") != 0
+        assert look_of(png.tobytes(), "x", whole=whole) == look_of(png.tobytes(), "x") != 0
+
+
+LOOKS = st.integers(0, 2**512 - 1) | st.sampled_from([0, 1, 2**511, 2**512 - 1])
+
+
+@given(st.lists(LOOKS, max_size=6), st.lists(st.tuples(st.integers(0, 9), LOOKS), max_size=6), st.integers(1, 3))
+def test_the_first_known_look_that_is_alike_is_found_whichever_it_is(known, wild, at_once) -> None:
+    # A known look, or a wild one, with some bits of another.
+    found = [(known[place] if place < len(known) else 0) ^ (other & other >> 2) for place, other in wild]
+    expected = [next((p for p, each in enumerate(known) if is_alike(each, one)), None) for one in found]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "_AT_ONCE", at_once)
+        assert KnownLooks(known).first_alike(found) == expected
 
 
 def test_any_size_has_a_look() -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.prepared import names_file, read_dataset, read_names, split_paths
+from pipeline.datasets.prepared import names_file, read_dataset, read_names, recorded_root, split_paths
 from pipeline.errors import DatasetError, PipelineError
 from pipeline.records import SplitRecord
 
@@ -32,6 +32,21 @@ def test_one_rule_leads_to_every_kind_of_image_folder(recorded, expected):
     annotations, image_root = split_paths(Path("data/prepared"), split(recorded))
     assert annotations == Path("data/prepared/val.json")
     assert image_root == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("folder", "recorded"),
+    [
+        ("data/scratch/images/val", "images/val"),
+        ("datasets/custom/val", "../../datasets/custom/val"),
+        ("data/prepared/val", "val"),
+        ("/photos/val", "/photos/val"),
+    ],
+)
+def test_what_is_recorded_of_a_folder_leads_back_to_it(folder, recorded):
+    assert recorded_root(Path(folder), Path("data/scratch"), Path("data/prepared")) == recorded
+    found = split_paths(Path("data/prepared"), split(recorded))[1]
+    assert found == Path(folder.replace("scratch", "prepared"))
 
 
 def test_a_missing_data_set_names_the_record(tmp_path):

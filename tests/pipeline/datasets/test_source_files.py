@@ -86,3 +86,22 @@ def test_odd_names_and_links_in_circles_are_taken(root: Path) -> None:
 
 def test_an_embedded_data_set_has_none(root: Path) -> None:
     assert find_source_files(DataSettings(name="trees")) == SourceFiles(name="trees", annotations={}, folders={})
+
+
+def with_heap(heap: Path | None, name: str = "digits") -> SourceFiles:
+    return find_source_files(DataSettings.model_validate({"name": name, "unlabelled": heap}))
+
+
+@pytest.mark.parametrize("name", ["digits", "coco_dir"])
+def test_pictures_without_boxes_count_wherever_they_are(root: Path, tmp_path: Path, name: str) -> None:
+    off, before = with_heap(None, name), with_heap(root / "train", name)
+    assert off.unlabelled is None
+    assert before == off.model_copy(update={"unlabelled": before.unlabelled})
+    assert before.unlabelled is not None
+    assert before.unlabelled.files == 2
+    later(root / "train/deep/b.png")
+    changed = with_heap(root / "train", name)
+    assert changed != before
+    (root / "train/c.png").write_bytes(b"")
+    assert with_heap(root / "train", name) not in (before, changed)
+    assert with_heap(tmp_path / "absent", name) == off

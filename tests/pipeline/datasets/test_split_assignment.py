@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.datasets.split_assignment import ImageToSplit, MadeSplit, assign
+from pipeline.datasets.split_assignment import ImageToSplit, MadeSplit, assign, labelling_order
 
 SHARES: dict[MadeSplit, float] = {"test": 0.15, "val": 0.2}
 LABELS = st.frozensets(st.sampled_from(["cat", "dog", "owl", "rare bird"]), max_size=3)
@@ -109,3 +109,35 @@ def test_too_few_images_stay_in_train(count: int) -> None:
 def test_a_share_of_nothing_holds_nothing_out() -> None:
     images = images_of([frozenset({"cat"})] * 30)
     assert {*by_name(images, test=0, val=0.2).values()} == {"train", "val"}
+
+
+def labelled(images: list[ImageToSplit], seed: int = 0) -> list[str]:
+    return [images[place].name for place in labelling_order(images, seed)]
+
+
+def test_a_known_order_of_labelling_stays_the_same_on_every_machine() -> None:
+    images = images_of([frozenset({"cat"})] * 5 + [frozenset({"dog", "cat"})] * 3)
+    assert [name[3] for name in labelled(images)] == list("60374152")
+    assert labelled(images, seed=1) != labelled(images)
+
+
+@given(st.lists(LABELS, min_size=1, max_size=60), st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
+def test_any_beginning_has_every_class_and_of_each_stratum_its_share(
+    classes: list[frozenset[str]], seed: int, random: Random
+) -> None:
+    images = images_of(classes)
+    order = labelled(images, seed)
+    assert sorted(order) == sorted(image.name for image in images)
+    spread = Counter(label for some in classes for label in some)
+    of = {image.name: image.classes for image in images}
+    assert frozenset().union(*(of[name] for name in order[: len(spread)])) == {*spread}
+    strata = Counter(min(some, key=lambda label: (spread[label], label), default="") for some in classes)
+    # An image of each stratum, and the first ones, of which each class needs one, come before their turn.
+    early = len(strata) + len(spread)
+    for count in range(len(order)):
+        held = Counter(min(of[name], key=lambda label: (spread[label], label), default="") for name in order[:count])
+        for label, size in strata.items():
+            assert abs(held[label] - size * count / len(order)) <= 1 + len(spread) + early * size / len(order)
+    shuffled = images.copy()
+    random.shuffle(shuffled)
+    assert labelled(shuffled, seed) == order

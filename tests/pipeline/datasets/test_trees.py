@@ -108,6 +108,20 @@ def test_every_evaluation_crown_counts_once(trees):
     assert counts["val"] + counts["test"] < 574 + 279 < counts["train"] + counts["val"] + counts["test"] + 200
 
 
+def test_photos_without_crowns_give_tiles_only_where_asked(trees, photo_cache, tmp_path):
+    assert trees.unlabelled is None
+    asked = DataSettings(name="trees", trees=TreesSettings(unlabelled=True))
+    made = make(asked, photo_cache, tmp_path)
+    assert made.unlabelled == tmp_path / "images" / "unlabelled"
+    assert {split: tiles_of(made, split) for split in made.splits} == {s: tiles_of(trees, s) for s in trees.splits}
+    names = sorted(path.name for path in made.unlabelled.iterdir())
+    assert names == [f"SOAP_0{n}1_{x}_{y}.png" for n in (3, 6) for x in (0, 144) for y in (0, 144)]
+    tiles = [cv2.imread(str(made.unlabelled / name), cv2.IMREAD_COLOR) for name in names]
+    assert {tile.shape for tile in tiles} == {(256, 256, 3)}
+    photo = photos.read_photo(photos.fetch_photos(photo_cache), photos.WITHOUT_CROWNS[1])
+    assert np.array_equal(tiles[5], photo[144:, :256])
+
+
 def test_tile_files_hold_the_pixels_of_their_place(trees, photo_cache):
     photo = photos.read_photo(photos.fetch_photos(photo_cache), photos.OUT_OF_DOMAIN)
     root = trees.splits["ood"].image_root
