@@ -23,7 +23,7 @@ from pipeline.training.dry_build import build_once
 _NO_HASH = "0" * 64
 
 
-def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collection[str], opset: int = 18) -> None:
+def dry_run(recipes: Mapping[str, Recipe], dynamic_size: bool, exported: Collection[str], *, opset: int) -> None:
     """Build what every recipe trains, and run what it ships, in seconds.
 
     Args:

@@ -81,7 +81,7 @@ def make(dataset: DatasetRecord, tmp_path: Path) -> Make:
 def test_published_pairs_pass_at_full_size(make: Make, family: str, dynamic_size: bool) -> None:
     teacher, student = PAIRS[family]
     recipes = {"teacher": make("teacher", TEACHER.with_name(f"{teacher}.py"))}
-    dry_run(recipes | {"student": make("student", STUDENTS / f"{student}.py")}, dynamic_size, EVERY)
+    dry_run(recipes | {"student": make("student", STUDENTS / f"{student}.py")}, dynamic_size, EVERY, opset=18)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_published_pairs_pass_at_full_size(make: Make, family: str, dynamic_size
 def test_what_a_later_stage_would_refuse_is_told_with_the_file(make: Make, text: str, message: str) -> None:
     recipes = {"teacher": make("teacher", TEACHER), "student": make("student", text)}
     with pytest.raises(RecipeError, match=rf"(?s)own\.py.*{message}|{message}.*own\.py|own\.py: {message}"):
-        dry_run(recipes, False, EVERY)
+        dry_run(recipes, False, EVERY, opset=18)
 
 
 def test_a_neck_that_takes_multiples_alone_is_told_where_sizes_are_open(make: Make) -> None:
@@ -123,7 +123,7 @@ def test_a_neck_that_takes_multiples_alone_is_told_where_sizes_are_open(make: Ma
     student = make("student", twin, {"model.data_preprocessor.pad_size_divisor": 16})
     recipes = {"teacher": make("teacher", TEACHER), "student": student}
     with pytest.raises(RecipeError, match=r"twin_rtmdet.* canvas of 656 x 656, .* \(16\): .*; set that to 32"):
-        dry_run(recipes, True, EVERY)
+        dry_run(recipes, True, EVERY, opset=18)
 
 
 def test_deformable_convolutions_pass_in_a_version_of_onnx_that_has_them(make: Make) -> None:
@@ -134,26 +134,26 @@ def test_deformable_convolutions_pass_in_a_version_of_onnx_that_has_them(make: M
 def test_an_init_of_a_head_whose_class_layers_are_not_known_is_told(make: Make) -> None:
     student = replace(make("student", OTHER_HEAD), init=WeightsFile(sources=["a.pth"], sha256="0" * 64))
     with pytest.raises(RecipeError, match=r"own\.py: GFL \(PAAHead\): it is not known which of its layers .*init"):
-        dry_run({"teacher": make("teacher", TEACHER), "student": student}, False, EVERY)
+        dry_run({"teacher": make("teacher", TEACHER), "student": student}, False, EVERY, opset=18)
 
 
 def test_a_teacher_that_cannot_be_built_is_told_too(make: Make) -> None:
     wrong = make("teacher", TEACHER, {"model.neck.in_channels": [32, 96, 128]})
     with pytest.raises(RecipeError, match=r"gfl_mobilenetv2_embedded\.py: the detector does not run"):
-        dry_run({"teacher": wrong}, False, EVERY)
+        dry_run({"teacher": wrong}, False, EVERY, opset=18)
 
 
 @pytest.mark.parametrize("name", ["cascade", "centernet", "dino"])
 def test_a_detector_that_cannot_be_exported_passes_where_it_is_not(make: Make, name: str) -> None:
     teacher = make("teacher", TEACHER)
     student = make("student", f"model = dict(_delete_=True, **{other_config(name)!r})")
-    dry_run({"teacher": teacher, "student": student}, False, ("teacher",))
+    dry_run({"teacher": teacher, "student": student}, False, ("teacher",), opset=18)
     message = (
         rf"(?s)own\.py: .*{name}.*\nexport\.models in params\.yaml lists student, of which no artefact can be made: "
         r".*Take it out of export\.models: .* Artefacts can be made of: teacher$"
     )
     with pytest.raises(RecipeError, match=message.replace(name, {"dino": "DINO"}.get(name, "C"))):
-        dry_run({"teacher": teacher, "student": student}, False, EVERY)
+        dry_run({"teacher": teacher, "student": student}, False, EVERY, opset=18)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_does_not_fit_in_one_is_told(
         "student": make("student", f"model = dict(_delete_=True, **{model!r})"),
     }
     with pytest.raises(RecipeError, match=rf"own\.py: .*{message}"):
-        dry_run(recipes, False, ())
+        dry_run(recipes, False, (), opset=18)
 
 
 def test_the_embedded_run_passes_and_a_refused_one_leaves_the_earlier_recipes(
