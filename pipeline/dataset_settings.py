@@ -229,6 +229,13 @@ class DataSettings(Settings):
             )
         return self
 
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether there are pictures without boxes."""
+        return (
+            self.unlabelled is not None or self.labelled_share < 1 or (self.name == "trees" and self.trees.unlabelled)
+        )
+
     def of_folder(self) -> FolderSettings:
         """The section of the chosen data set, which is a folder of the user's.
 

@@ -76,7 +76,10 @@ def _found(facts: DataFacts) -> Iterator[str]:
     classes = f"{len(facts.classes)} classes ({_shortened(facts.classes)})"
     yield f"found: {images} images; {classes}; {facts.boxes} boxes in train"
     if facts.unlabelled:
-        yield f"without boxes: {facts.unlabelled} pictures more (UNLABELLED=; docs/unlabelled.md)"
+        yield (
+            f"without boxes: {facts.unlabelled} pictures more, which the teacher labels for the students; the twin "
+            "does without (UNLABELLED=; docs/unlabelled.md)"
+        )
     if len(facts.box_shares):
         median, longer = float(np.median(facts.box_shares)), facts.longer_side
         yield f"boxes: half have a side under {median:.1%} of their picture's longer one ({longer} px)"

@@ -61,6 +61,8 @@ class Wishes:
 
 
 AS_THEY_ARE = Wishes()
+_RATIO = 1.0
+"""Pictures without boxes for each labelled one, where there are some."""
 
 
 def read_choice(recipes: Sequence[Path], found: DataSettings, wishes: Wishes = AS_THEY_ARE) -> dict[str, Any]:
@@ -95,7 +97,9 @@ def read_choice(recipes: Sequence[Path], found: DataSettings, wishes: Wishes = A
     if not choice["teacher"]["checkpoints"]:
         choice["teacher"]["init"] = wishes.init
     choice["twins"] = {TWIN: {"recipe": twin, "options": {}}}
-    choice["students"] = {name: {"recipe": path, "options": {}} for name, path in students.items()}
+    # The twin does without, so that what they give is told.
+    mixed = {"unlabelled": _RATIO} if found.has_unlabelled else {}
+    choice["students"] = {name: {"recipe": path, **mixed, "options": {}} for name, path in students.items()}
     choice["export"] = {"models": [TEACHER, TWIN, *students], **_thresholds(configs[first], first)}
     choice["report"] = {"baseline": TWIN}
     return choice

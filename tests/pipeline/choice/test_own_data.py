@@ -106,7 +106,8 @@ def test_one_command_writes_what_suits_a_folder(tmp_path: Path, caplog: pytest.L
     assert params.gates.benchmark_max_map_drop["bf16"] == 2.83
     said = caplog.text
     assert re.search(r"found: train 1, val 2, test 2 images; 2 classes \(big cat, dog\); [12] boxes in train", said)
-    assert "without boxes: 2 pictures more (UNLABELLED=; docs/unlabelled.md)" in said
+    assert "without boxes: 2 pictures more, which the teacher labels for the students; the twin does without" in said
+    assert [student.unlabelled for student in params.trained.values()] == [None, 1.0]
     assert "input size: 64x96, where nine boxes of ten are larger than" in said
     assert "training: 300 epochs, 300 iterations of 2 images (EPOCHS=, BATCH=)" in said
     assert re.search(
