@@ -1,10 +1,8 @@
 """All files below a folder, through links too, which of its files the user means, and where a link leads."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
-
-from deploy.runtime.images import SUFFIXES
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, int, int]]:
@@ -32,14 +30,14 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def images_below(folder: Path) -> list[str]:
-    """Names below the folder of all files that are called as images are, in their order; hidden ones are left out.
+def files_with(suffixes: Set[str], folder: Path) -> list[str]:
+    """Names below the folder of all files with one of the suffixes, in their order; hidden ones are left out.
 
     Raises:
         OSError: a folder cannot be read.
     """
     names = (name for name, _, _ in files_below(folder) if not is_hidden(name))
-    return sorted(name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES)  # noqa: PTH122
+    return sorted(name for name in names if os.path.splitext(name)[1].lower() in suffixes)  # noqa: PTH122
 
 
 class RealPaths:

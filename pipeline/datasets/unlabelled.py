@@ -16,7 +16,7 @@ from pipeline.datasets.annotations import unusable_character
 from pipeline.datasets.box_entries import BoxEntries, Entry
 from pipeline.datasets.coco import SourceSplit
 from pipeline.datasets.findings import Finding, Findings
-from pipeline.datasets.folder_listing import RealPaths, images_below
+from pipeline.datasets.folder_listing import RealPaths, files_with
 from pipeline.datasets.image_files import ImageFile, inspect, reason_text
 from pipeline.datasets.labelled_share import divide_train
 from pipeline.datasets.near_duplicates import KnownLooks
@@ -49,7 +49,7 @@ def find_heaps(settings: DataSettings, made: Path | None, out_dir: Path) -> tupl
         made: a folder of pictures that were made with the data set.
         out_dir: the prepared data set, which the user's folder must not be part of, or hold.
     """
-    heaps = [] if made is None else [Heap(made, images_below(made), made.name)]
+    heaps = [] if made is None else [Heap(made, files_with(SUFFIXES, made), made.name)]
     notes = Findings(str(settings.unlabelled))
     if settings.unlabelled is not None:
         heaps.append(Heap(settings.unlabelled, _names_in(settings.unlabelled, out_dir, notes), notes.file))
@@ -179,7 +179,7 @@ def _names_in(folder: Path, out_dir: Path, notes: Findings) -> list[str]:
         notes.error(KEY, f"{{}}: no such folder; {_CURE}", folder)
     else:
         try:
-            names = images_below(folder)
+            names = files_with(SUFFIXES, folder)
         except OSError as error:
             notes.error(KEY, f"{{}}: cannot be read: {{}}; {_CURE}", error.filename or folder, error.strerror)
             return []

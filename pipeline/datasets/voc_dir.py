@@ -12,7 +12,7 @@ from pipeline.dataset_settings import DataSettings, VocDirSettings, VocSplitSett
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.empty_boxes import without_empty_boxes
 from pipeline.datasets.findings import Finding, Findings
-from pipeline.datasets.folder_listing import files_below, is_hidden
+from pipeline.datasets.folder_listing import files_with
 from pipeline.datasets.label_items import LabelledImages
 from pipeline.datasets.pascal_voc import LARGEST_FILE, VocFile, VocObject, read_voc
 from pipeline.errors import did_you_mean
@@ -130,14 +130,12 @@ def _by_stem(folder: Path, suffixes: Set[str], notes: Findings) -> dict[str, str
     """Names of files below the folder by what they are without their suffix, in order; an error for two of one."""
     found: dict[str, str] = {}
     try:
-        names = sorted(name for name, _, _ in files_below(folder) if not is_hidden(name))
+        names = files_with(suffixes, folder)
     except OSError as error:
         notes.error("whole folder", f"{{}}: {{}}; check {SECTION} in params.yaml", folder, error.strerror)
         return found
     for name in names:
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122 (a str need not become a Path)
-        if suffix.lower() not in suffixes:
-            continue
+        stem = os.path.splitext(name)[0]  # noqa: PTH122 (a str need not become a Path)
         if stem in found:
             notes.error(name, "has the name of {}: which of the two is annotated?", found[stem])
         found.setdefault(stem, name)

@@ -10,7 +10,7 @@ from pipeline.dataset_settings import DataSettings, YoloDirSettings
 from pipeline.datasets.coco import Source, SourceSplit
 from pipeline.datasets.empty_boxes import without_empty_boxes
 from pipeline.datasets.findings import Finding, Findings
-from pipeline.datasets.folder_listing import files_below, images_below, is_hidden
+from pipeline.datasets.folder_listing import files_below, files_with, is_hidden
 from pipeline.datasets.label_items import LabelledImages
 from pipeline.datasets.yolo_labels import LARGEST_FILE, read_labels
 from pipeline.datasets.yolo_layout import SECTION, YoloLayout, below, find_layout, is_list, labels_of, listed_images
@@ -96,7 +96,7 @@ def _images(place: Path, root: Path, notes: Findings) -> list[Path]:
     if is_list(place):
         return listed_images(place, root, notes)
     try:
-        images = images_below(place)
+        images = files_with(SUFFIXES, place)
     except OSError as error:
         notes.error(below(place, root), "is no folder of images that can be read: {}", error.strerror)
         return []

@@ -1,5 +1,7 @@
 """Pictures without boxes: what joins them, what is left out and why."""
 
+import contextlib
+import io
 import json
 import os
 import tempfile
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmdet.datasets import CocoDataset
 from PIL import Image
 
 from pipeline.dataset_settings import DataSettings
@@ -115,6 +118,23 @@ def test_a_relative_folder_is_recorded_so_that_the_project_can_move(folder, heap
     prepare(data_of(Path("custom"), Path(heap.name)), Path("data/prepared"), Path("cache"))
     assert read_names(Path("data/prepared/unlabelled.json")) == [f"../../{heap.name}/a.png"]
     assert listed(Path("data/prepared")) == [Path("data/prepared/../..") / heap.name / "a.png"]
+
+
+def test_training_reads_pictures_of_both_places_without_boxes(folder, heap, tmp_path):
+    write(heap / "a.png", 100)
+    record = prepare(data_of(folder.root, heap, labelled_share=0.5), tmp_path / "out", tmp_path)
+    annotations, root = split_paths(tmp_path / "out", record.unlabelled)
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = CocoDataset(
+            ann_file=str(annotations),
+            data_prefix={"img": str(root)},
+            metainfo={"classes": tuple(record.classes)},
+            filter_cfg={"filter_empty_gt": False},
+            pipeline=[],
+        )
+    infos = [found.get_data_info(place) for place in range(len(found))]
+    assert [info["instances"] for info in infos] == [[], []]
+    assert [Path(info["img_path"]).is_file() for info in infos] == [True, True]
 
 
 def test_what_is_in_a_split_or_looks_like_what_is_measured_is_left_out_and_named(folder, heap, tmp_path):
