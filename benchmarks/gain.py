@@ -28,7 +28,7 @@ from tqdm import tqdm
 from deploy.ladder.pytorch_rung import evaluate_model
 from pipeline.cli import stage_main
 from pipeline.errors import PipelineError
-from pipeline.layout import DATASET, DATASET_RECORD, PSEUDO_LABELS, TEACHER, recipe_file, weights_file
+from pipeline.layout import DATASET, DATASET_RECORD, TEACHER, recipe_file, weights_file
 from pipeline.recipes import Recipe, load_resolved, resolve, write_resolved
 from pipeline.recipes.length import at_length
 from pipeline.recipes.recipe import pseudo_label_ratio
@@ -39,6 +39,7 @@ from pipeline.storage import sha256_of, write_atomic
 from pipeline.student import student_job
 from pipeline.training import train
 from pipeline.training.loaders import workers_of
+from pipeline.training.pseudo_labelled import pseudo_labels_sha256
 from pipeline.training.resumption import finish
 
 OUT = Path("build/gain")
@@ -163,7 +164,7 @@ def run_key(params: Params, recipe: Recipe, seed: int) -> str:
     parts = [recipe.sha256, teacher, train_settings, params.evaluate.split, params.export.model_dump_json()]
     parts += [splits[name].sha256 for name in sorted(splits)]
     if pseudo_label_ratio(recipe.config) is not None:
-        parts.append(sha256_of(PSEUDO_LABELS))
+        parts.append(pseudo_labels_sha256())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -30,7 +30,7 @@ def machine_table(results: Results) -> Table:
 
 
 def split_table(results: Results) -> Table:
-    """Images and boxes of every split."""
+    """Images and boxes of every split, and the pictures whose boxes are not known."""
     columns = (text("Split"), number("images"), number("boxes"), number("crowd boxes"), number("images without boxes"))
     rows = tuple(
         row(
@@ -39,6 +39,8 @@ def split_table(results: Results) -> Table:
         )
         for name, split in results.dataset.splits.items()
     )
+    if unlabelled := results.dataset.unlabelled:
+        rows += (row("no split: pictures without boxes", formats.count(unlabelled.images), *[formats.MISSING] * 3),)
     return Table(columns, rows)
 
 

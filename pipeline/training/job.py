@@ -20,7 +20,7 @@ from pipeline.compute import choose_device, choose_precision
 from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods, build_schedule
 from pipeline.label_records import LabelRecord
-from pipeline.layout import LABELS_RECORD, PSEUDO_LABELS, WORK_DIRS, training_file, weights_file
+from pipeline.layout import LABELS_RECORD, WORK_DIRS, training_file, weights_file
 from pipeline.recipes import Recipe, check_initialised
 from pipeline.recipes.recipe import pseudo_label_ratio
 from pipeline.records import DatasetRecord
@@ -33,6 +33,7 @@ from pipeline.training.hooks import BestWeightsHook, CrashSafeCheckpointHook, Pr
 from pipeline.training.initialisation import initialised
 from pipeline.training.loaders import workers_of
 from pipeline.training.log import TrainingLog
+from pipeline.training.pseudo_labelled import pseudo_labels_sha256
 from pipeline.training.resumption import BEST_FILE, RESUME_FILE, claim, damage_of
 from pipeline.training.runner import build_runner, unused_parameters_named
 from pipeline.training.seen_images import announce_seen_images
@@ -188,7 +189,7 @@ def _prepare_work_dir(job: TrainingJob, device: torch.device, precision: str) ->
             "recipe": job.recipe.sha256,
             "data": {name: split.sha256 for name, split in job.dataset.splits.items()},
             "teacher": sha256_of(job.teacher[1]) if job.teacher else None,
-            "labels": sha256_of(PSEUDO_LABELS) if job.uses_pseudo_labels else None,
+            "labels": pseudo_labels_sha256() if job.uses_pseudo_labels else None,
             "settings": {**settings.model_dump(include={*DECISIVE}), "precision": precision, "device": device.type},
             "processes": get_world_size(),
         },

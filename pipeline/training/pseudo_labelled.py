@@ -5,6 +5,19 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 
 from pipeline.detectors.box_weights import coded_label
+from pipeline.errors import TrainingError
+from pipeline.layout import PSEUDO_LABELS
+from pipeline.storage import sha256_of
+
+
+def pseudo_labels_sha256() -> str:
+    """The hash of what the stage ``label`` wrote; raises :class:`TrainingError` where there is nothing."""
+    if not PSEUDO_LABELS.is_file():
+        raise TrainingError(
+            f"{PSEUDO_LABELS}: no such file, and the student is to learn from pictures without boxes (`unlabelled` in "
+            "params.yaml); run `dvc repro label`"
+        )
+    return sha256_of(PSEUDO_LABELS)
 
 
 class PseudoLabelledCoco(CocoDataset):

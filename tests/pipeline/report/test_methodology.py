@@ -25,6 +25,14 @@ def test_machine(results):
     assert cell(table, "Libraries", "Which").startswith("mmdet 3.3.0, onnxruntime 1.31.0")
 
 
+def test_pictures_without_boxes_are_no_split(results):
+    heap = results.dataset.splits["test"].model_copy(update={"images": 1080, "boxes": 0})
+    dataset = results.dataset.model_copy(update={"unlabelled": heap})
+    table = split_table(replace(results, dataset=dataset))
+    assert cells(table, "no split: pictures without boxes")[1:] == ["1,080", "–", "–", "–"]
+    assert len(table.rows) == len(split_table(results).rows) + 1
+
+
 def test_gpu_with_its_driver(results):
     gpu = {"gpu": "NVIDIA H100", "gpu_memory_bytes": 80_000_000_000, "driver": "570.1"}
     table = machine_table(replace(results, device=results.device.model_copy(update=gpu)))

@@ -7,11 +7,11 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from pipeline.errors import RecipeError
+from pipeline.errors import RecipeError, TrainingError
 from pipeline.label_records import LabelRecord
 from pipeline.records import DatasetRecord
 from pipeline.settings import TrainSettings
-from pipeline.training import job, loaders
+from pipeline.training import job, loaders, pseudo_labelled
 from pipeline.training.job import TrainingJob, train
 from pipeline.training.loaders import train_loader
 from pipeline.training_records import UsedLabels
@@ -25,7 +25,7 @@ Squares = tuple[DatasetRecord, Path]
 @pytest.fixture
 def labels(squares: Squares, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "pseudo_labels.json"
-    for module in (loaders, job):
+    for module in (loaders, pseudo_labelled):
         monkeypatch.setattr(module, "PSEUDO_LABELS", target)
     monkeypatch.setattr(job, "LABELS_RECORD", tmp_path / "labels.json")
     LABELS.write(tmp_path / "labels.json")
@@ -83,3 +83,12 @@ def test_the_student_learns_from_both_without_a_teacher(
     assert record.method == "PseudoLabels"
     assert record.pseudo_labels == UsedLabels(ratio=1.0, labels=LABELS)
     assert all(point.losses["loss"] > 0 for point in record.points)
+
+
+def test_labels_that_were_never_made_are_told_before_anything_is_trained(
+    make_recipe: RecipeMaker, squares: Squares, settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe("student", unlabelled=1.0)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrainingError, match=r"pseudo_labels.json: no such file.*run `dvc repro label`"):
+        train(TrainingJob(recipe, *squares, settings), tmp_path / "weights.safetensors")
