@@ -45,7 +45,7 @@ def label_pictures(params: Params, dataset_dir: Path, sources: Sequence[SplitRec
     pictures = gather(dataset_dir, sources)
     annotations, root = find_split(dataset_dir, VAL)
     val = Split.read(annotations)
-    with opened_labeller(params, read_dataset(dataset_dir).name) as (detector, digest):
+    with opened_labeller(params, read_dataset(dataset_dir)) as (detector, digest):
         ids = category_ids(detector.spec.classes, pictures.categories, detector.spec.model)
         on_val = detect_split(detector, val, root, ids, "label val", detector.batch_size)
         found = detect_split(detector, pictures, dataset_dir, ids, "label", detector.batch_size)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import count
 from math import ceil, floor
 from typing import Any
 
@@ -59,10 +60,7 @@ class EndlessMixtureSampler(InfiniteSampler):
 
     def __iter__(self) -> Iterator[int]:
         """Indices of the data set."""
-        position = 0
-        while True:
-            yield self._mixture.index(position)
-            position += 1
+        return map(self._mixture.index, count())
 
 
 class MixtureSampler(DefaultSampler):
