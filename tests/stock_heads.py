@@ -23,12 +23,14 @@ HEADS: dict[str, dict[str, Any]] = {
         "with_objectness": False,
     },
     "YOLOX": {"type": "YOLOXHead", "strides": STRIDES[:3]},
+    "VFNet": {"type": "VFNetHead", "strides": STRIDES},
 }
 ASSIGNERS = {
     "RetinaNet": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.4, "min_pos_iou": 0},
     "ATSS": {"type": "ATSSAssigner", "topk": 9},
     "RTMDet": {"type": "DynamicSoftLabelAssigner", "topk": 13},
     "YOLOX": {"type": "SimOTAAssigner", "center_radius": 2.5},
+    "VFNet": {"type": "ATSSAssigner", "topk": 9},
 }
 """What ``train_cfg.assigner`` is where the family takes one."""
 
@@ -37,3 +39,10 @@ def levels(family: str) -> int:
     """How many maps the family's head reads."""
     head = HEADS[family]
     return len(head["strides"] if "strides" in head else head["anchor_generator"]["strides"])
+
+
+def in_evaluation(distiller: Any) -> Any:
+    """The distiller in evaluation; VFNet's head gives what its own losses need in training alone."""
+    distiller.eval()
+    distiller.student.bbox_head.training = type(distiller.student.bbox_head).__name__ == "VFNetHead"
+    return distiller

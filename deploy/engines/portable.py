@@ -25,6 +25,17 @@ MOST_CANDIDATES = 3840
 """TensorRT's limit of TopK: its support matrix of operators, ``IGatherLayer`` and ``ITopKLayer``."""
 
 _PREFIX = "portable_nms/"
+_WITHOUT_FORM = {
+    "RoiAlign": (
+        "a two-stage detector, whose RoiAlign and NonZero have no portable form; run it with ONNX Runtime or "
+        "OpenVINO, or ship a single-stage detector"
+    ),
+    "DeformConv": (
+        "a detector with deformable convolutions, an operator that TensorRT does not have; run it with ONNX Runtime, "
+        "or ship a detector without them"
+    ),
+}
+"""Operators that no engine is built of, with what to do."""
 
 
 class _Suppression(nn.Module):
@@ -56,7 +67,7 @@ def read_portable(graph: Path, passes: int) -> ModelProto:
     Raises:
         ArtefactError: the file is no artefact of this project, its NMS is not the one that the export writes, or it
             takes more candidates than TensorRT's TopK gives.
-        NoPortableForm: it holds a two-stage detector.
+        NoPortableForm: it holds a two-stage detector, or deformable convolutions.
     """
     spec = read_spec(graph)
     if spec.max_candidates > MOST_CANDIDATES:
@@ -94,11 +105,8 @@ def replace_nms(model: ModelProto, iou_threshold: float, passes: int, source: st
 def _find_block(graph: GraphProto, source: str) -> _Block:
     """Walk from the operator to what ``nms_keep`` of ``deploy/graph/translations.py`` reads, and to its mask."""
     makers = {name: node for node in graph.node for name in node.output}
-    if any(node.op_type == "RoiAlign" for node in graph.node):
-        raise NoPortableForm(
-            f"{source}: a two-stage detector, whose RoiAlign and NonZero have no portable form; run it with ONNX "
-            "Runtime or OpenVINO, or ship a single-stage detector"
-        )
+    for reason in (_WITHOUT_FORM[node.op_type] for node in graph.node if node.op_type in _WITHOUT_FORM):
+        raise NoPortableForm(f"{source}: {reason}")
     found = [node for node in graph.node if node.op_type == "NonMaxSuppression"]
     if len(found) != 1:
         raise ArtefactError(f"{source}: one NonMaxSuppression is needed, got {len(found)}; export it again")

@@ -53,7 +53,7 @@ def distribution_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor
 
 
 def distance_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
-    """FCOS, RTMDet: distances to the four sides in pixels, around a point. Source: Tian et al., FCOS, eq. 1."""
+    """FCOS, RTMDet, VFNet: distances to the four sides in pixels, around a point. Source: Tian et al., FCOS, eq. 1."""
     del head
     return _around(priors.boxes, regression)
 
@@ -95,6 +95,7 @@ BOX_DECODERS: dict[str, BoxDecoder] = {
     "FCOSHead": distance_boxes,
     "RTMDetSepBNHead": distance_boxes,
     "YOLOXHead": offset_boxes,
+    "VFNetHead": distance_boxes,
 }
 SCORE_DECODERS: dict[str, ScoreDecoder] = {"YOLOXHead": best_object_scores}
 """Heads whose scores are not the probabilities of their first output."""

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from deploy.graph.decoding import DensePredictor, Predictions, box_decoder
 from deploy.graph.nms import best_candidates, nms_keep, take_boxes, top_candidates
 from deploy.graph.normalised_detector import NormalisedDetector, Outputs, without_padding
-from deploy.graph.swin import keep_batch_open
+from deploy.graph.traceable import make_traceable
 from deploy.graph.two_stage_decoding import TwoStagePredictor, check_two_stage
 from deploy.runtime.artefact import ArtefactSpec
 from pipeline.detectors.kinds import DetectorKind, kind_of
@@ -41,7 +41,7 @@ class DeployableDetector(NormalisedDetector):
     def __init__(self, detector: nn.Module, spec: ArtefactSpec) -> None:
         check_exportable(detector)
         super().__init__(detector, spec)
-        keep_batch_open(detector)
+        make_traceable(detector)
         if (classes := _classifier(detector).num_classes) != len(spec.classes):
             raise RecipeError(f"the head predicts {classes} classes, the artefact names {len(spec.classes)}")
         features = None if spec.dynamic_size else self._features()

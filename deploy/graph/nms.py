@@ -108,7 +108,7 @@ def nms_keep_in_passes(boxes: Tensor, scores: Tensor, labels: Tensor, iou_thresh
     earlier = torch.ones(scores.shape[1], scores.shape[1], dtype=torch.bool, device=scores.device).triu(1)
     outranks = (first > second) | ((first == second) & earlier)
     rivals = outranks & (labels[:, :, None] == labels[:, None, :]) & present[:, :, None]
-    suppresses = (rivals & (_pairwise_iou(boxes) > rounded_down(iou_threshold))).to(scores.dtype)
+    suppresses = (rivals & (pairwise_iou(boxes, boxes) > rounded_down(iou_threshold))).to(scores.dtype)
     keep = present
     for _ in range(passes):
         suppressed = (suppresses * keep[:, :, None]).amax(dim=1) > 0
@@ -116,15 +116,15 @@ def nms_keep_in_passes(boxes: Tensor, scores: Tensor, labels: Tensor, iou_thresh
     return keep
 
 
-def _pairwise_iou(boxes: Tensor) -> Tensor:
-    """IoU [N, M, M] of boxes [N, M, 4], with torchvision's formula and rounding; 0 for two boxes without area."""
-    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
-    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
+def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
+    """IoU [N, K, M] of boxes [N, K, 4] and [N, M, 4], with torchvision's formula and rounding; 0 without area."""
+    low = torch.maximum(first[:, :, None, :2], second[:, None, :, :2])
+    high = torch.minimum(first[:, :, None, 2:], second[:, None, :, 2:])
     sides = (high - low).clamp(min=0)
     shared = sides[..., 0] * sides[..., 1]
-    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-    union = areas[:, :, None] + areas[:, None, :] - shared
-    return shared / union.clamp(min=torch.finfo(boxes.dtype).tiny)
+    area, other = ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) for boxes in (first, second))
+    union = area[:, :, None] + other[:, None, :] - shared
+    return shared / union.clamp(min=torch.finfo(first.dtype).tiny)
 
 
 def rounded_down(threshold: float) -> float:

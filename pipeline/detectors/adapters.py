@@ -9,6 +9,7 @@ from pipeline.detectors.gfl import GFLFamily
 from pipeline.detectors.kinds import DetectorKind, dense_head, kind_of
 from pipeline.detectors.retinanet import RetinaNetFamily
 from pipeline.detectors.rtmdet import RTMDetFamily
+from pipeline.detectors.vfnet import VFNetFamily
 from pipeline.detectors.yolox import YOLOXFamily
 from pipeline.errors import RecipeError
 
@@ -18,6 +19,7 @@ FAMILIES: dict[str, type[Family]] = {
     "GFLHead": GFLFamily,
     "RTMDetSepBNHead": RTMDetFamily,
     "RetinaHead": RetinaNetFamily,
+    "VFNetHead": VFNetFamily,
     "YOLOXHead": YOLOXFamily,
 }
 """Adapters by exact class name of the head: a subclass (TOODHead is an ATSSHead) may predict in another way."""

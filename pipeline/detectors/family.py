@@ -120,6 +120,21 @@ class Family(ABC):
         """The head's own box loss of :meth:`compared` rows ``[n, 4]`` with ``weights`` of the same shape, a scalar."""
         return head.loss_bbox(boxes, targets, weights, avg_factor=normaliser)
 
+    def quality_loss(
+        self, head: Any, logits: Tensor, labels: Tensor, qualities: Tensor, weights: Tensor, normaliser: float
+    ) -> Tensor:
+        """The head's own classification loss of a family whose scores are qualities, a scalar.
+
+        Args:
+            head: a stock head.
+            logits: ``[n, K]``.
+            labels: the class that each is to have, ``[n]``, ``num_classes`` for none.
+            qualities: which score it is to have there, ``[n]``; 0 is that of all other classes.
+            weights: ``[n]``.
+            normaliser: divisor of the sum.
+        """
+        return head.loss_cls(logits, (labels, qualities), weight=weights, avg_factor=normaliser)
+
     def in_training_units(self, head: Any, maps: Branches, level: int) -> Branches:
         """The predictions of a head in whatever mode, in the units that the layers of a head in training learn in."""
         del head, level

@@ -24,8 +24,11 @@ _SET: dict[str, dict[str, Any]] = {
     "FCOS": GROUP_NORM | {"norm_on_bbox": True},
     "RTMDet": {"exp_on_reg": True},
     "YOLOX": {"act_cfg": {"type": "ReLU"}},
+    "VFNet": GROUP_NORM,
 }
 HEADS: dict[str, dict[str, Any]] = {name: head | _SET.get(name, {}) for name, head in stock_heads.HEADS.items()}
+DEFORMABLE = ["VFNet"]
+"""Heads that need ONNX from opset 19 on, and of which no engine is built."""
 CSPNEXT = {
     "backbone": {"type": "CSPNeXt", "widen_factor": 0.125, "deepen_factor": 0.1, "out_indices": (2, 3, 4)},
     "neck": {"type": "CSPNeXtPAFPN", "in_channels": [32, 64, 128], "out_channels": 16, "num_csp_blocks": 1},
@@ -100,6 +103,10 @@ def stock_detector(family: str = "GFL", classes: int = 10, **changes: Any) -> An
     head = detector.bbox_head
     if family == "RTMDet":
         _spread(detector, 1.26, {head.rtm_cls: 2.0, head.rtm_reg: 0.4})
+    if family == "VFNet":
+        for layer, deviation in ((head.vfnet_reg, 0.1), (head.vfnet_reg_refine, 0.1), (head.vfnet_cls, 0.3)):
+            torch.nn.init.normal_(layer.weight, std=deviation)
+        torch.nn.init.constant_(head.vfnet_reg.bias, -1.8)  # boxes of a sixth of what the level is for
     if family == "YOLOX":
         _spread(detector, 0.85, {head.multi_level_conv_cls: 0.7, head.multi_level_conv_obj: 0.3})
         for layer in head.multi_level_conv_obj:

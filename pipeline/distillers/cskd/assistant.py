@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn import Scale
+from mmcv.ops import DeformConv2d
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import reduce_mean
 from mmengine.model import bias_init_with_prob
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.detectors import Assignment, Family
 from pipeline.detectors.family import Branches
@@ -39,8 +41,10 @@ class Predictors(nn.Module):
         for name in family.predictors:
             self.add_module(name, deepcopy(getattr(head, name)))
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d | DeformConv2d):
                 reset(module)
+            elif isinstance(module, nn.GroupNorm | _BatchNorm):
+                module.reset_parameters()
             elif isinstance(module, Scale):
                 nn.init.ones_(module.scale)
         for module in self.get_submodule(family.predictors[0]).modules():
@@ -134,12 +138,8 @@ def _quality_scores(inputs: AssistantInputs, level: int, boxes: Tensor, targets:
     logits = rows(inputs.assistant[level]["cls"], inputs.head.cls_out_channels)
     qualities = torch.zeros_like(assignment.label_weights[level])
     qualities[inputs.positive(level)] = bbox_overlaps(boxes.detach(), targets, is_aligned=True)
-    return inputs.head.loss_cls(
-        logits,
-        (assignment.labels[level], qualities),
-        weight=assignment.label_weights[level],
-        avg_factor=assignment.positives,
-    )
+    labels, weights = assignment.labels[level], assignment.label_weights[level]
+    return inputs.family.quality_loss(inputs.head, logits, labels, qualities, weights, assignment.positives)
 
 
 def _boxes(inputs: AssistantInputs, level: int) -> Tensor:

@@ -160,8 +160,8 @@ def adapters(widths: Sequence[tuple[int, int]], adapt: bool) -> nn.ModuleList:
 
 
 def reset(convolution: nn.Conv2d) -> nn.Conv2d:
-    """The convolution with the weights that the published heads start from."""
+    """The convolution, plain or deformable, with the weights that the published heads start from."""
     nn.init.normal_(convolution.weight, std=_STANDARD_DEVIATION)
-    if convolution.bias is not None:
-        nn.init.zeros_(convolution.bias)
+    if (bias := getattr(convolution, "bias", None)) is not None:
+        nn.init.zeros_(bias)
     return convolution

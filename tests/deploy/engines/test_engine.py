@@ -97,15 +97,21 @@ def test_an_engine_says_where_it_runs_and_what_it_was_built_from(
 
 
 @pytest.mark.usefixtures("on_an_l4")
-def test_a_two_stage_detector_is_recorded_as_not_built(artefact: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("operator", "reason"),
+    [("RoiAlign", "a two-stage detector"), ("DeformConv", "a detector with deformable convolutions")],
+)
+def test_what_has_no_portable_form_is_recorded_as_not_built(
+    artefact: Path, tmp_path: Path, operator: str, reason: str
+) -> None:
     model = onnx.load(artefact)
-    model.graph.node.append(onnx.helper.make_node("RoiAlign", ["maps", "rois", "images"], ["pooled"]))
-    two_stage = tmp_path / "tiny.onnx"
-    save_sealed(model, two_stage)
-    record = build_engines("tiny", [two_stage], SETTINGS, tmp_path / "engines", tmp_path / "timing")
+    model.graph.node.append(onnx.helper.make_node(operator, ["maps", "rois", "images"], ["pooled"]))
+    without = tmp_path / "tiny.onnx"
+    save_sealed(model, without)
+    record = build_engines("tiny", [without], SETTINGS, tmp_path / "engines", tmp_path / "timing")
     (build,) = record.engines
     assert (record.target, build.status, build.file) == (None, "not built", None)
-    assert "a two-stage detector" in build.reason
+    assert reason in build.reason
     assert list((tmp_path / "engines").iterdir()) == []
 
 

@@ -26,7 +26,7 @@ from deploy.runtime.engine_file import Profile
 from deploy.runtime.errors import ArtefactError
 from tests.deploy.embedded import SIZE as EMBEDDED_SIZE
 from tests.deploy.embedded import load_teacher
-from tests.deploy.stock import HEADS, noise_images, spec, stock_detector
+from tests.deploy.stock import DEFORMABLE, HEADS, noise_images, spec, stock_detector
 from tests.deploy.stock import SIZE as STOCK_SIZE
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed; run `make trt-check`")
@@ -37,7 +37,7 @@ COMPUTE_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 OPTIONS = BuildOptions((Profile(1, 1, 1), Profile(1, 4, 8)), 1024, compute_capabilities=COMPUTE_CAPABILITIES)
 
 
-@pytest.fixture(scope="module", params=[*HEADS, "embedded teacher"])
+@pytest.fixture(scope="module", params=[*(name for name in HEADS if name not in DEFORMABLE), "embedded teacher"])
 def artefact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("artefacts") / "model.onnx"
     if request.param in HEADS:

@@ -22,6 +22,12 @@ ON_THREE_LEVELS: dict[str, dict[str, Any]] = {
     "RetinaNet": {"anchor_generator": ANCHORS | {"strides": STRIDES}},
     "ATSS": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "FCOS": {"strides": STRIDES, "regress_ranges": ((-1, 64), (64, 128), (128, 1e8))} | GROUPS,
+    "VFNet": {
+        "strides": STRIDES,
+        "regress_ranges": ((-1, 64), (64, 128), (128, 1e8)),
+        "anchor_generator": stock_heads.SQUARES | {"strides": STRIDES, "center_offset": 0.0},
+    }
+    | GROUPS,
 }
 HEADS = {name: head | ON_THREE_LEVELS.get(name, {}) for name, head in stock_heads.HEADS.items()}
 CASES: dict[str, dict[str, Any]] = HEADS | {
@@ -31,6 +37,7 @@ CASES: dict[str, dict[str, Any]] = HEADS | {
     "RTMDet with convolutions of its own": HEADS["RTMDet"] | {"share_conv": False},
     "RTMDet with depthwise convolutions": HEADS["RTMDet"] | {"share_conv": False, "use_depthwise": True},
     "YOLOX with depthwise convolutions": HEADS["YOLOX"] | {"use_depthwise": True},
+    "VFNet in strides": HEADS["VFNet"] | {"bbox_norm_type": "stride"},
 }
 
 

@@ -8,7 +8,7 @@ from mmdet.models.losses import GIoULoss
 
 from pipeline.detectors import family_of
 from pipeline.distillers import Distiller, build_methods
-from tests.stock_heads import HEADS
+from tests.stock_heads import HEADS, in_evaluation
 
 CROSSKD = {"type": "CrossKD", "reused_head_index": 1}
 
@@ -94,7 +94,7 @@ def test_a_batch_without_any_box_stays_small(make_detector: Any, batch: dict[str
 def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Batch and group normalisation themselves refuse a single value while they train.
     student, teacher = make_detector(family, width=64), make_detector(family, width=64, channels=8)
-    distiller = Distiller(student, teacher, build_methods([CROSSKD], student, teacher)).eval()
+    distiller = in_evaluation(Distiller(student, teacher, build_methods([CROSSKD], student, teacher)))
     one = {"inputs": batch["inputs"][:1], "data_samples": batch["data_samples"][:1]}
     distiller.parse_losses(distiller(**one, mode="loss"))[0].backward()
     assert all(torch.isfinite(p.grad).all() for p in distiller.parameters() if p.grad is not None)
@@ -104,7 +104,7 @@ def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any]
 def test_mixed_precision_gives_nearly_the_same_losses(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     student, teacher = make_detector(family, width=64), make_detector(family, channels=8)
     methods = build_methods([CROSSKD | {"adapter": True}, {"type": "PKD", "adapter": True}], student, teacher)
-    distiller = Distiller(student, teacher, methods).eval()
+    distiller = in_evaluation(Distiller(student, teacher, methods))
     distiller.use_channels_last()
     exact = distillation_losses(distiller, batch)
     with torch.autocast("cpu", torch.bfloat16):

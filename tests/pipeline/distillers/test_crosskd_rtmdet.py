@@ -13,7 +13,7 @@ from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods
 from pipeline.errors import RecipeError
 from tests.pipeline.distillers.test_crosskd import distillation_losses
-from tests.stock_heads import HEADS
+from tests.stock_heads import HEADS, in_evaluation
 
 CROSSKD = {"type": "CrossKD", "reused_head_index": 1}
 
@@ -111,7 +111,7 @@ def test_a_student_that_is_its_teacher_loses_nothing(make_detector: Any, batch: 
     teacher = make_detector(family, **({"exp_on_reg": True} if family == "RTMDet" else {})).eval()
     student = deepcopy(teacher)
     methods = build_methods([CROSSKD | {"center_weight": 0}], student, teacher)
-    losses = distillation_losses(Distiller(student, teacher, methods).eval(), batch)
+    losses = distillation_losses(in_evaluation(Distiller(student, teacher, methods)), batch)
     assert losses.keys() == {"loss_cls_kd", "loss_reg_kd"}
     assert all(value.item() == pytest.approx(0, abs=1e-4) for value in losses.values())
 

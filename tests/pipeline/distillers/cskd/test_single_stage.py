@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.detectors import family_of
 from pipeline.distillers import Distiller, WeightSchedule, build_methods
 from pipeline.errors import RecipeError
-from tests.stock_heads import HEADS
+from tests.stock_heads import HEADS, in_evaluation
 
 CSKD = {"type": "CSKD", "branch_adapt": True}
 OFF = dict.fromkeys(
@@ -76,9 +76,8 @@ def test_the_losses_of_each_family(make_detector: Any, batch: dict[str, Any], fa
     losses = distillation_losses(make_distiller(make_detector, family), batch)
     shared = ["neck", "neck_roi", "neck_fg", "neck_bg", "tower_cls", "tower_reg", "pred_cls", "pred_reg"]
     shared += ["assist_cls", "assist_reg"]
-    own = {"GFL": ["assist_dfl"], "RetinaNet": [], "RTMDet": [], "YOLOX": []}.get(
-        family, ["pred_center", "assist_center"]
-    )
+    own = ["pred_center", "assist_center"] if family in ("FCOS", "ATSS") else []
+    own += ["assist_dfl"] if family == "GFL" else []
     assert losses.keys() == {f"loss_{name}_kd" for name in shared + own}
     assert all(value.item() >= 0 and torch.isfinite(value) for value in losses.values())
 
@@ -105,7 +104,7 @@ def test_every_trainable_parameter_gets_a_finite_gradient(
 def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Batch normalisation refuses a single value while it trains, group normalisation one of a group always.
     student, teacher = make_detector(family, width=64), make_detector(family, width=64, channels=8)
-    distiller = Distiller(student, teacher, build_methods([CSKD], student, teacher)).eval()
+    distiller = in_evaluation(Distiller(student, teacher, build_methods([CSKD], student, teacher)))
     one = {"inputs": batch["inputs"][:1], "data_samples": batch["data_samples"][:1]}
     distiller.parse_losses(distiller(**one, mode="loss"))[0].backward()
     assert all(torch.isfinite(p.grad).all() for p in distiller.parameters() if p.grad is not None)
@@ -128,7 +127,7 @@ def test_a_trained_student_is_a_stock_detector(make_detector: Any, batch: dict[s
 
 @pytest.mark.parametrize("family", HEADS)
 def test_mixed_precision_gives_nearly_the_same_losses(make_detector: Any, batch: dict[str, Any], family: str) -> None:
-    distiller = make_distiller(make_detector, family).eval()
+    distiller = in_evaluation(make_distiller(make_detector, family))
     distiller.use_channels_last()
     exact = distillation_losses(distiller, batch)
     with torch.autocast("cpu", torch.bfloat16):
@@ -286,8 +285,10 @@ def test_the_modules_start_as_the_published_heads_do(make_detector: Any, family:
         torch.testing.assert_close(bias.sigmoid(), torch.full_like(bias, 0.01))
     weights = torch.cat([p.flatten() for p in method.parameters() if p.ndim == 4])
     assert weights.std().item() == pytest.approx(0.01, rel=0.02)
-    others = [p for p in method.parameters() if p.ndim == 1 and not any(p is bias for bias in biases)]
-    assert all(not p.any() for p in others)
+    scales = [module.weight for module in method.modules() if isinstance(module, nn.GroupNorm)]
+    assert all((scale == 1).all() for scale in scales)
+    known = {id(parameter) for parameter in (*biases, *scales)}
+    assert all(not p.any() for p in method.parameters() if p.ndim == 1 and id(p) not in known)
     assert all(p.item() == 1 for p in method.parameters() if p.ndim == 0)
 
 

@@ -5,7 +5,7 @@ import torch
 from mmdet.models.backbones import SwinTransformer
 from torch import Tensor
 
-from deploy.graph.swin import keep_batch_open
+from deploy.graph.traceable import make_traceable
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def images() -> Tensor:
 @torch.no_grad()
 def test_features_are_the_same_and_a_trace_of_two_images_serves_any_number(backbone: Any, images: Tensor) -> None:
     expected = backbone(images)
-    keep_batch_open(backbone)
+    make_traceable(backbone)
     assert all(torch.equal(got, wanted) for got, wanted in zip(backbone(images), expected, strict=True))
     batch = torch.export.Dim("batch")
     traced = torch.export.export(backbone, (images[:2],), dynamic_shapes={"x": {0: batch}}, strict=False).module()
