@@ -3,13 +3,11 @@
 mmengine 0.10 asks ``pkg_resources``, which setuptools 82 no longer has; the standard library knows as much.
 """
 
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import mmengine.config.config as mmengine_config
-import mmengine.config.utils as mmengine_config_utils
-from mmengine.fileio import load
+from mmengine.config.utils import _get_external_cfg_base_path
 
 
 def installed_path(package: str) -> str:
@@ -26,10 +24,11 @@ def is_installed(package: str) -> bool:
 
 
 def provide() -> None:
-    """Let mmengine's configurations ask the functions above, and read a package's index once.
+    """Let mmengine's configurations ask the functions above, and find a package's files without its index.
 
-    For each ``mmdet::...`` mmengine reads the 102 files of mmdet's model index anew, which is most of a recipe's time.
+    For each ``mmdet::...`` mmengine reads the 102 files of mmdet's model index and looks for a name without its suffix,
+    which no entry has (each names a file); what it takes then is the file of that name beside the index.
     """
     mmengine_config.get_installed_path = installed_path
     mmengine_config.is_installed = is_installed
-    mmengine_config_utils.load = cache(load)
+    mmengine_config._get_external_cfg_path = _get_external_cfg_base_path

@@ -22,5 +22,7 @@ def pytest_collection() -> Generator[None, object, object]:
     """Leave out of garbage collection what is there before the first test."""
     result = yield
     gc.freeze()
+    # Exports and trainings make objects by the million, few of them in circles.
+    gc.set_threshold(50_000, 20, 50)
     gc.enable()
     return result

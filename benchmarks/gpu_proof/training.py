@@ -6,13 +6,11 @@ iteration on an H200. Their AP on the test split is held against what five seeds
 """
 
 import argparse
-import fcntl
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
@@ -21,6 +19,7 @@ import pipeline  # noqa: F401  (before mmdet is imported)
 from benchmarks.gpu_proof.embedded import Embedded, renamed
 from benchmarks.gpu_proof.place import Check, Mismatch, Place
 from benchmarks.gpu_proof.record import Numbers
+from benchmarks.gpu_proof.turns import turn
 from deploy.ladder.pytorch_rung import evaluate_model
 from pipeline.checkpoints import load_detector
 from pipeline.layout import TEACHER
@@ -124,7 +123,7 @@ def train_student(student: str, folder: Path, device: str, rehearsal: bool) -> N
     job = TrainingJob(recipe, dataset, embedded.dataset_dir, settings, teacher)
     finish(job.work_dir)
     trained = folder / "student.safetensors"
-    with _turn(folder.parent / "turn"):
+    with turn(folder.parent / "turn"):
         record = train(job, trained)
     assert record is not None, "one process trains, and it is the first"
     finish(job.work_dir)
@@ -139,14 +138,6 @@ def train_student(student: str, folder: Path, device: str, rehearsal: bool) -> N
         "memory, MiB": record.peak_memory_bytes / 2**20,
         "precision": record.precision,
     }
-
-
-@contextmanager
-def _turn(lock: Path) -> Iterator[None]:
-    """Wait until no other process is within; an end of any kind lets the next one in."""
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def main() -> None:

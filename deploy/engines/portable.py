@@ -8,6 +8,7 @@ without an export of its own.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,6 +147,7 @@ def _candidates(model: ModelProto, scores: str, source: str) -> int:
     raise ArtefactError(f"{source}: the number of its NMS candidates is not fixed; export it again")
 
 
+@lru_cache(maxsize=4)  # the three precisions of a model have the same one, which takes PyTorch's exporter seconds
 def _suppression(iou_threshold: float, passes: int, candidates: int, opset: int) -> ModelProto:
     example = {
         "boxes": torch.zeros(2, candidates, 4),

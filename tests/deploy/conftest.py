@@ -39,6 +39,18 @@ def exported_gfl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def exported_faster_rcnn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one of `stock.two_stage_detector()`."""
+    from deploy.graph.export import export_onnx
+    from deploy.graph.exported_module import DeployableDetector
+    from tests.deploy.stock import spec, two_stage_detector
+
+    path = tmp_path_factory.mktemp("artefacts") / "many.onnx"
+    export_onnx(DeployableDetector(two_stage_detector(), spec(10)), path, opset=18)
+    return path
+
+
 @pytest.fixture
 def write() -> Write:
     return write_artefact

@@ -39,7 +39,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     dataset = write_dataset(Path("data/prepared"), [(10, 10, 40, 30), (4, 20, 90, 60), (0, 0, 20, 20), (50, 5, 70, 60)])
     recipe = ROOT / "configs/students/twin_gfl_r18w16_embedded.py"
-    write_resolved(RECIPE, resolve(recipe, read_dataset(dataset), {"input_size": (128, 128)}))
+    short = {"input_size": (128, 128), "model.bbox_head.stacked_convs": 1}  # an export takes time by the node
+    write_resolved(RECIPE, resolve(recipe, read_dataset(dataset), short))
     torch.manual_seed(0)
     detector = build_detector(load_resolved(RECIPE))
     torch.nn.init.constant_(detector.bbox_head.gfl_cls.bias, -4.0)
@@ -50,7 +51,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_writes_artefact_and_record_then_holds_the_gates() -> None:
-    main(["--model", "twin"])
+    Path("params.yaml").write_text(params(export_max_box_difference_px=0.0))
+    with pytest.raises(SystemExit, match=r"gates\.export_max_box_difference_px: .* is above the limit 0"):
+        main(["--model", "twin"])
     record = ExportRecord.read(RECORD)
     spec = read_spec(ARTEFACT)
     assert (record.model, record.file, record.opset) == ("twin", "artefacts/twin.onnx", 18)
@@ -64,15 +67,9 @@ def test_writes_artefact_and_record_then_holds_the_gates() -> None:
     assert record.check.detections > 3
     assert 0 < record.check.max_box_difference_px < 0.1
 
-    Path("params.yaml").write_text(params(export_max_box_difference_px=0.0))
-    RECORD.unlink()
-    with pytest.raises(SystemExit, match=r"gates\.export_max_box_difference_px: .* is above the limit 0"):
-        main(["--model", "twin"])
-    assert ExportRecord.read(RECORD).check == record.check
 
-
-def test_of_dynamic_size() -> None:
-    Path("params.yaml").write_text(params(dynamic_size=True))
+def test_of_dynamic_size_within_the_gates() -> None:
+    Path("params.yaml").write_text(params(dynamic_size=True, export_max_box_difference_px=0.1, export_min_matched=1.0))
     main(["--model", "twin"])
     record, spec = ExportRecord.read(RECORD), read_spec(ARTEFACT)
     assert (spec.resize_rule, spec.scale, spec.size_divisor) == ("keep_ratio", (256, 256), 32)

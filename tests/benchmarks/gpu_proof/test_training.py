@@ -1,7 +1,6 @@
 """Part 3: an AP is held against five CPU seeds, a student that fails is told with its last words."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -68,24 +67,3 @@ def test_a_rehearsal_compares_nothing(place: Place) -> None:
     numbers: Numbers = {}
     training.Trainings(rehearsal, ["cskd"]).result("cskd", numbers)
     assert json.dumps(numbers) == '{"AP test": 1.0}'
-
-
-def test_trainings_take_turns_and_the_end_of_one_lets_the_next_in(tmp_path: Path) -> None:
-    lock, log = tmp_path / "turn", tmp_path / "log"
-    body = dedent("""
-        import sys, time
-        from pathlib import Path
-        from benchmarks.gpu_proof.training import _turn
-        name, lock, log = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-        with _turn(lock):
-            for word in ("in", "out"):
-                with log.open("a") as file:
-                    file.write(f"{name} {word}\\n")
-                time.sleep(0.5)
-            sys.exit(3)
-    """)
-    command = [sys.executable, "-c", body]
-    started = [subprocess.Popen([*command, name, str(lock), str(log)]) for name in ("a", "b")]
-    assert [process.wait() for process in started] == [3, 3]
-    lines = log.read_text().splitlines()
-    assert lines in (["a in", "a out", "b in", "b out"], ["b in", "b out", "a in", "a out"])

@@ -1,4 +1,5 @@
 import math
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +10,6 @@ import pytest
 from deploy.engines import builder, engine
 from deploy.engines.builder import BuildOptions, Plan, blamed_nodes
 from deploy.engines.engine import build_engines
-from deploy.graph.export import export_onnx
-from deploy.graph.exported_module import DeployableDetector
 from deploy.runtime.artefact import read_spec
 from deploy.runtime.backends.cuda_device import CudaDevice, find_device
 from deploy.runtime.backends.tensorrt_module import import_tensorrt
@@ -18,17 +17,14 @@ from deploy.runtime.engine_file import Profile, Target, check_graph, read_engine
 from deploy.runtime.errors import ArtefactError, BackendUnavailable
 from pipeline.deploy_settings import EngineSettings, ProfileSettings
 from tests.deploy.runtime.backends.simulated_gpu import MODULE
-from tests.deploy.stock import spec, stock_detector
 from tests.deploy.tiny import save_sealed
 
 SETTINGS = EngineSettings(profiles=[ProfileSettings(best=1, most=1), ProfileSettings(best=2, most=4)])
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("artefacts") / "twin.onnx"
-    export_onnx(DeployableDetector(stock_detector(), spec(10)), path, opset=18)
-    return path
+def graph(exported_gfl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copy(exported_gfl, tmp_path_factory.mktemp("artefacts") / "twin.onnx"))
 
 
 @pytest.fixture

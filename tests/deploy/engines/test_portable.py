@@ -77,6 +77,7 @@ class TensorOutputs(tuple[torch.Tensor, ...]):
 
 def test_the_portable_form_describes_itself(artefact_of_teacher: Path) -> None:
     model = read_portable(artefact_of_teacher, passes=4)
+    assert read_portable(artefact_of_teacher, passes=4) == model
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert metadata == replace(read_spec(artefact_of_teacher), nms_passes=4).to_metadata()
     operators = {node.op_type for node in model.graph.node}

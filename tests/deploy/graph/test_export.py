@@ -32,20 +32,15 @@ def detector() -> DeployableDetector:
     return DeployableDetector(stock_detector(), spec(10))
 
 
-@pytest.fixture(scope="module")
-def exported(detector: DeployableDetector, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("artefacts") / "gfl.onnx"
-    export_onnx(detector, path, opset=18)
-    return path
-
-
 @pytest.mark.parametrize("batch", [1, 2, 5])
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_backends_say_what_pytorch_says(detector: DeployableDetector, exported: Path, name: str, batch: int) -> None:
+def test_backends_say_what_pytorch_says(
+    detector: DeployableDetector, exported_gfl: Path, name: str, batch: int
+) -> None:
     images = noise_images(batch).numpy()
     images[0] //= 2
     expected = PytorchBackend(detector).run(images)
-    found = open_backend(name, exported, detector.spec, threads=1).run(images)
+    found = open_backend(name, exported_gfl, detector.spec, threads=1).run(images)
     assert expected.num_dets.min() > 5
     np.testing.assert_array_equal(found.num_dets, expected.num_dets)
     np.testing.assert_array_equal(found.labels, expected.labels)
@@ -53,11 +48,11 @@ def test_backends_say_what_pytorch_says(detector: DeployableDetector, exported: 
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
 
 
-def test_the_check_takes_rounding_for_what_it_is(detector: DeployableDetector, exported: Path) -> None:
+def test_the_check_takes_rounding_for_what_it_is(detector: DeployableDetector, exported_gfl: Path) -> None:
     # An even picture gives one score in many places, so that rounding alone decides which boxes stay.
     images = [*noise_images(2).numpy(), np.full((128, 128, 3), 114, np.uint8), np.zeros((128, 128, 3), np.uint8)]
     moved = DeployableDetector(rounded_otherwise(detector.detector, seed=1), detector.spec)
-    check = check_export(moved, exported, images)
+    check = check_export(moved, exported_gfl, images)
     assert (check.images, check.matched) == (4, 1.0)
     assert check.detections > 100
     assert check.max_box_difference_px is not None
@@ -66,21 +61,21 @@ def test_the_check_takes_rounding_for_what_it_is(detector: DeployableDetector, e
     assert check.max_score_difference < 1e-4
 
 
-def test_the_check_does_not_take_other_weights_for_rounding(detector: DeployableDetector, exported: Path) -> None:
+def test_the_check_does_not_take_other_weights_for_rounding(detector: DeployableDetector, exported_gfl: Path) -> None:
     other = copy.deepcopy(detector.detector)
     with torch.no_grad():
         for weights in other.bbox_head.gfl_reg.parameters():
             weights.mul_(1.02)
-    check = check_export(DeployableDetector(other, detector.spec), exported, list(noise_images(2).numpy()))
+    check = check_export(DeployableDetector(other, detector.spec), exported_gfl, list(noise_images(2).numpy()))
     assert check.rounding_chose == 0
     assert check.max_box_difference_px is not None
     assert check.max_box_difference_px > 0.05
 
 
-def test_file_is_self_contained_and_describes_itself(detector: DeployableDetector, exported: Path) -> None:
-    assert [path.name for path in exported.parent.iterdir()] == ["gfl.onnx"]
-    assert read_spec(exported) == detector.spec
-    record = record_of("tiny", exported, 18, CHECK)
+def test_file_is_self_contained_and_describes_itself(detector: DeployableDetector, exported_gfl: Path) -> None:
+    assert [path.name for path in exported_gfl.parent.iterdir()] == ["gfl.onnx"]
+    assert read_spec(exported_gfl) == detector.spec
+    record = record_of("tiny", exported_gfl, 18, CHECK)
     assert {tensor.name: (tensor.dtype, tensor.shape) for tensor in (*record.inputs, *record.outputs)} == {
         "images": ("uint8", ["batch", 128, 128, 3]),
         "boxes": ("float32", ["batch", 100, 4]),
@@ -89,27 +84,27 @@ def test_file_is_self_contained_and_describes_itself(detector: DeployableDetecto
         "num_dets": ("int64", ["batch"]),
     }
     assert json.loads(record.metadata["classes"]) == list(detector.spec.classes)
-    assert record.file_size == exported.stat().st_size
-    model = onnx.load(exported)
+    assert record.file_size == exported_gfl.stat().st_size
+    model = onnx.load(exported_gfl)
     assert [opset.version for opset in model.opset_import] == [18]
     assert model.ir_version == 8  # all that opset 18 needs
     assert "NonMaxSuppression" in {node.op_type for node in model.graph.node}
 
 
-def test_file_names_nothing_of_this_machine(exported: Path) -> None:
-    content = exported.read_bytes()
+def test_file_names_nothing_of_this_machine(exported_gfl: Path) -> None:
+    content = exported_gfl.read_bytes()
     assert str(Path(__file__).parents[3]).encode() not in content
     assert b"site-packages" not in content
 
 
 def test_export_is_silent_and_repeatable(
-    detector: DeployableDetector, exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    detector: DeployableDetector, exported_gfl: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         export_onnx(detector, tmp_path / "again.onnx", opset=18)
     assert capfd.readouterr() == ("", "")
-    assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
+    assert (tmp_path / "again.onnx").read_bytes() == exported_gfl.read_bytes()
 
 
 def test_unknown_opset_leaves_the_old_file(detector: DeployableDetector, tmp_path: Path) -> None:

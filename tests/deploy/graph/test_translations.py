@@ -1,6 +1,7 @@
 """The ONNX forms of the operators against their PyTorch forms, in ONNX Runtime and OpenVINO."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,11 @@ def example(kind: str, images: int, classes: int) -> tuple[np.ndarray, np.ndarra
     return pairs, boxes
 
 
-def exported(module: Selection, passes: int) -> bytes:
-    """As an ONNX file, in its portable form if ``passes`` are given."""
+@cache
+def standard(classes: int, threshold: float) -> onnx.ModelProto:
     program: Any = torch.onnx.export(
-        module,
-        tuple(map(torch.tensor, example("many", 2, module.classes))),
+        Selection(classes, threshold).eval(),
+        tuple(map(torch.tensor, example("many", 2, classes))),
         dynamo=True,
         verbose=False,
         opset_version=18,
@@ -65,7 +66,14 @@ def exported(module: Selection, passes: int) -> bytes:
         dynamic_shapes=({0: "batch"}, {0: "batch"}),
         custom_translation_table=STANDARD,
     )
-    model = program.model_proto
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+def exported(module: Selection, passes: int) -> bytes:
+    """As an ONNX file, in its portable form if ``passes`` are given."""
+    model = onnx.ModelProto()
+    model.CopyFrom(standard(module.classes, module.threshold))
     if passes:
         replace_nms(model, module.threshold, passes, "selection")
     onnx.checker.check_model(model, full_check=True)

@@ -217,16 +217,11 @@ Exported = dict[str, tuple[DeployableDetector, Path]]
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    folder = tmp_path_factory.mktemp("artefacts")
-    stock = {
-        "many": two_stage_detector(),
-        "few": certain_of_all(proposals=FEW, levels=2),
-    }
-    detectors = {name: DeployableDetector(detector, spec(10)) for name, detector in stock.items()}
-    for name, detector in detectors.items():
-        export_onnx(detector, folder / f"{name}.onnx", opset=18)
-    return {name: (detector, folder / f"{name}.onnx") for name, detector in detectors.items()}
+def exported(exported_faster_rcnn: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    few = DeployableDetector(certain_of_all(proposals=FEW, levels=2), spec(10))
+    export_onnx(few, path := tmp_path_factory.mktemp("artefacts") / "few.onnx", opset=18)
+    many = DeployableDetector(two_stage_detector(), spec(10))
+    return {"many": (many, exported_faster_rcnn), "few": (few, path)}
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -6,11 +6,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from deploy.graph.export import export_onnx
-from deploy.graph.exported_module import DeployableDetector
 from deploy.precision.network import load_exported, network_nodes, network_outputs
 from deploy.runtime.errors import ArtefactError
-from tests.deploy.stock import spec, two_stage_detector
 from tests.deploy.tiny import SPEC, save_sealed, write_network_artefact
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
@@ -38,9 +35,8 @@ def test_an_exported_detector_is_cut_behind_its_last_convolutions(exported_gfl: 
     assert {producers[name].op_type for name in outputs} == {"Conv"}
 
 
-def test_of_a_two_stage_detector_both_stages_are_network_and_the_proposals_are_not(tmp_path: Path) -> None:
-    export_onnx(DeployableDetector(two_stage_detector(), spec(10)), tmp_path / "x.onnx", opset=18)
-    model, _ = load_exported(tmp_path / "x.onnx")
+def test_of_a_two_stage_detector_both_stages_are_network_and_the_proposals_are_not(exported_faster_rcnn: Path) -> None:
+    model, _ = load_exported(exported_faster_rcnn)
     names = set(network_nodes(model))
     kinds = {node.op_type for node in model.graph.node if node.name in names}
     assert kinds == {"Conv", "Relu", "Add", "Gemm", "Resize", "MaxPool"}

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.recipes import read_recipe
 from pipeline.recipes.batch_size import at_batch_size, at_learning_rate, rate_for
 from pipeline.recipes.consistency import check_schedule
 from pipeline.recipes.shape import check_shape
-
-RECIPES = sorted(Path("configs").glob("students/*.py")) + sorted(Path("configs").glob("teachers/*.py"))
+from tests.recipe_files import RECIPES, recipe_of
 
 
 def recipe(kind: str = "SGD", **more: Any) -> dict[str, Any]:
@@ -59,7 +57,7 @@ def test_a_learning_rate_takes_the_end_of_its_curves_along() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("times", [0.5, 1, 4])
 def test_every_recipe_stays_consistent_and_its_own_batch_changes_nothing(path: Path, times: float) -> None:
-    config = read_recipe(path)
+    config = recipe_of(path)
     before = config.to_dict()
     config.merge_from_dict(at_batch_size(before, max(1, int(times * config.train_dataloader.batch_size))))
     after = config.to_dict()

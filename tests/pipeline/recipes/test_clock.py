@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipes import read_recipe
 from pipeline.recipes.clock import in_iterations
 from pipeline.recipes.consistency import check_schedule
 from pipeline.recipes.shape import check_shape
+from tests.recipe_files import RECIPES, recipe_of
 
-RECIPES = sorted(Path("configs").glob("students/*_coco.py")) + sorted(Path("configs").glob("teachers/*_coco.py"))
+COCO = [path for path in RECIPES if path.stem.endswith("_coco")]
 
 
 def test_every_point_in_epochs_becomes_one_in_iterations() -> None:
@@ -27,9 +27,9 @@ def test_every_point_in_epochs_becomes_one_in_iterations() -> None:
     }
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", COCO, ids=lambda path: path.stem)
 def test_every_recipe_by_epochs_is_a_valid_one_by_iterations(path: Path) -> None:
-    config = read_recipe(path)
+    config = recipe_of(path)
     epochs, interval = config.train_cfg.max_epochs, config.train_cfg.get("val_interval", 1)
     config.merge_from_dict(in_iterations(config.to_dict(), 1000))
     lengths = {key: value for key, value in config.train_cfg.items() if key != "dynamic_intervals"}

@@ -10,13 +10,13 @@ from pipeline.errors import RecipeError
 from pipeline.recipes import resolve
 from pipeline.recipes.consistency import check_caches, check_schedule, check_sizes, check_whole
 from tests.minimal_dataset import minimal_dataset
+from tests.recipe_files import RECIPES, read_once
 
 STUDENTS = Path("configs/students")
 TWIN = STUDENTS / "twin_gfl_r18w16_embedded.py"
 CROSSKD = STUDENTS / "crosskd_gfl_mobilenetv2_r18w16_embedded.py"
 COCO = STUDENTS / "twin_gfl_r50_1x_coco.py"
 MULTI_SCALE = STUDENTS / "twin_gfl_r50_2x_ms_coco.py"
-RECIPES = sorted([*STUDENTS.glob("*.py"), *Path("configs/teachers").glob("*.py")])
 TRAIN, VAL = "train_dataloader.dataset.pipeline.2.scale", "val_dataloader.dataset.pipeline.1.scale"
 DATASET = minimal_dataset("a")
 
@@ -25,6 +25,7 @@ def config(path: Path, **options: Any) -> dict[str, Any]:
     return dict(resolve(path, DATASET, options).content["config"])
 
 
+@pytest.mark.usefixtures(read_once.__name__)
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_hangs_together(path: Path) -> None:
     check_whole(config(path), path, 1200)

@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.recipes import read_recipe
 from pipeline.recipes.consistency import check_sizes
 from pipeline.recipes.input_size import at_input_size
 from pipeline.recipes.shape import check_shape
-
-RECIPES = sorted(Path("configs").glob("students/*.py")) + sorted(Path("configs").glob("teachers/*.py"))
+from tests.recipe_files import RECIPES, recipe_of
 
 
 def recipe(*training: dict[str, Any]) -> dict[str, Any]:
@@ -63,13 +61,13 @@ MIXING = [path for path in RECIPES if "_300e_" in path.stem]
 @pytest.mark.parametrize("path", MIXING, ids=lambda path: path.stem)
 def test_recipes_that_put_pictures_together_keep_their_own_size(path: Path) -> None:
     with pytest.raises(RecipeError, match=rf"{path.stem}\.py: input_size: train_dataloader\.dataset\.pipeline sizes"):
-        at_input_size(read_recipe(path).to_dict(), (256, 256), path)
+        at_input_size(recipe_of(path).to_dict(), (256, 256), path)
 
 
 @pytest.mark.parametrize("path", [path for path in RECIPES if path not in MIXING], ids=lambda path: path.stem)
 @pytest.mark.parametrize("size", [(256, 256), (384, 640), (640, 384)])
 def test_every_recipe_is_consistent_at_any_size(path: Path, size: tuple[int, int]) -> None:
-    config = read_recipe(path)
+    config = recipe_of(path)
     config.merge_from_dict(at_input_size(config.to_dict(), size, path))
     check_shape(config.to_dict(), path)
     check_sizes(config.to_dict(), path)
@@ -78,7 +76,7 @@ def test_every_recipe_is_consistent_at_any_size(path: Path, size: tuple[int, int
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_size_of_every_recipe_changes_nothing(path: Path) -> None:
-    config = read_recipe(path)
+    config = recipe_of(path)
     assert at_input_size(config.to_dict(), tuple(config.input_size), path) == {}
 
 

@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 
 from pipeline.distillers.schedule import WeightSchedule
-from pipeline.recipes import read_recipe
 from pipeline.recipes.consistency import check_schedule
 from pipeline.recipes.length import at_length
 from pipeline.recipes.shape import check_shape
-
-STUDENTS = sorted(Path("configs/students").glob("*.py"))
+from tests.recipe_files import STUDENTS, recipe_of
 
 
 def iterations(last: int = 500, warmup: int = 100, **more: Any) -> dict[str, Any]:
@@ -44,7 +42,7 @@ def test_a_training_shorter_than_its_warm_up_shortens_it() -> None:
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 7])
 def test_a_training_of_a_few_iterations_has_a_valid_schedule(length: int) -> None:
     path = Path("configs/students/cskd_gfl_mobilenetv2_r18w16_embedded.py")
-    config = read_recipe(path)
+    config = recipe_of(path)
     config.merge_from_dict(at_length(config.to_dict(), length))
     check_shape(config.to_dict(), path)
     check_schedule(config.to_dict(), path, images=100)
@@ -70,7 +68,7 @@ def test_a_curve_over_iterations_of_a_training_by_epochs_goes_with_its_length(le
 @pytest.mark.parametrize("path", STUDENTS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("factor", [1, 2, 3])
 def test_every_recipe_stays_consistent_and_its_own_length_changes_nothing(path: Path, factor: int) -> None:
-    config = read_recipe(path)
+    config = recipe_of(path)
     loop = config.train_cfg
     length = factor * (loop.get("max_epochs") or loop.max_iters)
     before = config.to_dict()

@@ -12,8 +12,8 @@ from pipeline.recipes.consistency import check_whole
 from pipeline.recipes.plain_settings import PlainSettings
 from pipeline.training.batch import scaling_of
 from tests.minimal_dataset import minimal_dataset
+from tests.recipe_files import RECIPES, read_once
 
-RECIPES = sorted(Path("configs").glob("students/*.py")) + sorted(Path("configs").glob("teachers/*.py"))
 EMBEDDED = Path("configs/students/crosskd_gfl_mobilenetv2_r18w16_embedded.py")
 COCO = Path("configs/students/crosskd_gfl_r50_r18_1x_coco.py")
 
@@ -27,6 +27,7 @@ def resolved(path: Path, images: int = 80, **budget: object) -> dict:  # type: i
     return dict(content)
 
 
+@pytest.mark.usefixtures(read_once.__name__)
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 @pytest.mark.parametrize(
     "budget", [{"epochs": 30}, {"epochs": 1}, {"iterations": 700}, {"iterations": 3, "batch_size": 2}], ids=str
@@ -76,6 +77,7 @@ def test_options_have_the_last_word() -> None:
     assert found.content["config"]["optim_wrapper"]["optimizer"]["lr"] == 0.2
 
 
+@pytest.mark.usefixtures(read_once.__name__)
 def test_nothing_is_changed_by_nothing() -> None:
     for path in RECIPES:
         dataset = minimal_dataset("a", "b")

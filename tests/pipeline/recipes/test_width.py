@@ -11,6 +11,7 @@ from pipeline.recipes import build_detector, load_resolved, read_recipe, resolve
 from pipeline.recipes.plain_settings import PlainSettings
 from pipeline.recipes.width import at_width
 from tests.minimal_dataset import minimal_dataset
+from tests.recipe_files import read_once, recipe_of
 
 STUDENTS = Path("configs/students")
 EMBEDDED = STUDENTS / "twin_gfl_r18w16_embedded.py"
@@ -59,6 +60,7 @@ def test_two_stages_are_refused() -> None:
         at_width(read_recipe(path).to_dict(), 0.5, path)
 
 
+@pytest.mark.usefixtures(read_once.__name__)
 @pytest.mark.parametrize("path", DENSE, ids=lambda path: path.stem)
 def test_every_single_stage_recipe_builds_at_half_its_width(path: Path, tmp_path: Path) -> None:
     dataset = minimal_dataset("a", "b")
@@ -66,7 +68,7 @@ def test_every_single_stage_recipe_builds_at_half_its_width(path: Path, tmp_path
     recipe = load_resolved(tmp_path / "model.json")
     with torch.device("meta"):
         detector = build_detector(recipe)
-    half = read_recipe(path).model.bbox_head.feat_channels / 2
+    half = recipe_of(path).model.bbox_head.feat_channels / 2
     assert abs(detector.bbox_head.feat_channels - half) <= 16  # in whole groups of 32
     assert detector.bbox_head.feat_channels % 32 == 0
     convs = detector.neck.lateral_convs if recipe.config.model.neck.type == "FPN" else detector.neck.out_convs

@@ -3,8 +3,9 @@
 import os
 import random
 import shutil
-import subprocess
-import sys
+import signal
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -150,39 +151,52 @@ def test_sealing_what_is_no_archive_is_an_error(tmp_path: Path) -> None:
         seal(path)
 
 
-TRY = """
-import sys
-from pathlib import Path
-from pipeline.errors import TrainingError
-from pipeline.training.fingerprint import FILE_NAME as FINGERPRINT
-from pipeline.training.fingerprint import changed_parts
-from pipeline.training.resumption import claim
-try:
-    claim(Path(sys.argv[1]))
-except TrainingError as error:
-    sys.exit(str(error))
-"""
+class OtherProcess:
+    """A process beside this one, which claims a directory when it is told to; forked while there is no claim yet."""
 
+    def __init__(self, work_dir: Path, then_dies: bool = False) -> None:
+        context = get_context("fork")
+        self._here, there = context.Pipe()
+        self.process = context.Process(target=self._serve, args=(there, work_dir, then_dies), daemon=True)
+        self.process.start()
+        there.close()
 
-def other_process(work_dir: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-c", TRY, str(work_dir)], capture_output=True, text=True, check=False)
+    @staticmethod
+    def _serve(connection: Connection, work_dir: Path, then_dies: bool) -> None:
+        connection.recv()
+        try:
+            claim(work_dir)
+            if then_dies:
+                os.kill(os.getpid(), signal.SIGKILL)
+            connection.send("claimed")
+        except TrainingError as error:
+            connection.send(str(error))
+
+    def claims(self) -> str:
+        """What comes of it; nothing where it dies of it."""
+        self._here.send("now")
+        try:
+            said: str = self._here.recv()
+        except EOFError:
+            said = ""
+        self.process.join()
+        return said
 
 
 def test_one_process_at_a_time_trains_in_a_directory(work_dir: Path) -> None:
+    early, late = OtherProcess(work_dir), OtherProcess(work_dir)
     claim(work_dir)
     claim(work_dir)  # the same process again
-    refused = other_process(work_dir)
-    assert refused.returncode == 1
-    assert f"another process trains student (pid {os.getpid()}); wait until it is done" in refused.stderr
+    assert f"another process trains student (pid {os.getpid()}); wait until it is done" in early.claims()
     finish(work_dir)
     assert not work_dir.exists()
-    assert other_process(work_dir).returncode == 0
+    assert late.claims() == "claimed"
 
 
 def test_a_killed_process_holds_nothing(work_dir: Path) -> None:
-    code = TRY.replace("except", "    import os; os.kill(os.getpid(), 9)\nexcept")
-    killed = subprocess.run([sys.executable, "-c", code, str(work_dir)], check=False)
-    assert killed.returncode == -9
+    other = OtherProcess(work_dir, then_dies=True)
+    assert other.claims() == ""
+    assert other.process.exitcode == -signal.SIGKILL
     claim(work_dir)
     finish(work_dir)
 
