@@ -7,6 +7,7 @@ SQUARES = {"type": "AnchorGenerator", "ratios": [1.0], "octave_base_scale": 8, "
 NINE = {"type": "AnchorGenerator", "ratios": [0.5, 1.0, 2.0], "octave_base_scale": 4, "scales_per_octave": 3}
 POINTS = {"type": "MlvlPointGenerator", "offset": 0, "strides": STRIDES[:3]}
 QUALITY_FOCAL = {"type": "QualityFocalLoss", "use_sigmoid": True}
+FOCAL = {"type": "FocalLoss", "use_sigmoid": True}
 GIOU = {"type": "GIoULoss", "loss_weight": 2.0}
 
 HEADS: dict[str, dict[str, Any]] = {
@@ -24,6 +25,12 @@ HEADS: dict[str, dict[str, Any]] = {
     },
     "YOLOX": {"type": "YOLOXHead", "strides": STRIDES[:3]},
     "VFNet": {"type": "VFNetHead", "strides": STRIDES},
+    "PAA": {
+        "type": "PAAHead",
+        "anchor_generator": SQUARES | {"strides": STRIDES},
+        "loss_cls": FOCAL,
+        "loss_bbox": GIOU,
+    },
 }
 ASSIGNERS = {
     "RetinaNet": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.4, "min_pos_iou": 0},
@@ -31,6 +38,7 @@ ASSIGNERS = {
     "RTMDet": {"type": "DynamicSoftLabelAssigner", "topk": 13},
     "YOLOX": {"type": "SimOTAAssigner", "center_radius": 2.5},
     "VFNet": {"type": "ATSSAssigner", "topk": 9},
+    "PAA": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.1, "neg_iou_thr": 0.1, "min_pos_iou": 0},
 }
 """What ``train_cfg.assigner`` is where the family takes one."""
 

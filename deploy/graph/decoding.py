@@ -59,7 +59,10 @@ def distance_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
 
 
 def delta_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
-    """RetinaNet, ATSS: shifts and log-scales of anchors, by the head's own coder. Source: Girshick, R-CNN, eq. 1-4."""
+    """RetinaNet, ATSS, PAA: shifts and log-scales of anchors, by the head's own coder.
+
+    Source: Girshick, R-CNN, eq. 1-4.
+    """
     anchors = priors.boxes.expand(len(regression), -1, -1)
     return head.bbox_coder.decode(anchors.flatten(0, 1), regression.flatten(0, 1)).view_as(regression)
 
@@ -83,6 +86,12 @@ def best_object_scores(logits: Tensor, objects: Tensor | None) -> tuple[Tensor, 
     return torch.where(logits == logits.amax(dim=-1, keepdim=True), joint, 0.0), None
 
 
+def mean_scores(logits: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """PAA: the geometric mean of the probability and of the predicted IoU; it passes a threshold or not."""
+    scores = logits.sigmoid()
+    return (scores if quality is None else (scores * quality.sigmoid()[..., None]).sqrt()), None
+
+
 def _around(points: Tensor, distances: Tensor) -> Tensor:
     return torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1)
 
@@ -96,8 +105,9 @@ BOX_DECODERS: dict[str, BoxDecoder] = {
     "RTMDetSepBNHead": distance_boxes,
     "YOLOXHead": offset_boxes,
     "VFNetHead": distance_boxes,
+    "PAAHead": delta_boxes,
 }
-SCORE_DECODERS: dict[str, ScoreDecoder] = {"YOLOXHead": best_object_scores}
+SCORE_DECODERS: dict[str, ScoreDecoder] = {"YOLOXHead": best_object_scores, "PAAHead": mean_scores}
 """Heads whose scores are not the probabilities of their first output."""
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from deploy.graph.exported_module import DeployableDetector
 from deploy.graph.pytorch_backend import PytorchBackend
 from deploy.graph.rounding import rounded_otherwise
+from deploy.graph.score_voting import voted_detections
 from deploy.graph.suppression_check import SAME_BOX_PX, SAME_SCORE, kept_of
 from deploy.runtime.artefact import ArtefactSpec
 from deploy.runtime.detections import Detections
@@ -81,8 +82,9 @@ def _turned_over(
         # All images again: those of a batch share a canvas, whose edge convolutions see.
         answers = _run(other, images)
         for index in disagreeing - found.keys():
-            if (pairs := kept_of(answers[index], exported[index], detector.spec)) is not None:
-                found[index] = _of_pairs(answers[index], exported[index], pairs, 0)
+            voted = voted_detections(answers[index]) if detector.votes_on_boxes else None
+            if (pairs := kept_of(answers[index], exported[index], detector.spec, voted)) is not None:
+                found[index] = _of_pairs(voted or answers[index], exported[index], pairs, 0)
         if len(found) == len(disagreeing):
             break
     return found
@@ -95,7 +97,9 @@ def _run(detector: DeployableDetector, images: Sequence[Image]) -> list[Detectio
 def _without_suppression(detector: DeployableDetector) -> Iterator[DeployableDetector]:
     """The detector, then roundings of it where these have something to choose, as they answer with all candidates."""
     spec = replace(detector.spec, nms_iou_threshold=1.0, max_detections=detector.spec.max_candidates)
-    yield DeployableDetector(detector.detector, spec)
+    first = DeployableDetector(detector.detector, spec)
+    first.votes_on_boxes = False
+    yield first
     for seed in range(ROUNDINGS if kind_of(detector.detector) is DetectorKind.TWO_STAGE else 0):
         yield DeployableDetector(rounded_otherwise(detector.detector, seed), spec)
 

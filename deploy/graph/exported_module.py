@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from deploy.graph.decoding import DensePredictor, Predictions, box_decoder
 from deploy.graph.nms import best_candidates, nms_keep, take_boxes, top_candidates
 from deploy.graph.normalised_detector import NormalisedDetector, Outputs, without_padding
+from deploy.graph.score_voting import voted_boxes
 from deploy.graph.traceable import make_traceable
 from deploy.graph.two_stage_decoding import TwoStagePredictor, check_two_stage
 from deploy.runtime.artefact import ArtefactSpec
@@ -44,6 +45,7 @@ class DeployableDetector(NormalisedDetector):
         make_traceable(detector)
         if (classes := _classifier(detector).num_classes) != len(spec.classes):
             raise RecipeError(f"the head predicts {classes} classes, the artefact names {len(spec.classes)}")
+        self.votes_on_boxes = bool(getattr(getattr(detector, "bbox_head", None), "with_score_voting", False))
         features = None if spec.dynamic_size else self._features()
         self.predictor = (
             TwoStagePredictor(detector, features)
@@ -76,13 +78,15 @@ class DeployableDetector(NormalisedDetector):
         Boxes are clipped to ``limits``: largest x, y, x, y in pixels, [4], or [N, 1, 4] where images have their own.
         Those without area are dropped, as by mmdet's ``min_bbox_size=0``.
         """
-        scores, boxes, labels = self._candidates(predictions, limits)
-        keep = nms_keep(boxes, scores, labels, len(self.spec.classes), self.spec.nms_iou_threshold)
+        votes, boxes, labels = self._candidates(predictions, limits)
+        keep = nms_keep(boxes, votes, labels, len(self.spec.classes), self.spec.nms_iou_threshold)
         limit = self.spec.max_detections
-        scores, order = top_candidates(scores * keep, min(limit, scores.shape[1]))
+        scores, order = top_candidates(votes * keep, min(limit, votes.shape[1]))
         found = scores > 0
-        boxes = take_boxes(boxes, order) * found[..., None]
-        labels = labels.gather(1, order) * found
+        chosen, classes = take_boxes(boxes, order), labels.gather(1, order)
+        if self.votes_on_boxes:
+            chosen = voted_boxes(chosen, classes, boxes, votes, labels)
+        boxes, labels = chosen * found[..., None], classes * found
         num_dets = found.sum(dim=1)
         if missing := limit - order.shape[1]:
             boxes, scores, labels = (

@@ -7,6 +7,7 @@ from pipeline.detectors.family import Family
 from pipeline.detectors.fcos import FCOSFamily
 from pipeline.detectors.gfl import GFLFamily
 from pipeline.detectors.kinds import DetectorKind, dense_head, kind_of
+from pipeline.detectors.paa import PAAFamily
 from pipeline.detectors.retinanet import RetinaNetFamily
 from pipeline.detectors.rtmdet import RTMDetFamily
 from pipeline.detectors.vfnet import VFNetFamily
@@ -17,6 +18,7 @@ FAMILIES: dict[str, type[Family]] = {
     "ATSSHead": ATSSFamily,
     "FCOSHead": FCOSFamily,
     "GFLHead": GFLFamily,
+    "PAAHead": PAAFamily,
     "RTMDetSepBNHead": RTMDetFamily,
     "RetinaHead": RetinaNetFamily,
     "VFNetHead": VFNetFamily,

@@ -24,7 +24,7 @@ class ATSSFamily(Family):
         return {
             "cls": Layer(("cls",), parts.atss_cls),
             "reg": Layer(("reg",), lambda feature: scale(parts.atss_reg(feature)).float()),
-            "ctr": Layer(("reg",), parts.atss_centerness),
+            "ctr": Layer(("reg",), getattr(parts, self.predictors[2])),
         }
 
     def assignment(self, head: Any, results: Mapping[str, list[Any]]) -> Assignment:

@@ -135,6 +135,10 @@ class Family(ABC):
         """
         return head.loss_cls(logits, (labels, qualities), weight=weights, avg_factor=normaliser)
 
+    def centerness_loss(self, head: Any, logits: Tensor, targets: Tensor, assignment: Assignment) -> Tensor:
+        """The head's own loss of ``ctr`` rows ``[n]`` of positives against probabilities ``[n]``, a scalar."""
+        return head.loss_centerness(logits, targets, avg_factor=assignment.positives)
+
     def in_training_units(self, head: Any, maps: Branches, level: int) -> Branches:
         """The predictions of a head in whatever mode, in the units that the layers of a head in training learn in."""
         del head, level

@@ -25,6 +25,7 @@ _SET: dict[str, dict[str, Any]] = {
     "RTMDet": {"exp_on_reg": True},
     "YOLOX": {"act_cfg": {"type": "ReLU"}},
     "VFNet": GROUP_NORM,
+    "PAA": GROUP_NORM,
 }
 HEADS: dict[str, dict[str, Any]] = {name: head | _SET.get(name, {}) for name, head in stock_heads.HEADS.items()}
 DEFORMABLE = ["VFNet"]
@@ -100,9 +101,18 @@ def stock_detector(family: str = "GFL", classes: int = 10, **changes: Any) -> An
             torch.nn.init.normal_(parameter, std=0.15)
     for name in class_layers(detector):
         torch.nn.init.constant_(detector.get_submodule(name).bias, -4.5)
+    _diversify(detector, family)
+    if family in ("YOLOX", "PAA"):
+        detector.bbox_head._bbox_post_process = _as_all_others(detector.bbox_head._bbox_post_process)
+    return detector
+
+
+def _diversify(detector: Any, family: str) -> None:
     head = detector.bbox_head
     if family == "RTMDet":
         _spread(detector, 1.26, {head.rtm_cls: 2.0, head.rtm_reg: 0.4})
+    if family == "PAA":
+        torch.nn.init.constant_(head.atss_cls.bias, -7.0)  # the root of a product is above its factors
     if family == "VFNet":
         for layer, deviation in ((head.vfnet_reg, 0.1), (head.vfnet_reg_refine, 0.1), (head.vfnet_cls, 0.3)):
             torch.nn.init.normal_(layer.weight, std=deviation)
@@ -111,8 +121,6 @@ def stock_detector(family: str = "GFL", classes: int = 10, **changes: Any) -> An
         _spread(detector, 0.85, {head.multi_level_conv_cls: 0.7, head.multi_level_conv_obj: 0.3})
         for layer in head.multi_level_conv_obj:
             torch.nn.init.constant_(layer.bias, 2.0)
-        head._bbox_post_process = _clipped(head._bbox_post_process)
-    return detector
 
 
 def _spread(detector: Any, norm: float, deviations: dict[Any, float]) -> None:
@@ -125,16 +133,23 @@ def _spread(detector: Any, norm: float, deviations: dict[Any, float]) -> None:
             torch.nn.init.normal_(layer.weight, std=deviation)
 
 
-def _clipped(post_process: Callable[..., Any]) -> Callable[..., Any]:
-    """YOLOX with what mmdet's other heads and artefacts do: boxes end at the border, and ``max_per_img`` holds."""
+def _as_all_others(post_process: Callable[..., Any]) -> Callable[..., Any]:
+    """With what mmdet's other heads and artefacts do.
 
-    def clipping(results: Any, cfg: Any, img_meta: dict[str, Any], **arguments: Any) -> Any:
+    Boxes end at the border, which YOLOX's need not, ``max_per_img`` holds, boxes without area are dropped and the list
+    is in order of scores, PAA's is not.
+    """
+
+    def post_processed(
+        results: Any, cfg: Any, rescale: bool = False, with_nms: bool = True, img_meta: Any = None
+    ) -> Any:
         height, width = img_meta["img_shape"]
         results.bboxes = results.bboxes.clamp(min=0).minimum(results.bboxes.new_tensor([width, height] * 2))
         kept = results[(results.bboxes[:, 2:] > results.bboxes[:, :2]).all(dim=1)]
-        return post_process(results=kept, cfg=cfg, img_meta=img_meta, **arguments)[: cfg.max_per_img]
+        found = post_process(results=kept, cfg=cfg, rescale=rescale, with_nms=with_nms, img_meta=img_meta)
+        return found[found.scores.argsort(descending=True, stable=True)][: cfg.max_per_img]
 
-    return clipping
+    return post_processed
 
 
 def noise_images(count: int, height: int = SIZE, width: int = SIZE) -> Tensor:

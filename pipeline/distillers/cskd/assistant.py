@@ -152,7 +152,7 @@ def _boxes(inputs: AssistantInputs, level: int) -> Tensor:
 
 def _centerness(inputs: AssistantInputs, level: int) -> Tensor:
     logits, logits_t = inputs.pair("ctr", level, 1, inputs.positive(level))
-    return inputs.head.loss_centerness(logits[:, 0], logits_t[:, 0].sigmoid(), avg_factor=inputs.assignment.positives)
+    return inputs.family.centerness_loss(inputs.head, logits[:, 0], logits_t[:, 0].sigmoid(), inputs.assignment)
 
 
 def _distribution_losses(inputs: AssistantInputs) -> Losses:

@@ -39,7 +39,7 @@ OTHER_HEAD = """
 model = dict(
     bbox_head=dict(
         _delete_=True,
-        type='PAAHead',
+        type='FreeAnchorRetinaHead',
         num_classes=1,
         in_channels=64,
         feat_channels=64,
@@ -133,7 +133,9 @@ def test_deformable_convolutions_pass_in_a_version_of_onnx_that_has_them(make: M
 
 def test_an_init_of_a_head_whose_class_layers_are_not_known_is_told(make: Make) -> None:
     student = replace(make("student", OTHER_HEAD), init=WeightsFile(sources=["a.pth"], sha256="0" * 64))
-    with pytest.raises(RecipeError, match=r"own\.py: GFL \(PAAHead\): it is not known which of its layers .*init"):
+    with pytest.raises(
+        RecipeError, match=r"own\.py: GFL \(FreeAnchorRetinaHead\): it is not known which of its layers .*init"
+    ):
         dry_run({"teacher": make("teacher", TEACHER), "student": student}, False, EVERY, opset=18)
 
 

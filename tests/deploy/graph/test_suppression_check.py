@@ -92,3 +92,12 @@ def test_nms_of_rounded_candidates_is_recognised_and_of_another_threshold_is_not
     overlaps = [nms(torch.tensor(looser.boxes), torch.tensor(looser.scores), 0.61)]
     if len(overlaps[0]) < len(looser):
         assert kept_of(candidates, looser, spec) is None
+
+
+def test_voted_boxes_are_known_by_what_they_are_made_of() -> None:
+    moved = [((box[0] + 3, *box[1:]), score, label) for box, score, label in (FAR, SECOND, FIRST, UNDER_SECOND)]
+    voted = found(*moved)
+    assert kept_of(CANDIDATES, found(*moved[:2]), LIMITS) is None
+    assert np.array_equal(kept_of(CANDIDATES, found(*moved[:2]), LIMITS, voted), [[0, 0], [1, 1]])
+    assert kept_of(CANDIDATES, found(FAR, SECOND), LIMITS, voted) is None
+    assert kept_of(CANDIDATES, found(*moved[:3]), LIMITS, voted) is None

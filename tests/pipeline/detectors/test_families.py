@@ -21,6 +21,7 @@ ON_THREE_LEVELS: dict[str, dict[str, Any]] = {
     "GFL": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "RetinaNet": {"anchor_generator": ANCHORS | {"strides": STRIDES}},
     "ATSS": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
+    "PAA": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "FCOS": {"strides": STRIDES, "regress_ranges": ((-1, 64), (64, 128), (128, 1e8))} | GROUPS,
     "VFNet": {
         "strides": STRIDES,

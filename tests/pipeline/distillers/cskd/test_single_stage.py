@@ -76,7 +76,7 @@ def test_the_losses_of_each_family(make_detector: Any, batch: dict[str, Any], fa
     losses = distillation_losses(make_distiller(make_detector, family), batch)
     shared = ["neck", "neck_roi", "neck_fg", "neck_bg", "tower_cls", "tower_reg", "pred_cls", "pred_reg"]
     shared += ["assist_cls", "assist_reg"]
-    own = ["pred_center", "assist_center"] if family in ("FCOS", "ATSS") else []
+    own = ["pred_center", "assist_center"] if family in ("FCOS", "ATSS", "PAA") else []
     own += ["assist_dfl"] if family == "GFL" else []
     assert losses.keys() == {f"loss_{name}_kd" for name in shared + own}
     assert all(value.item() >= 0 and torch.isfinite(value) for value in losses.values())
