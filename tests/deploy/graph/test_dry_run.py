@@ -182,7 +182,7 @@ def test_what_does_not_fit_in_one_is_told(
 def test_the_embedded_run_passes_and_a_refused_one_leaves_the_earlier_recipes(
     dataset: DatasetRecord, tmp_path: Path
 ) -> None:
-    accept = partial(dry_run, dynamic_size=False, exported=EVERY)
+    accept = partial(dry_run, dynamic_size=False, exported=EVERY, opset=18)
     params = load_params(PARAMS_FILE)
     resolve_all(params, dataset, tmp_path / "out", accept)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
