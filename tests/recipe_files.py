@@ -26,5 +26,6 @@ def recipe_of(path: Path) -> Config:
 
 @pytest.fixture
 def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let ``resolve`` read a recipe of ``configs/`` once a process."""
-    monkeypatch.setattr("pipeline.recipes.resolving.read_recipe", recipe_of)
+    """Let ``resolve`` and ``read_choice`` read a recipe of ``configs/`` once a process."""
+    for module in ("pipeline.recipes.resolving", "pipeline.choice.recipes"):
+        monkeypatch.setattr(f"{module}.read_recipe", recipe_of)

@@ -18,6 +18,7 @@ from pipeline.settings import PARAMS_FILE, load_params, parse_params
 from pipeline.strict_yaml import read_yaml
 from tests.pipeline.datasets.voc_folder import VocFolder
 from tests.pipeline.datasets.yolo_folder import YoloFolder
+from tests.recipe_files import read_once
 
 STUDENTS = Path("configs/students")
 GFL = STUDENTS / "crosskd_gfl_r50_r18_1x_coco.py"
@@ -143,6 +144,7 @@ def test_limits_are_widened_for_one_choice_and_not_for_the_next(coco: Path) -> N
     assert again == parse_params(read_yaml(own)).gates.benchmark_max_map_drop
 
 
+@pytest.mark.usefixtures(read_once.__name__)
 @pytest.mark.parametrize("path", sorted(STUDENTS.glob("c*_coco.py")), ids=lambda path: path.stem)
 def test_every_recipe_gives_valid_params(path: Path, coco: Path) -> None:
     params = parse_params(

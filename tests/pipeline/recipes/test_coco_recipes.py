@@ -26,6 +26,7 @@ from pipeline.recipes import COCO_CLASSES, Recipe, build_detector, load_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params, TrainSettings
 from pipeline.training import TrainingJob, train
+from tests.recipe_files import recipe_of
 
 STUDENTS = Path("configs/students")
 TEACHERS = Path("configs/teachers")
@@ -86,10 +87,10 @@ def test_all_published_configurations_are_there() -> None:
     methods = ("crosskd", "crosskd_pkd", "cskd", "pkd")
     pairs = ("rtmdet_l_tiny", "rtmdet_l_s", "rtmdet_m_tiny", "yolox_l_s", "yolox_l_tiny")
     assert {*UNPUBLISHED} == {f"{method}_{pair}_300e_coco" for method in methods for pair in pairs}
-    assert {read_recipe(STUDENTS / f"{name}.py").twin for name in RECIPES} == {
+    assert {recipe_of(STUDENTS / f"{name}.py").twin for name in RECIPES} == {
         str(STUDENTS / f"{name}.py") for name in TWINS
     }
-    named = {read_recipe(STUDENTS / f"{name}.py").teacher for name in RECIPES}
+    named = {recipe_of(STUDENTS / f"{name}.py").teacher for name in RECIPES}
     assert named == {str(path) for path in TEACHERS.glob("*_coco.py")}
 
 
@@ -108,7 +109,7 @@ def content(path: str | Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_its_twin_with_a_method(name: str) -> None:
-    recipe = read_recipe(STUDENTS / f"{name}.py")
+    recipe = recipe_of(STUDENTS / f"{name}.py")
     distilled, twin = (content(path) for path in (STUDENTS / f"{name}.py", recipe.twin))
     methods = "+".join(method["type"] for method in distilled.pop("distillation")["methods"])
     named = {"crosskd": "CrossKD", "cskd": "CSKD", "pkd": "PKD"}[name.split("_")[0]]
@@ -205,7 +206,7 @@ def without_scope(node: Any) -> Any:
 
 @pytest.mark.parametrize("path", sorted(TEACHERS.glob("*_coco.py")), ids=lambda path: path.stem)
 def test_a_teacher_is_published_with_its_hash_or_trained_here(path: Path) -> None:
-    config = read_recipe(path)
+    config = recipe_of(path)
     unpublished = path.stem.startswith("fcos_giou") or "swint" in path.stem
     assert ("checkpoint" in config) != unpublished
     for source in (config.get("checkpoint"), config.get("backbone_weights")):
@@ -279,7 +280,7 @@ def test_one_step_at_full_size_is_saved_evaluated_and_exported(
     name: str, coco: Path, dataset: tuple[DatasetRecord, Path], scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, (record, data) = STUDENTS / f"{name}.py", dataset
-    source = read_recipe(path)
+    source = recipe_of(path)
     settings = params(read_choice([path], detect(coco)))
     recipe = shrunk(path, record, scratch, "student")
     teacher = build_detector(shrunk(Path(source.teacher), record, scratch, "teacher"))
