@@ -31,6 +31,12 @@ HEADS: dict[str, dict[str, Any]] = {
         "loss_cls": FOCAL,
         "loss_bbox": GIOU,
     },
+    "DDOD": {
+        "type": "DDODHead",
+        "anchor_generator": SQUARES | {"strides": STRIDES},
+        "loss_cls": FOCAL,
+        "loss_bbox": GIOU,
+    },
 }
 ASSIGNERS = {
     "RetinaNet": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.4, "min_pos_iou": 0},
@@ -38,9 +44,12 @@ ASSIGNERS = {
     "RTMDet": {"type": "DynamicSoftLabelAssigner", "topk": 13},
     "YOLOX": {"type": "SimOTAAssigner", "center_radius": 2.5},
     "VFNet": {"type": "ATSSAssigner", "topk": 9},
+    "DDOD": {"type": "ATSSAssigner", "topk": 9, "alpha": 0.8},
     "PAA": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.1, "neg_iou_thr": 0.1, "min_pos_iou": 0},
 }
 """What ``train_cfg.assigner`` is where the family takes one."""
+REG_ASSIGNERS = {"DDOD": {"type": "ATSSAssigner", "topk": 9, "alpha": 0.5}}
+"""What ``train_cfg.reg_assigner`` is where boxes have one of their own."""
 
 
 def levels(family: str) -> int:

@@ -59,7 +59,7 @@ def distance_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
 
 
 def delta_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
-    """RetinaNet, ATSS, PAA: shifts and log-scales of anchors, by the head's own coder.
+    """RetinaNet, ATSS, PAA, DDOD: shifts and log-scales of anchors, by the head's own coder.
 
     Source: Girshick, R-CNN, eq. 1-4.
     """
@@ -106,6 +106,7 @@ BOX_DECODERS: dict[str, BoxDecoder] = {
     "YOLOXHead": offset_boxes,
     "VFNetHead": distance_boxes,
     "PAAHead": delta_boxes,
+    "DDODHead": delta_boxes,
 }
 SCORE_DECODERS: dict[str, ScoreDecoder] = {"YOLOXHead": best_object_scores, "PAAHead": mean_scores}
 """Heads whose scores are not the probabilities of their first output."""

@@ -3,6 +3,7 @@
 from mmdet.models.detectors.base import BaseDetector
 
 from pipeline.detectors.atss import ATSSFamily
+from pipeline.detectors.ddod import DDODFamily
 from pipeline.detectors.family import Family
 from pipeline.detectors.fcos import FCOSFamily
 from pipeline.detectors.gfl import GFLFamily
@@ -16,6 +17,7 @@ from pipeline.errors import RecipeError
 
 FAMILIES: dict[str, type[Family]] = {
     "ATSSHead": ATSSFamily,
+    "DDODHead": DDODFamily,
     "FCOSHead": FCOSFamily,
     "GFLHead": GFLFamily,
     "PAAHead": PAAFamily,

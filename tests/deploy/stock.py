@@ -26,9 +26,10 @@ _SET: dict[str, dict[str, Any]] = {
     "YOLOX": {"act_cfg": {"type": "ReLU"}},
     "VFNet": GROUP_NORM,
     "PAA": GROUP_NORM,
+    "DDOD": GROUP_NORM,
 }
 HEADS: dict[str, dict[str, Any]] = {name: head | _SET.get(name, {}) for name, head in stock_heads.HEADS.items()}
-DEFORMABLE = ["VFNet"]
+DEFORMABLE = ["VFNet", "DDOD"]
 """Heads that need ONNX from opset 19 on, and of which no engine is built."""
 CSPNEXT = {
     "backbone": {"type": "CSPNeXt", "widen_factor": 0.125, "deepen_factor": 0.1, "out_indices": (2, 3, 4)},

@@ -21,6 +21,7 @@ ON_THREE_LEVELS: dict[str, dict[str, Any]] = {
     "GFL": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "RetinaNet": {"anchor_generator": ANCHORS | {"strides": STRIDES}},
     "ATSS": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
+    "DDOD": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "PAA": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "FCOS": {"strides": STRIDES, "regress_ranges": ((-1, 64), (64, 128), (128, 1e8))} | GROUPS,
     "VFNet": {
@@ -38,6 +39,7 @@ CASES: dict[str, dict[str, Any]] = HEADS | {
     "RTMDet with convolutions of its own": HEADS["RTMDet"] | {"share_conv": False},
     "RTMDet with depthwise convolutions": HEADS["RTMDet"] | {"share_conv": False, "use_depthwise": True},
     "YOLOX with depthwise convolutions": HEADS["YOLOX"] | {"use_depthwise": True},
+    "DDOD without deformable convolutions": HEADS["DDOD"] | {"use_dcn": False},
     "VFNet in strides": HEADS["VFNet"] | {"bbox_norm_type": "stride"},
 }
 

@@ -136,7 +136,7 @@ def test_a_loss_that_is_off_costs_nothing(
         assert untouched(getattr(distiller.student.bbox_head, branch))
 
 
-@pytest.mark.parametrize("family", ["ATSS", "PAA"])
+@pytest.mark.parametrize("family", ["ATSS", "PAA", "DDOD"])
 def test_box_distillation_looks_at_decoded_boxes(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Independent of the method: the whole cross branch by hand, for hand-over of the last tower feature.
     student, teacher = make_detector(family), make_detector(family, channels=8)

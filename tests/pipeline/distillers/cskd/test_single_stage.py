@@ -76,7 +76,7 @@ def test_the_losses_of_each_family(make_detector: Any, batch: dict[str, Any], fa
     losses = distillation_losses(make_distiller(make_detector, family), batch)
     shared = ["neck", "neck_roi", "neck_fg", "neck_bg", "tower_cls", "tower_reg", "pred_cls", "pred_reg"]
     shared += ["assist_cls", "assist_reg"]
-    own = ["pred_center", "assist_center"] if family in ("FCOS", "ATSS", "PAA") else []
+    own = ["pred_center", "assist_center"] if family in ("FCOS", "ATSS", "PAA", "DDOD") else []
     own += ["assist_dfl"] if family == "GFL" else []
     assert losses.keys() == {f"loss_{name}_kd" for name in shared + own}
     assert all(value.item() >= 0 and torch.isfinite(value) for value in losses.values())
@@ -128,6 +128,9 @@ def test_a_trained_student_is_a_stock_detector(make_detector: Any, batch: dict[s
 @pytest.mark.parametrize("family", HEADS)
 def test_mixed_precision_gives_nearly_the_same_losses(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = in_evaluation(make_distiller(make_detector, family))
+    if family == "DDOD":
+        # By the predictions, as it assigns, a rounding chooses other positives: one of seven here.
+        distiller.student.bbox_head.cls_assigner.alpha = distiller.student.bbox_head.reg_assigner.alpha = None
     distiller.use_channels_last()
     exact = distillation_losses(distiller, batch)
     with torch.autocast("cpu", torch.bfloat16):
