@@ -25,6 +25,12 @@ HEADS: dict[str, dict[str, Any]] = {
     },
     "YOLOX": {"type": "YOLOXHead", "strides": STRIDES[:3]},
     "VFNet": {"type": "VFNetHead", "strides": STRIDES},
+    "TOOD": {
+        "type": "TOODHead",
+        "anchor_generator": SQUARES | {"strides": STRIDES},
+        "loss_cls": QUALITY_FOCAL | {"activated": True},
+        "loss_bbox": GIOU,
+    },
     "PAA": {
         "type": "PAAHead",
         "anchor_generator": SQUARES | {"strides": STRIDES},
@@ -38,6 +44,8 @@ HEADS: dict[str, dict[str, Any]] = {
         "loss_bbox": GIOU,
     },
 }
+TOWERED = [family for family in HEADS if family != "TOOD"]
+"""Families whose heads are gone through layer by layer."""
 ASSIGNERS = {
     "RetinaNet": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.4, "min_pos_iou": 0},
     "ATSS": {"type": "ATSSAssigner", "topk": 9},

@@ -75,6 +75,12 @@ def offset_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
     return torch.cat([centres - halves, centres + halves], dim=-1)
 
 
+def boxes_in_strides(head: Head, regression: Tensor, priors: Priors) -> Tensor:
+    """TOOD: corners, which its head decodes itself."""
+    del head
+    return regression * priors.strides
+
+
 def class_scores(logits: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Probabilities, and the quality that multiplies those which pass the threshold."""
     return logits.sigmoid(), quality if quality is None else quality.sigmoid()
@@ -92,11 +98,16 @@ def mean_scores(logits: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor 
     return (scores if quality is None else (scores * quality.sigmoid()[..., None]).sqrt()), None
 
 
+def probabilities(scores: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """TOOD: what its head puts out are the scores."""
+    return scores, quality
+
+
 def _around(points: Tensor, distances: Tensor) -> Tensor:
     return torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1)
 
 
-# By exact class name: a subclass (TOODHead is an ATSSHead) may decode in another way.
+# By exact class name: a subclass (LADHead is a PAAHead) may decode in another way.
 BOX_DECODERS: dict[str, BoxDecoder] = {
     "GFLHead": distribution_boxes,
     "RetinaHead": delta_boxes,
@@ -107,8 +118,13 @@ BOX_DECODERS: dict[str, BoxDecoder] = {
     "VFNetHead": distance_boxes,
     "PAAHead": delta_boxes,
     "DDODHead": delta_boxes,
+    "TOODHead": boxes_in_strides,
 }
-SCORE_DECODERS: dict[str, ScoreDecoder] = {"YOLOXHead": best_object_scores, "PAAHead": mean_scores}
+SCORE_DECODERS: dict[str, ScoreDecoder] = {
+    "YOLOXHead": best_object_scores,
+    "PAAHead": mean_scores,
+    "TOODHead": probabilities,
+}
 """Heads whose scores are not the probabilities of their first output."""
 
 

@@ -11,6 +11,7 @@ from pipeline.detectors.kinds import DetectorKind, dense_head, kind_of
 from pipeline.detectors.paa import PAAFamily
 from pipeline.detectors.retinanet import RetinaNetFamily
 from pipeline.detectors.rtmdet import RTMDetFamily
+from pipeline.detectors.tood import TOODFamily
 from pipeline.detectors.vfnet import VFNetFamily
 from pipeline.detectors.yolox import YOLOXFamily
 from pipeline.errors import RecipeError
@@ -23,10 +24,11 @@ FAMILIES: dict[str, type[Family]] = {
     "PAAHead": PAAFamily,
     "RTMDetSepBNHead": RTMDetFamily,
     "RetinaHead": RetinaNetFamily,
+    "TOODHead": TOODFamily,
     "VFNetHead": VFNetFamily,
     "YOLOXHead": YOLOXFamily,
 }
-"""Adapters by exact class name of the head: a subclass (TOODHead is an ATSSHead) may predict in another way."""
+"""Adapters by exact class name of the head: a subclass (LADHead is a PAAHead) may predict in another way."""
 
 
 def family_of(detector: BaseDetector) -> Family:
