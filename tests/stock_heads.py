@@ -25,22 +25,39 @@ HEADS: dict[str, dict[str, Any]] = {
     },
     "YOLOX": {"type": "YOLOXHead", "strides": STRIDES[:3]},
     "VFNet": {"type": "VFNetHead", "strides": STRIDES},
+    "TOOD": {
+        "type": "TOODHead",
+        "anchor_generator": SQUARES | {"strides": STRIDES},
+        "loss_cls": QUALITY_FOCAL | {"activated": True},
+        "loss_bbox": GIOU,
+    },
     "PAA": {
         "type": "PAAHead",
         "anchor_generator": SQUARES | {"strides": STRIDES},
         "loss_cls": FOCAL,
         "loss_bbox": GIOU,
     },
+    "DDOD": {
+        "type": "DDODHead",
+        "anchor_generator": SQUARES | {"strides": STRIDES},
+        "loss_cls": FOCAL,
+        "loss_bbox": GIOU,
+    },
 }
+TOWERED = [family for family in HEADS if family != "TOOD"]
+"""Families whose heads are gone through layer by layer."""
 ASSIGNERS = {
     "RetinaNet": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.4, "min_pos_iou": 0},
     "ATSS": {"type": "ATSSAssigner", "topk": 9},
     "RTMDet": {"type": "DynamicSoftLabelAssigner", "topk": 13},
     "YOLOX": {"type": "SimOTAAssigner", "center_radius": 2.5},
     "VFNet": {"type": "ATSSAssigner", "topk": 9},
+    "DDOD": {"type": "ATSSAssigner", "topk": 9, "alpha": 0.8},
     "PAA": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.1, "neg_iou_thr": 0.1, "min_pos_iou": 0},
 }
 """What ``train_cfg.assigner`` is where the family takes one."""
+REG_ASSIGNERS = {"DDOD": {"type": "ATSSAssigner", "topk": 9, "alpha": 0.5}}
+"""What ``train_cfg.reg_assigner`` is where boxes have one of their own."""
 
 
 def levels(family: str) -> int:

@@ -59,7 +59,7 @@ def distance_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
 
 
 def delta_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
-    """RetinaNet, ATSS, PAA: shifts and log-scales of anchors, by the head's own coder.
+    """RetinaNet, ATSS, PAA, DDOD: shifts and log-scales of anchors, by the head's own coder.
 
     Source: Girshick, R-CNN, eq. 1-4.
     """
@@ -73,6 +73,12 @@ def offset_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
     centres = priors.boxes + regression[..., :2] * priors.strides
     halves = regression[..., 2:].exp() * priors.strides / 2
     return torch.cat([centres - halves, centres + halves], dim=-1)
+
+
+def boxes_in_strides(head: Head, regression: Tensor, priors: Priors) -> Tensor:
+    """TOOD: corners, which its head decodes itself."""
+    del head
+    return regression * priors.strides
 
 
 def class_scores(logits: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -92,11 +98,16 @@ def mean_scores(logits: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor 
     return (scores if quality is None else (scores * quality.sigmoid()[..., None]).sqrt()), None
 
 
+def probabilities(scores: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """TOOD: what its head puts out are the scores."""
+    return scores, quality
+
+
 def _around(points: Tensor, distances: Tensor) -> Tensor:
     return torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1)
 
 
-# By exact class name: a subclass (TOODHead is an ATSSHead) may decode in another way.
+# By exact class name: a subclass (LADHead is a PAAHead) may decode in another way.
 BOX_DECODERS: dict[str, BoxDecoder] = {
     "GFLHead": distribution_boxes,
     "RetinaHead": delta_boxes,
@@ -106,8 +117,14 @@ BOX_DECODERS: dict[str, BoxDecoder] = {
     "YOLOXHead": offset_boxes,
     "VFNetHead": distance_boxes,
     "PAAHead": delta_boxes,
+    "DDODHead": delta_boxes,
+    "TOODHead": boxes_in_strides,
 }
-SCORE_DECODERS: dict[str, ScoreDecoder] = {"YOLOXHead": best_object_scores, "PAAHead": mean_scores}
+SCORE_DECODERS: dict[str, ScoreDecoder] = {
+    "YOLOXHead": best_object_scores,
+    "PAAHead": mean_scores,
+    "TOODHead": probabilities,
+}
 """Heads whose scores are not the probabilities of their first output."""
 
 

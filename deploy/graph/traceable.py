@@ -10,15 +10,17 @@ from typing import Any
 
 from mmcv.ops import DeformConv2d, DeformConv2dPack
 from mmdet.models.backbones.swin import ShiftWindowMSA
-from mmdet.models.dense_heads import VFNetHead
+from mmdet.models.dense_heads import TOODHead, VFNetHead
 from torch import nn
 
 from deploy.graph.sampling import sampled, sampled_by_itself
 from deploy.graph.star import star_offsets
 from deploy.graph.swin import window_reverse
+from deploy.graph.task_aligned import task_aligned
 
 _FORMS: dict[type[nn.Module], tuple[str, Callable[..., Any]]] = {
     ShiftWindowMSA: ("window_reverse", window_reverse),
+    TOODHead: ("forward", task_aligned),
     VFNetHead: ("star_dcn_offset", star_offsets),
     # The first one that fits counts: a subclass stands before its base.
     DeformConv2dPack: ("forward", sampled_by_itself),

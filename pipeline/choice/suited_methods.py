@@ -50,7 +50,9 @@ def method_names(asked: tuple[str, ...], student: BaseDetector) -> tuple[str, ..
         SettingsError: there is no such method.
     """
     check_methods(asked)
-    return asked or (("cskd",) if kind_of(student) is DetectorKind.TWO_STAGE else ("crosskd",))
+    if kind_of(student) is DetectorKind.TWO_STAGE:
+        return asked or ("cskd",)
+    return asked or (("crosskd",) if _is_gone_through(student) else ("pkd",))
 
 
 def method_configs(name: str, student: BaseDetector, teacher: BaseDetector) -> list[dict[str, Any]]:
@@ -113,7 +115,12 @@ _FITTED: Mapping[str, Callable[[BaseDetector, BaseDetector], dict[str, Any]]] = 
 def _same_towers(student: BaseDetector, teacher: BaseDetector) -> bool:
     """Whether both heads have towers, and of one family; where they differ, the method's own check says so."""
     kinds = {kind_of(student), kind_of(teacher)}
-    return kinds == {DetectorKind.SINGLE_STAGE} and family_name(student) == family_name(teacher)
+    are_alike = kinds == {DetectorKind.SINGLE_STAGE} and family_name(student) == family_name(teacher)
+    return are_alike and _is_gone_through(student)
+
+
+def _is_gone_through(detector: BaseDetector) -> bool:
+    return not family_of(detector).obstacles(dense_head(detector))
 
 
 def _depths(detector: BaseDetector) -> list[int]:

@@ -3,6 +3,7 @@
 from mmdet.models.detectors.base import BaseDetector
 
 from pipeline.detectors.atss import ATSSFamily
+from pipeline.detectors.ddod import DDODFamily
 from pipeline.detectors.family import Family
 from pipeline.detectors.fcos import FCOSFamily
 from pipeline.detectors.gfl import GFLFamily
@@ -10,21 +11,24 @@ from pipeline.detectors.kinds import DetectorKind, dense_head, kind_of
 from pipeline.detectors.paa import PAAFamily
 from pipeline.detectors.retinanet import RetinaNetFamily
 from pipeline.detectors.rtmdet import RTMDetFamily
+from pipeline.detectors.tood import TOODFamily
 from pipeline.detectors.vfnet import VFNetFamily
 from pipeline.detectors.yolox import YOLOXFamily
 from pipeline.errors import RecipeError
 
 FAMILIES: dict[str, type[Family]] = {
     "ATSSHead": ATSSFamily,
+    "DDODHead": DDODFamily,
     "FCOSHead": FCOSFamily,
     "GFLHead": GFLFamily,
     "PAAHead": PAAFamily,
     "RTMDetSepBNHead": RTMDetFamily,
     "RetinaHead": RetinaNetFamily,
+    "TOODHead": TOODFamily,
     "VFNetHead": VFNetFamily,
     "YOLOXHead": YOLOXFamily,
 }
-"""Adapters by exact class name of the head: a subclass (TOODHead is an ATSSHead) may predict in another way."""
+"""Adapters by exact class name of the head: a subclass (LADHead is a PAAHead) may predict in another way."""
 
 
 def family_of(detector: BaseDetector) -> Family:

@@ -123,28 +123,35 @@ class Flow:
 class SingleStageFlow(Flow):
     """Backbone, neck and one dense head that has an adapter.
 
-    Layers run in the precision that is switched on around the call, prediction layers too; raw predictions become
-    float32 before the losses, which are computed in it.
+    Layers run in the precision that is switched on around the call, prediction layers too, but for families that say
+    otherwise; raw predictions become float32 before the losses, which are computed in it.
     """
 
     knows_head = True
 
     def losses(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> LossDict:
         features = student.extract_feat(inputs)
-        return _head_losses(student.bbox_head, student.bbox_head(features), samples)
+        return _head_losses(student.bbox_head, _head_outputs(student, features), samples)
 
     def forward_student(self, student: BaseDetector, inputs: Tensor, samples: list[Any]) -> ForwardPass:
         head, family = student.bbox_head, family_of(student)
         with ExitStack() as stack:
             results = {name: stack.enter_context(record_results(head, name)) for name in family.recorded}
             features = student.extract_feat(inputs)
-            outputs = head(features)
+            outputs = _head_outputs(student, features)
             losses = _head_losses(head, outputs, samples)
         return ForwardPass(features, family.predictions(outputs), losses, family.assignment(head, results))
 
     def forward_teacher(self, teacher: BaseDetector, inputs: Tensor) -> ForwardPass:
         features = teacher.extract_feat(inputs)
-        return ForwardPass(features, family_of(teacher).predictions(teacher.bbox_head(features)), {}, None)
+        return ForwardPass(features, family_of(teacher).predictions(_head_outputs(teacher, features)), {}, None)
+
+
+def _head_outputs(detector: BaseDetector, features: Features) -> tuple[list[Tensor], ...]:
+    if not family_of(detector).runs_in_float32:
+        return detector.bbox_head(features)
+    with torch.autocast(features[0].device.type, enabled=False):
+        return detector.bbox_head(tuple(level.float() for level in features))
 
 
 def _head_losses(head: Any, outputs: tuple[list[Tensor], ...], samples: list[Any]) -> LossDict:

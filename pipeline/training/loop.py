@@ -104,6 +104,8 @@ class TrainLoop(BaseLoop):
         return self.runner.model
 
     def _step(self, batch: Any) -> None:
+        # mmengine's loops tell it once an epoch; TOOD changes its assigner by it.
+        self.runner.message_hub.update_info("epoch", self.epoch)
         self.runner.call_hook("before_train_iter", batch_idx=self._iter, data_batch=batch)
         with seeded(self.runner.seed, get_rank(), self._iter, _OF_A_STEP):
             outputs = self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)

@@ -26,9 +26,11 @@ _SET: dict[str, dict[str, Any]] = {
     "YOLOX": {"act_cfg": {"type": "ReLU"}},
     "VFNet": GROUP_NORM,
     "PAA": GROUP_NORM,
+    "DDOD": GROUP_NORM,
+    "TOOD": GROUP_NORM,
 }
 HEADS: dict[str, dict[str, Any]] = {name: head | _SET.get(name, {}) for name, head in stock_heads.HEADS.items()}
-DEFORMABLE = ["VFNet"]
+DEFORMABLE = ["VFNet", "DDOD", "TOOD"]
 """Heads that need ONNX from opset 19 on, and of which no engine is built."""
 CSPNEXT = {
     "backbone": {"type": "CSPNeXt", "widen_factor": 0.125, "deepen_factor": 0.1, "out_indices": (2, 3, 4)},
@@ -102,7 +104,7 @@ def stock_detector(family: str = "GFL", classes: int = 10, **changes: Any) -> An
     for name in class_layers(detector):
         torch.nn.init.constant_(detector.get_submodule(name).bias, -4.5)
     _diversify(detector, family)
-    if family in ("YOLOX", "PAA"):
+    if family in ("YOLOX", "TOOD", "PAA"):
         detector.bbox_head._bbox_post_process = _as_all_others(detector.bbox_head._bbox_post_process)
     return detector
 
@@ -136,8 +138,8 @@ def _spread(detector: Any, norm: float, deviations: dict[Any, float]) -> None:
 def _as_all_others(post_process: Callable[..., Any]) -> Callable[..., Any]:
     """With what mmdet's other heads and artefacts do.
 
-    Boxes end at the border, which YOLOX's need not, ``max_per_img`` holds, boxes without area are dropped and the list
-    is in order of scores, PAA's is not.
+    Boxes end at the border, which YOLOX's and TOOD's need not, ``max_per_img`` holds, boxes without area are dropped
+    and the list is in order of scores, PAA's is not.
     """
 
     def post_processed(

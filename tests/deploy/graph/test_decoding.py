@@ -23,7 +23,7 @@ class GFLHead(SimpleNamespace):
     pass
 
 
-class TOODHead(SimpleNamespace):
+class LADHead(SimpleNamespace):
     pass
 
 
@@ -39,7 +39,7 @@ def test_decoder_of_a_known_family() -> None:
 @pytest.mark.parametrize(
     ("unfit", "message"),
     [
-        (TOODHead(), r"head TOODHead: no box decoding.*known: \['ATSSHead', 'FCOSHead', .*'YOLOXHead'\]"),
+        (LADHead(), r"head LADHead: no box decoding.*known: \['ATSSHead', 'DDODHead', .*'YOLOXHead'\]"),
         (head(use_sigmoid_cls=False), "this head uses softmax"),
         (head(test_cfg={"nms": {"type": "soft_nms"}}), r"test_cfg\.nms\.type is 'soft_nms'"),
         (head(test_cfg={"min_bbox_size": 4}), r"test_cfg\.min_bbox_size is 4"),

@@ -8,6 +8,7 @@ _BASES = {
     "RetinaNet": "retinanet/retinanet_r50_fpn_1x_coco.py",
     "FCOS": "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
     "TOOD": "tood/tood_r50_fpn_1x_coco.py",
+    "FreeAnchor": "free_anchor/freeanchor_r50_fpn_1x_coco.py",
     "RTMDet": "rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
 }
 _RESNET = """

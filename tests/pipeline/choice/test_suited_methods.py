@@ -74,8 +74,17 @@ def test_each_kind_has_its_methods(tmp_path: Path) -> None:
 
 
 def test_a_family_without_an_adapter_is_named_with_those_that_have_one(tmp_path: Path) -> None:
-    detector = built(tmp_path, plain("TOOD", width=32).replace("feat_channels=32,", "feat_channels=32, num_dcn=0,"))
-    with pytest.raises(
-        RecipeError, match=r"(?s)mine\.py: TOOD \(TOODHead\) has no adapter here.*supported are ATSS, FCOS"
-    ):
+    detector = built(tmp_path, plain("FreeAnchor"))
+    message = r"(?s)mine\.py: RetinaNet \(FreeAnchorRetinaHead\) has no adapter here.*supported are ATSS, .*FCOS"
+    with pytest.raises(RecipeError, match=message):
         check_supported(detector, "mine.py")
+
+
+def test_a_head_without_towers_is_distilled_by_pkd(tmp_path: Path) -> None:
+    student, teacher = (built(tmp_path, plain("TOOD", width=width)) for width in (32, 64))
+    check_supported(student, "mine.py")
+    assert method_names((), student) == ("pkd",)
+    assert method_configs("pkd", student, teacher) == [{"type": "PKD", "adapter": True}]
+    for name in ("crosskd", "cskd"):
+        with pytest.raises(RecipeError, match=r"the student's head \(TOODHead\) .* it has no towers, .*; take PKD"):
+            method_configs(name, student, teacher)

@@ -21,6 +21,8 @@ ON_THREE_LEVELS: dict[str, dict[str, Any]] = {
     "GFL": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "RetinaNet": {"anchor_generator": ANCHORS | {"strides": STRIDES}},
     "ATSS": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
+    "DDOD": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
+    "TOOD": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "PAA": {"anchor_generator": stock_heads.SQUARES | {"strides": STRIDES}} | GROUPS,
     "FCOS": {"strides": STRIDES, "regress_ranges": ((-1, 64), (64, 128), (128, 1e8))} | GROUPS,
     "VFNet": {
@@ -31,13 +33,14 @@ ON_THREE_LEVELS: dict[str, dict[str, Any]] = {
     | GROUPS,
 }
 HEADS = {name: head | ON_THREE_LEVELS.get(name, {}) for name, head in stock_heads.HEADS.items()}
-CASES: dict[str, dict[str, Any]] = HEADS | {
+CASES: dict[str, dict[str, Any]] = {name: HEADS[name] for name in stock_heads.TOWERED} | {
     "FCOS in strides": HEADS["FCOS"] | {"norm_on_bbox": True},
     "FCOS with centerness beside the boxes": HEADS["FCOS"] | {"centerness_on_reg": True},
     "RTMDet with exponents": HEADS["RTMDet"] | {"exp_on_reg": True},
     "RTMDet with convolutions of its own": HEADS["RTMDet"] | {"share_conv": False},
     "RTMDet with depthwise convolutions": HEADS["RTMDet"] | {"share_conv": False, "use_depthwise": True},
     "YOLOX with depthwise convolutions": HEADS["YOLOX"] | {"use_depthwise": True},
+    "DDOD without deformable convolutions": HEADS["DDOD"] | {"use_dcn": False},
     "VFNet in strides": HEADS["VFNet"] | {"bbox_norm_type": "stride"},
 }
 
@@ -73,7 +76,7 @@ def test_towers_and_layers_are_the_heads_forward(case: str, training: bool) -> N
                 torch.testing.assert_close(layer.of(last), wanted[level][name])
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", stock_heads.TOWERED)
 def test_a_tap_gives_one_tensor_a_level(family: str) -> None:
     detector = Detector(HEADS[family]).eval()
     head, features = detector.bbox_head, [torch.randn(2, 8, size, size) for size in (4, 2, 1)]

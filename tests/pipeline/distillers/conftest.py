@@ -13,7 +13,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 
 from pipeline.detectors.class_layers import class_layers
-from tests.stock_heads import ASSIGNERS, HEADS, levels
+from tests.stock_heads import ASSIGNERS, HEADS, REG_ASSIGNERS, levels
 
 Maker = Callable[..., BaseDetector]
 
@@ -42,6 +42,8 @@ def _make_detector(family: str, width: int = 32, channels: int = 8, **head: Any)
         shape = {"num_classes": 3, "in_channels": width, "feat_channels": width, "stacked_convs": 2}
         config.bbox_head = ConfigDict(HEADS[family] | shape | head)
         config.train_cfg = ConfigDict(TRAIN | {"assigner": ASSIGNERS[family]}) if family in ASSIGNERS else None
+        if family in REG_ASSIGNERS:
+            config.train_cfg.reg_assigner = ConfigDict(REG_ASSIGNERS[family])
         if family == "RetinaNet":
             config.train_cfg.sampler = ConfigDict(type="PseudoSampler")
         detector = _built(config)

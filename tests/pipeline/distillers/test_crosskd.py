@@ -8,7 +8,7 @@ from mmdet.models.losses import GIoULoss
 
 from pipeline.detectors import family_of
 from pipeline.distillers import Distiller, build_methods
-from tests.stock_heads import HEADS, in_evaluation
+from tests.stock_heads import TOWERED, in_evaluation
 
 CROSSKD = {"type": "CrossKD", "reused_head_index": 1}
 
@@ -35,7 +35,7 @@ def untouched(module: torch.nn.Module) -> bool:
     return all(p.grad is None for p in module.parameters())
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_gradients_reach_the_reused_layers_and_nothing_behind_them(
     make_detector: Any, batch: dict[str, Any], family: str
 ) -> None:
@@ -72,7 +72,7 @@ def test_the_published_losses_of_each_family(
     assert all(value.item() > 0 for value in losses.values())
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_every_trainable_parameter_gets_a_gradient(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family, width=64, adapter=True)
     distiller.parse_losses(distiller(**batch, mode="loss"))[0].backward()
@@ -80,7 +80,7 @@ def test_every_trainable_parameter_gets_a_gradient(make_detector: Any, batch: di
     assert missing == []
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_a_batch_without_any_box_stays_small(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family)
     batch["data_samples"] = [batch["data_samples"][1]] * 2
@@ -90,7 +90,7 @@ def test_a_batch_without_any_box_stays_small(make_detector: Any, batch: dict[str
     assert all(value.item() < 1e4 for name, value in terms.items() if name.endswith("_kd"))
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Batch and group normalisation themselves refuse a single value while they train.
     student, teacher = make_detector(family, width=64), make_detector(family, width=64, channels=8)
@@ -100,7 +100,7 @@ def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any]
     assert all(torch.isfinite(p.grad).all() for p in distiller.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_mixed_precision_gives_nearly_the_same_losses(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     student, teacher = make_detector(family, width=64), make_detector(family, channels=8)
     methods = build_methods([CROSSKD | {"adapter": True}, {"type": "PKD", "adapter": True}], student, teacher)
@@ -136,7 +136,7 @@ def test_a_loss_that_is_off_costs_nothing(
         assert untouched(getattr(distiller.student.bbox_head, branch))
 
 
-@pytest.mark.parametrize("family", ["ATSS", "PAA"])
+@pytest.mark.parametrize("family", ["ATSS", "PAA", "DDOD"])
 def test_box_distillation_looks_at_decoded_boxes(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Independent of the method: the whole cross branch by hand, for hand-over of the last tower feature.
     student, teacher = make_detector(family), make_detector(family, channels=8)
@@ -171,7 +171,7 @@ def test_box_distillation_looks_at_decoded_boxes(make_detector: Any, batch: dict
     assert got.item() == pytest.approx((wanted / divisors[-1]).item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_targets_are_assigned_once(
     make_detector: Any, batch: dict[str, Any], family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from pipeline.detectors.batch_norm import fold_batch_norm
 from pipeline.distillers import Distiller, build_methods
 from pipeline.errors import RecipeError
 from tests.pipeline.distillers.test_crosskd import distillation_losses
-from tests.stock_heads import HEADS, in_evaluation
+from tests.stock_heads import TOWERED, in_evaluation
 
 CROSSKD = {"type": "CrossKD", "reused_head_index": 1}
 
@@ -105,7 +105,7 @@ def test_losses_are_the_papers(
     assert wanted["reg"] > 1
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_a_student_that_is_its_teacher_loses_nothing(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Only if the feature that is handed over is the teacher's own: an activation that is applied twice is not.
     teacher = make_detector(family, **({"exp_on_reg": True} if family == "RTMDet" else {})).eval()

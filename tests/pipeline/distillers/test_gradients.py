@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.distillers import Distiller, build_methods
-from tests.stock_heads import HEADS
+from tests.stock_heads import TOWERED
 
 ADAPTED = [
     {"type": "CrossKD", "reused_head_index": 1, "adapter": True},
@@ -15,7 +15,7 @@ ADAPTED = [
 
 
 @pytest.mark.parametrize("boxes", ["in one image", "in none"])
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_every_trainable_parameter_gets_a_gradient(
     make_detector: Any, batch: dict[str, Any], family: str, boxes: str
 ) -> None:

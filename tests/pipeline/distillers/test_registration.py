@@ -11,7 +11,7 @@ from pipeline.detectors.recorder import Taps
 from pipeline.distillers import METHODS, Distiller, Method, build_methods
 from pipeline.distillers.method import View
 from pipeline.distillers.method_settings import MethodSettings, Weight, read_settings
-from tests.stock_heads import HEADS
+from tests.stock_heads import TOWERED
 
 METHODS_OF_A_RECIPE = [
     {"type": "CrossKD", "reused_head_index": 1, "adapter": True},
@@ -42,7 +42,7 @@ class Mimic(Method):
         return {"loss_mimic_kd": [self.settings.weight * (out_s - out_t).square().mean() for out_s, out_t in pairs]}
 
 
-@pytest.mark.parametrize("base", HEADS)
+@pytest.mark.parametrize("base", TOWERED)
 def test_every_method_runs_on_a_new_family(
     make_detector: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from mmdet.models.dense_heads import GFLHead
+from mmengine.logging import MessageHub
 
 from pipeline.checkpoints import load_weights
 from pipeline.errors import RecipeError
@@ -59,7 +61,14 @@ def job(squares: Squares, settings: TrainSettings, tmp_path: Path, monkeypatch: 
 
 
 @pytest.fixture(scope="module")
+def told() -> list[int]:
+    """The epoch that a head is told of in each iteration of ``straight``."""
+    return []
+
+
+@pytest.fixture(scope="module")
 def straight(
+    told: list[int],
     epochs_in: Callable[[Path], Maker],
     squares: Squares,
     settings: TrainSettings,
@@ -67,8 +76,15 @@ def straight(
 ) -> tuple[TrainingRecord, Path]:
     """Record and weights of a training that nothing interrupted."""
     folder = tmp_path_factory.mktemp("straight")
+    original = GFLHead.loss_by_feat
+
+    def loss_by_feat(*arguments: Any, **named: Any) -> Any:
+        told.append(MessageHub.get_current_instance().get_info("epoch"))
+        return original(*arguments, **named)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.training.job.WORK_DIRS", folder / "work_dirs")
+        patch.setattr(GFLHead, "loss_by_feat", loss_by_feat)
         recipe = epochs_in(folder)("straight")
         record = train(TrainingJob(recipe, *squares, settings), folder / "straight.safetensors")
     assert record is not None
@@ -85,6 +101,12 @@ def test_trains_all_epochs_validates_after_each_and_steps_the_learning_rate(
     warm = [0.04 * factor for factor in (0.1, 0.4, 0.7)]
     expected = [*warm, *[0.04] * 3, *[0.004] * EPOCH, *[0.0004] * EPOCH]
     assert rates == pytest.approx(expected)
+
+
+@pytest.mark.usefixtures("straight")
+def test_heads_are_told_the_epoch_of_each_iteration(told: list[int]) -> None:
+    # TOOD takes another assigner and another loss after some.
+    assert told == [0] * EPOCH + [1] * EPOCH + [2] * EPOCH
 
 
 @pytest.mark.parametrize("stopped_in", [5, EPOCH + 3, 2 * EPOCH + 1])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.detectors import family_of
 from pipeline.distillers import Distiller, WeightSchedule, build_methods
 from pipeline.errors import RecipeError
-from tests.stock_heads import HEADS, in_evaluation
+from tests.stock_heads import TOWERED, in_evaluation
 
 CSKD = {"type": "CSKD", "branch_adapt": True}
 OFF = dict.fromkeys(
@@ -39,7 +39,7 @@ def untouched(module: nn.Module) -> bool:
     return all(p.grad is None for p in module.parameters())
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_gradients_of_each_loss_reach_what_they_should(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family)
     before = {name: value.clone() for name, value in distiller._teacher.state_dict().items()}
@@ -71,19 +71,19 @@ def test_gradients_of_each_loss_reach_what_they_should(make_detector: Any, batch
     assert all(torch.equal(value, before[name]) for name, value in distiller._teacher.state_dict().items())
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_the_losses_of_each_family(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     losses = distillation_losses(make_distiller(make_detector, family), batch)
     shared = ["neck", "neck_roi", "neck_fg", "neck_bg", "tower_cls", "tower_reg", "pred_cls", "pred_reg"]
     shared += ["assist_cls", "assist_reg"]
-    own = ["pred_center", "assist_center"] if family in ("FCOS", "ATSS", "PAA") else []
+    own = ["pred_center", "assist_center"] if family in ("FCOS", "ATSS", "PAA", "DDOD") else []
     own += ["assist_dfl"] if family == "GFL" else []
     assert losses.keys() == {f"loss_{name}_kd" for name in shared + own}
     assert all(value.item() >= 0 and torch.isfinite(value) for value in losses.values())
 
 
 @pytest.mark.parametrize("boxes", ["some", "none"])
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_every_trainable_parameter_gets_a_finite_gradient(
     make_detector: Any, batch: dict[str, Any], family: str, boxes: str
 ) -> None:
@@ -100,7 +100,7 @@ def test_every_trainable_parameter_gets_a_finite_gradient(
         assert terms["loss_neck_roi_kd"] == terms["loss_neck_fg_kd"] == terms["loss_pred_reg_kd"] == 0
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     # Batch normalisation refuses a single value while it trains, group normalisation one of a group always.
     student, teacher = make_detector(family, width=64), make_detector(family, width=64, channels=8)
@@ -110,7 +110,7 @@ def test_single_cell_levels_are_finite(make_detector: Any, batch: dict[str, Any]
     assert all(torch.isfinite(p.grad).all() for p in distiller.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_a_trained_student_is_a_stock_detector(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = make_distiller(make_detector, family)
     optimizer = torch.optim.SGD(distiller.parameters(), lr=1e-4)
@@ -125,9 +125,12 @@ def test_a_trained_student_is_a_stock_detector(make_detector: Any, batch: dict[s
         torch.testing.assert_close(distiller(**batch, mode="tensor"), alone(**batch, mode="tensor"), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_mixed_precision_gives_nearly_the_same_losses(make_detector: Any, batch: dict[str, Any], family: str) -> None:
     distiller = in_evaluation(make_distiller(make_detector, family))
+    if family == "DDOD":
+        # By the predictions, as it assigns, a rounding chooses other positives: one of seven here.
+        distiller.student.bbox_head.cls_assigner.alpha = distiller.student.bbox_head.reg_assigner.alpha = None
     distiller.use_channels_last()
     exact = distillation_losses(distiller, batch)
     with torch.autocast("cpu", torch.bfloat16):
@@ -275,7 +278,7 @@ def test_the_assistant_of_atss_by_hand(make_detector: Any, batch: dict[str, Any]
     assert got["loss_assist_center_kd"].item() == pytest.approx((centerness / positives).item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", TOWERED)
 def test_the_modules_start_as_the_published_heads_do(make_detector: Any, family: str) -> None:
     distiller = make_distiller(make_detector, family)
     method = distiller.methods[0]
