@@ -63,7 +63,8 @@ def delta_boxes(head: Head, regression: Tensor, priors: Priors) -> Tensor:
 
     Source: Girshick, R-CNN, eq. 1-4.
     """
-    anchors = priors.boxes.expand(len(regression), -1, -1)
+    # len() would become a constant of an exported graph.
+    anchors = priors.boxes.expand(regression.shape[0], -1, -1)
     return head.bbox_coder.decode(anchors.flatten(0, 1), regression.flatten(0, 1)).view_as(regression)
 
 

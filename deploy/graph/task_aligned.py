@@ -42,6 +42,6 @@ def _boxes(head: Any, raw: Tensor, level: int) -> Tensor:
         centres = (head.anchor_center(anchors) / stride).reshape(rows, columns, 2).permute(2, 0, 1)
         return torch.cat([centres - distances[:, :2], centres + distances[:, 2:]], dim=1)
     deltas = head.scales[level](raw).permute(0, 2, 3, 1).flatten(1, 2)
-    everywhere = anchors.expand(len(deltas), -1, -1).flatten(0, 1)
+    everywhere = anchors.expand(deltas.shape[0], -1, -1).flatten(0, 1)
     boxes = head.bbox_coder.decode(everywhere, deltas.flatten(0, 1)).view_as(deltas)
     return boxes.unflatten(1, (rows, columns)).permute(0, 3, 1, 2) / stride
