@@ -64,7 +64,6 @@ class Family(ABC):
         scores_are_qualities: the classification learns the quality of the box (IoU) instead of a probability.
         predicts_distributions: ``reg`` is a distribution over bins for each side instead of one number.
         reg_units: attributes of the head that decide in which units :meth:`in_training_units` gives ``reg``.
-        runs_in_float32: the whole head does, whatever the training's precision.
     """
 
     name: ClassVar[str]
@@ -76,7 +75,6 @@ class Family(ABC):
     scores_are_qualities: ClassVar[bool] = False
     predicts_distributions: ClassVar[bool] = False
     reg_units: ClassVar[tuple[str, ...]] = ()
-    runs_in_float32: ClassVar[bool] = False
 
     def obstacles(self, head: Any) -> list[str]:
         """Why this head's towers and layers do not give its predictions, each with what to change; most have none."""

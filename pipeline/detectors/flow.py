@@ -19,6 +19,10 @@ from pipeline.errors import RecipeError
 
 LossDict = dict[str, Tensor | list[Tensor]]
 
+# It decides trainings of twins too, which do not depend on adapters (dvc.yaml): it stands here.
+_IN_FLOAT32 = frozenset({"TOODHead"})
+"""Heads that put out probabilities and boxes, which bfloat16 would round: they run in float32 as a whole."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -123,8 +127,8 @@ class Flow:
 class SingleStageFlow(Flow):
     """Backbone, neck and one dense head that has an adapter.
 
-    Layers run in the precision that is switched on around the call, prediction layers too, but for families that say
-    otherwise; raw predictions become float32 before the losses, which are computed in it.
+    Layers run in the precision that is switched on around the call, prediction layers too, but for heads that put
+    out no logits; raw predictions become float32 before the losses, which are computed in it.
     """
 
     knows_head = True
@@ -148,7 +152,7 @@ class SingleStageFlow(Flow):
 
 
 def _head_outputs(detector: BaseDetector, features: Features) -> tuple[list[Tensor], ...]:
-    if not family_of(detector).runs_in_float32:
+    if type(detector.bbox_head).__name__ not in _IN_FLOAT32:
         return detector.bbox_head(features)
     with torch.autocast(features[0].device.type, enabled=False):
         return detector.bbox_head(tuple(level.float() for level in features))

@@ -9,12 +9,11 @@ from pipeline.detectors.family import Family, Layer
 class TOODFamily(Family):
     """A head without towers: its predictions are made of the outputs of all convolutions of one stack together.
 
-    What it puts out are probabilities and boxes in strides, so that bfloat16 would round them: it runs in float32.
+    It puts out probabilities and boxes in strides.
     """
 
     name = "TOOD"
     predictors = ("tood_cls", "tood_reg")
-    runs_in_float32 = True
 
     def obstacles(self, head: Any) -> list[str]:
         del head
