@@ -1,6 +1,7 @@
 """What is said of trainings that are not like the others: cut short, or on pictures without boxes."""
 
 from pipeline.label_records import LabelRecord
+from pipeline.layout import TEACHER
 from pipeline.report import formats
 from pipeline.report.collect import Results
 from pipeline.training_records import TrainingRecord
@@ -40,24 +41,25 @@ def pseudo_label_definition(results: Results) -> dict[str, str]:
     ]
     if not told:
         return {}
-    label, names = told[0][1].labels, ", ".join(name for name, _ in told)
+    label = told[0][1].labels
     mixed = "; ".join(f"{name} {formats.rate(used.ratio)}" for name, used in told)
     return {
         "Pseudo-labels": (
-            f"{names} learned from {formats.count(label.images)} pictures without boxes too, which {_by(label)} "
-            f"labelled. Of them each had for one labelled picture: {mixed}; the length of the training is as without "
-            "them. A box is one from the score on that is best for its class on val "
-            f"({_thresholds(label)}), and counts its score in the student’s own losses; what lies in a box of less, "
+            f"{', '.join(name for name, _ in told)} learned from {formats.count(label.images)} pictures without boxes "
+            f"too, labelled by {_by(label)}. So many of them came for each labelled picture, in as many iterations as "
+            f"without: {mixed}. What was found is a box from the score on that has the best F1 for its class on val "
+            f"({_thresholds(label)}). A box counts its score in the student’s own losses; what lies in one of less, "
             f"down to {formats.small(label.least_score)}, counts nothing."
         )
     }
 
 
 def _by(label: LabelRecord) -> str:
-    return f"{label.by}{', looking at each mirrored too,' if label.flip else ''}"
+    name = "the teacher" if label.by == TEACHER else label.by
+    return f"{name}, which saw each mirrored too" if label.flip else f"{name}"
 
 
 def _thresholds(label: LabelRecord) -> str:
     return ", ".join(
-        f"{each.name} {'never' if each.threshold is None else formats.small(each.threshold)}" for each in label.classes
+        f"{each.name}: {'never' if each.threshold is None else formats.small(each.threshold)}" for each in label.classes
     )

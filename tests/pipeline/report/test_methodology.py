@@ -114,10 +114,10 @@ def test_pictures_without_boxes_are_told_with_what_labelled_them(results):
     ]
     text = definitions(replace(results, models=models))["Pseudo-labels"]
     assert text.startswith(
-        "crosskd learned from 1,080 pictures without boxes too, which teacher, looking at each mirrored too, labelled. "
-        "Of them each had for one labelled picture: crosskd 3"
+        "crosskd learned from 1,080 pictures without boxes too, labelled by the teacher, which saw each mirrored too. "
+        "So many of them came for each labelled picture, in as many iterations as without: crosskd 3"
     )
-    assert "(crown 0.412, blob never)" in text
+    assert "(crown: 0.412, blob: never)" in text
 
 
 def test_identity(run):
