@@ -44,10 +44,12 @@ class RTMDetFamily(Family):
     def boxes(self, head: Any, priors: Tensor, regression: Tensor) -> Tensor:
         # Without exponents a side may lie behind the point. Turned boxes have no overlap that means anything: mmdet's
         # GIoU of two of them goes into the millions.
-        return self.compared(head, priors, regression.clamp(min=0))
+        return head.bbox_coder.decode(priors, regression.clamp(min=0))
 
     def compared(self, head: Any, priors: Tensor, regression: Tensor) -> Tensor:
-        return head.bbox_coder.decode(priors, regression)
+        # The same boxes, but a side behind the point still learns to come before it.
+        shifts = (regression.clamp(min=0) - regression).detach()
+        return head.bbox_coder.decode(priors, regression + shifts)
 
     def in_training_units(self, head: Any, maps: Branches, level: int) -> Branches:
         return maps | {"reg": maps["reg"] / _stride(head, level)}

@@ -98,3 +98,16 @@ def test_a_head_with_objectness_is_told() -> None:
     assert family.obstacles(detector.bbox_head) == []
     (obstacle,) = family.obstacles(head)
     assert obstacle.endswith("set bbox_head.with_objectness to False")
+
+
+def test_boxes_that_are_compared_are_not_turned_and_their_sides_still_learn() -> None:
+    head = detector_of("RTMDet").bbox_head
+    points, sides = torch.tensor([[20.0, 20.0]]), torch.tensor([[-3.0, 5.0, 6.0, -1.0]], requires_grad=True)
+    boxes = family_of(detector_of("RTMDet")).compared(head, points, sides)
+    assert boxes.tolist() == [[20.0, 15.0, 26.0, 20.0]]
+    wanted = torch.tensor([[10.0, 10.0, 30.0, 30.0]])
+    loss = head.loss_bbox(boxes, wanted, torch.ones(1, 4), avg_factor=1.0)
+    loss.backward()
+    assert loss > 0
+    assert sides.grad is not None
+    assert (sides.grad < 0).all()  # all four grow towards the box

@@ -20,6 +20,12 @@ Maker = Callable[..., BaseDetector]
 TRAIN = {"allowed_border": -1, "pos_weight": -1, "debug": False}
 
 
+@pytest.fixture(autouse=True)
+def equal_weights() -> None:
+    """Random weights are those of the test alone, whatever ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def make_gfl() -> Maker:
     """Makes a small stock GFL; ``width`` is that of neck and head, keywords go into the head."""

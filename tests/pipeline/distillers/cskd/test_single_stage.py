@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.detectors import family_of
 from pipeline.distillers import Distiller, WeightSchedule, build_methods
 from pipeline.errors import RecipeError
+from tests.pipeline.distillers.assignments import keep_first_assignment
 from tests.stock_heads import TOWERED, in_evaluation
 
 CSKD = {"type": "CSKD", "branch_adapt": True}
@@ -126,11 +127,11 @@ def test_a_trained_student_is_a_stock_detector(make_detector: Any, batch: dict[s
 
 
 @pytest.mark.parametrize("family", TOWERED)
-def test_mixed_precision_gives_nearly_the_same_losses(make_detector: Any, batch: dict[str, Any], family: str) -> None:
+def test_mixed_precision_gives_nearly_the_same_losses(
+    make_detector: Any, batch: dict[str, Any], family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     distiller = in_evaluation(make_distiller(make_detector, family))
-    if family == "DDOD":
-        # By the predictions, as it assigns, a rounding chooses other positives: one of seven here.
-        distiller.student.bbox_head.cls_assigner.alpha = distiller.student.bbox_head.reg_assigner.alpha = None
+    keep_first_assignment(distiller.student, monkeypatch)
     distiller.use_channels_last()
     exact = distillation_losses(distiller, batch)
     with torch.autocast("cpu", torch.bfloat16):
