@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from deploy.runtime.errors import shortened
 from deploy.runtime.regular_files import open_regular
 from pipeline.errors import CheckpointError
+from pipeline.layout import TEACHER, accepted_file, weights_file
 from pipeline.pickled_weights import (
     CLASSES,
     LONGEST_REASON,
@@ -31,7 +32,7 @@ from pipeline.pickled_weights import (
     looks_pickled,
     read_pickled,
 )
-from pipeline.storage import write_atomic
+from pipeline.storage import sha256_of, write_atomic
 from pipeline.transfers import LARGEST_FILE
 
 if TYPE_CHECKING:
@@ -209,6 +210,20 @@ def check_classes(metadata: Mapping[str, str], classes: Sequence[str], source: s
         f"{there!r} there and {here!r} in the data set ({len(trained)} and {len(classes)} classes); use weights of "
         "these classes, or give the categories the names and the order of the weights"
     )
+
+
+def check_accepted() -> None:
+    """Hold the teacher that is here against the one that passed its evaluation.
+
+    Raises:
+        CheckpointError: it is another one, or one of the two is missing.
+    """
+    weights, accepted = weights_file(TEACHER), accepted_file(TEACHER)
+    found = sha256_of(weights) if weights.is_file() else None
+    if not accepted.is_file() or found != accepted.read_text(encoding="utf-8").strip():
+        raise CheckpointError(
+            f"{weights}: not the teacher that {accepted} names; run `dvc repro evaluate_teacher` to accept this one"
+        )
 
 
 def classes_entry(classes: Sequence[str]) -> dict[str, str]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-from pipeline.checkpoints import load_detector
-from pipeline.errors import CheckpointError, SettingsError, did_you_mean
+from pipeline.checkpoints import check_accepted, load_detector
+from pipeline.errors import SettingsError, did_you_mean
 from pipeline.layout import (
     DATASET,
     DATASET_RECORD,
     TEACHER,
-    accepted_file,
     losses_file,
     recipe_file,
     validation_file,
@@ -17,7 +16,6 @@ from pipeline.layout import (
 from pipeline.recipes import Recipe, load_resolved
 from pipeline.records import DatasetRecord
 from pipeline.settings import Params, StudentSettings, TrainSettings
-from pipeline.storage import sha256_of
 from pipeline.training import TrainingJob, train_in_place
 from pipeline.training.curves import write_curves
 from pipeline.training.resumption import finish
@@ -57,20 +55,6 @@ def student_job(recipe: Recipe, settings: TrainSettings) -> TrainingJob:
         weights = weights_file(TEACHER)
         teacher = (load_detector(load_resolved(recipe_file(TEACHER)), weights), weights)
     return TrainingJob(recipe, DatasetRecord.read(DATASET_RECORD), DATASET, settings, teacher)
-
-
-def check_accepted() -> None:
-    """Hold the teacher that is here against the one that passed its evaluation.
-
-    Raises:
-        CheckpointError: it is another one, or one of the two is missing.
-    """
-    weights, accepted = weights_file(TEACHER), accepted_file(TEACHER)
-    found = sha256_of(weights) if weights.is_file() else None
-    if not accepted.is_file() or found != accepted.read_text(encoding="utf-8").strip():
-        raise CheckpointError(
-            f"{weights}: not the teacher that {accepted} names; run `dvc repro evaluate_teacher` to accept this one"
-        )
 
 
 def _deliver(job: TrainingJob) -> None:

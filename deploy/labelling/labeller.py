@@ -10,7 +10,7 @@ from deploy.graph.pytorch_backend import pytorch_detector
 from deploy.labelling.other_artefact import open_other
 from deploy.labelling.views import MirroringDetector
 from deploy.runtime.detector import Detector
-from pipeline.checkpoints import load_detector
+from pipeline.checkpoints import check_accepted, load_detector
 from pipeline.compute import choose_device, use_own_cores
 from pipeline.deploy_settings import ExportSettings
 from pipeline.errors import CheckpointError
@@ -31,7 +31,7 @@ def opened_labeller(params: Params, dataset: DatasetRecord) -> Iterator[tuple[De
         dataset: the prepared data set.
 
     Raises:
-        CheckpointError: the artefact is missing, or another one than its hash says.
+        CheckpointError: the artefact is missing or another one than its hash says, or the teacher was not accepted.
         ArtefactError: it is none of this project's, or of another form than ``label.by`` says.
     """
     use_own_cores()
@@ -50,6 +50,7 @@ def _opened(params: Params, dataset: DatasetRecord) -> tuple[Detector, str]:
         if isinstance(settings.by, OtherArtefact):
             return open_other(settings.by, dataset.classes, settings.least_score, settings.batch_size), digest
         return load(settings.by.artefact, batch_size=settings.batch_size), digest
+    check_accepted()
     recipe, weights = load_resolved(recipe_file(TEACHER)), weights_file(TEACHER)
     stock = load_detector(recipe, weights).to(choose_device(params.train.device))
     digest = sha256_of(weights)

@@ -50,7 +50,8 @@ def label_pictures(params: Params, dataset_dir: Path, sources: Sequence[SplitRec
         on_val = detect_split(detector, val, root, ids, "label val", detector.batch_size)
         found = detect_split(detector, pictures, dataset_dir, ids, "label", detector.batch_size)
     thresholds = class_thresholds(val, on_val)
-    found = found.taken(found.score >= settings.least_score)
+    # mmdet drops boxes under a pixel in training.
+    found = found.taken((found.score >= settings.least_score) & (found.box[:, 2:] >= 1).all(axis=1))
     sure = is_sure(found, thresholds)
     content = {
         "images": pictures.images,
@@ -82,11 +83,9 @@ def gather(dataset_dir: Path, sources: Sequence[SplitRecord]) -> Split:
 
 
 def _annotations(found: DetectionColumns, sure: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
-    # mmdet drops boxes under a pixel, here as in training.
     for place, (result, is_one) in enumerate(zip(found.results(), sure.tolist(), strict=True), start=1):
         width, height = result["bbox"][2:]
-        if min(width, height) >= 1:
-            yield {"id": place, **result, "area": width * height, "iscrowd": int(not is_one)}
+        yield {"id": place, **result, "area": width * height, "iscrowd": int(not is_one)}
 
 
 def _counted(

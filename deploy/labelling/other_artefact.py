@@ -1,8 +1,8 @@
 """An ONNX detector of another project: its input and outputs in the form that artefacts of this one have.
 
-Its NMS is to be inside of the file. What other exporters call their outputs is said by ``rows`` of the settings:
-``x1y1x2y2_score_class`` is one output ``[N, K, 6]`` (Ultralytics with ``nms=True``, YOLOv10, RT-DETR's exports), and
-``dets_labels`` two of them, ``[N, K, 5]`` and ``[N, K]`` (mmdeploy, PaddleDetection's conversions).
+Its NMS is to be inside of the file. The form of its outputs is said by ``rows`` of the settings:
+``x1y1x2y2_score_class`` is one output ``[N, K, 6]``, as Ultralytics documents it for ``nms=True``, and ``dets_labels``
+two of them, ``[N, K, 5]`` and ``[N, K]``, as mmdeploy does. Tests have files of these forms; none of those projects'.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from deploy.runtime.artefact import LETTERBOX, ArtefactSpec
-from deploy.runtime.backends import RawDetections
+from deploy.runtime.backends import RawDetections, running
 from deploy.runtime.detector import Detector
 from deploy.runtime.errors import ArtefactError
 from deploy.runtime.resources import usable_cores
@@ -39,7 +39,7 @@ def open_other(settings: OtherArtefact, wanted: Sequence[str], least_score: floa
             f"{settings.artefact}: label.by.classes are {settings.classes}, and the data set's {[*wanted]}: it would "
             "label nothing; give the file's classes in its order, called as in the data set"
         )
-    backend = OtherBackend(settings, [*wanted], least_score)
+    backend = OtherBackend(settings, wanted, least_score)
     height, width = settings.input_size
     spec = ArtefactSpec(
         model=settings.artefact.stem,
@@ -60,14 +60,14 @@ def open_other(settings: OtherArtefact, wanted: Sequence[str], least_score: floa
         weights_sha256=settings.sha256,
         dataset="none",
     )
-    return Detector(spec, backend, backend.images_at_once or batch_size, source=str(settings.artefact))
+    return Detector(spec, backend, 1 if backend.takes_one else batch_size, source=str(settings.artefact))
 
 
 class OtherBackend:
     """Runs it under ONNX Runtime, on the CPU.
 
     Attributes:
-        images_at_once: how many images the file takes, none where it takes any number.
+        takes_one: whether the file takes one image at a time, and not any number.
     """
 
     name, device, precision = "onnxruntime", "cpu", "fp32"
@@ -76,14 +76,15 @@ class OtherBackend:
     def __init__(self, settings: OtherArtefact, wanted: Sequence[str], least_score: float) -> None:
         options = onnxruntime.SessionOptions()
         self.threads = options.intra_op_num_threads = usable_cores()
+        self._settings, self._least = settings, least_score
         try:
             self._session = onnxruntime.InferenceSession(
                 str(settings.artefact), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime has no class of its own for all that a file may be
             raise ArtefactError(f"{settings.artefact}: cannot be opened by ONNX Runtime: {error}") from error
-        self._settings, self._least = settings, least_score
-        self._input = self._checked_input()
+        self._check_input()
+        self.takes_one = self._session.get_inputs()[0].shape[0] == 1
         # By the file's class the data set's, or -1.
         places = {name: place for place, name in enumerate(wanted)}
         self._class = np.array([places.get(name, -1) for name in settings.classes], np.int64)
@@ -93,7 +94,9 @@ class OtherBackend:
         del sizes
         mean, std = (np.array(value, np.float32) for value in (self._settings.mean, self._settings.std))
         normalised = ((images.astype(np.float32) - mean) / std).transpose(0, 3, 1, 2)
-        outputs = self._session.run(None, {self._input: np.ascontiguousarray(normalised)})
+        name = self._session.get_inputs()[0].name
+        with running(self.name, str(self._settings.artefact)):
+            outputs = self._session.run(None, {name: np.ascontiguousarray(normalised)})
         boxes, scores, labels = self._columns(outputs)
         # Rows that fill up have any class, and the score 0.
         counted = (scores >= self._least) & (scores > 0)
@@ -108,21 +111,19 @@ class OtherBackend:
     def close(self) -> None:
         """Nothing is held that is not given back by itself."""
 
-    def _checked_input(self) -> str:
+    def _check_input(self) -> None:
         inputs = self._session.get_inputs()
-        wanted = [None, 3, *self._settings.input_size]
-        shape = inputs[0].shape
+        shape, wanted = inputs[0].shape, [1, 3, *self._settings.input_size]
+        # What is open is no number.
         fits = len(shape) == 4 and all(
-            not isinstance(found, int) or needed in (None, found) for found, needed in zip(shape, wanted, strict=True)
+            not isinstance(found, int) or found == needed for found, needed in zip(shape, wanted, strict=True)
         )
         if len(inputs) != 1 or inputs[0].type != "tensor(float)" or not fits:
             found = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
             raise ArtefactError(
-                f"{self._settings.artefact}: takes {found}; one input of float32 [N, 3, height, width] of "
-                f"label.by.input_size {[*self._settings.input_size]} is needed"
+                f"{self._settings.artefact}: takes {found}; one input of float32 [N, 3, height, width] is needed, of "
+                f"label.by.input_size {[*self._settings.input_size]}, with N open or 1"
             )
-        self.images_at_once = shape[0] if isinstance(shape[0], int) else None
-        return str(inputs[0].name)
 
     def _columns(
         self, outputs: Sequence[NDArray[np.float32]]

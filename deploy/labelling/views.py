@@ -1,7 +1,7 @@
 """A detector that sees each picture mirrored too."""
 
-from collections.abc import Sequence
 from dataclasses import replace
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -24,10 +24,11 @@ class MirroringDetector(Detector):
         super().__init__(detector.spec, detector.backend, detector.batch_size, detector.colors)
         self._nms_iou = nms_iou
 
-    def timed(self, images: Sequence[Image]) -> tuple[list[Detections], PhaseTimes]:
-        """As :meth:`Detector.timed`; the times are those of the mirror images."""
-        found, _ = super().timed(images)
-        others, times = super().timed([np.ascontiguousarray(image[:, ::-1]) for image in images])
+    def _run(self, images: list[Image], start: float) -> tuple[list[Detections], PhaseTimes]:
+        """As the other one's; the times are those of the mirror images."""
+        found, _ = super()._run(images, start)
+        mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in images]
+        others, times = super()._run(mirrored, perf_counter())
         back = (mirror(other, image.shape[1]) for other, image in zip(others, images, strict=True))
         return [merged(one, other, self._nms_iou) for one, other in zip(found, back, strict=True)], times
 

@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.checkpoints import check_accepted
 from pipeline.errors import CheckpointError, SettingsError
 from pipeline.layout import TEACHER, accepted_file, weights_file
 from pipeline.settings import PARAMS_FILE, load_params
 from pipeline.storage import sha256_of, write_atomic
-from pipeline.student import check_accepted, distil_student, train_twin
+from pipeline.student import distil_student, train_twin
 
 PARAMS = load_params(PARAMS_FILE)
 

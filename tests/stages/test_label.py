@@ -9,10 +9,10 @@ import yaml
 from pipeline.checkpoints import save_weights
 from pipeline.errors import PipelineError
 from pipeline.label_records import LabelRecord
-from pipeline.layout import LABELS, LABELS_RECORD, PSEUDO_LABELS, TEACHER, weights_file
+from pipeline.layout import LABELS, LABELS_RECORD, PSEUDO_LABELS, TEACHER, accepted_file, weights_file
 from pipeline.recipe_records import RecipeOrigin
 from pipeline.recipes import ResolvedRecipe, build_detector, load_resolved, write_resolved
-from pipeline.storage import sha256_of
+from pipeline.storage import sha256_of, write_atomic
 from stages.label import main
 from tests.deploy.tiny import CATEGORY_IDS, write_dataset
 from tests.pipeline.minimal_recipe import CONFIG
@@ -55,6 +55,9 @@ def test_the_teacher_labels_the_pictures_of_train_if_asked(project: Path) -> Non
     write_resolved(recipe, ResolvedRecipe(content, RecipeOrigin(path="teacher.py", published={})))
     save_weights(weights_file(TEACHER), build_detector(load_resolved(recipe)).state_dict(), {})
     write_params(labelled=True, least_score=0.0, flip=True)
+    with pytest.raises(SystemExit):  # before its evaluation
+        main([])
+    write_atomic(accepted_file(TEACHER), sha256_of(weights_file(TEACHER)) + "\n")
     main([])
     record = LabelRecord.read(LABELS_RECORD)
     assert (record.by, record.images, record.flip) == (TEACHER, 2, True)

@@ -57,8 +57,8 @@ CLASSES = ["person", "crown", "blob"]
 WANTED = ["crown", "blob"]
 
 
-def written(folder: Path, rows: str = "x1y1x2y2_score_class") -> Path:
-    model = onnx.parser.parse_model(FORMS[rows])
+def written(folder: Path, rows: str = "x1y1x2y2_score_class", batch: str = "N") -> Path:
+    model = onnx.parser.parse_model(FORMS[rows].replace("float[N", f"float[{batch}"))
     onnx.checker.check_model(model, full_check=True)
     target = folder / "other.onnx"
     onnx.save(model, target)
@@ -84,6 +84,15 @@ def test_boxes_come_back_in_the_pictures_pixels_and_the_data_sets_classes(
     assert found[0].scores.tolist() == pytest.approx([20 * 30 / (64 * 96)], abs=0.02)
 
 
+def test_a_file_for_one_image_gets_one_at_a_time_and_one_for_four_is_refused(
+    tmp_path: Path, red_box: Callable[..., np.ndarray]
+) -> None:
+    with open_other(settings(written(tmp_path, batch="1")), WANTED, 0.05, 8) as detector:
+        assert [len(found) for found in detector([red_box(64, 96, (10, 10, 40, 30))] * 3)] == [1, 1, 1]
+    with pytest.raises(ArtefactError, match="with N open or 1"):
+        open_other(settings(written(tmp_path, batch="4")), WANTED, 0.05, 8)
+
+
 def test_boxes_of_other_classes_and_of_little_score_are_dropped(
     tmp_path: Path, red_box: Callable[..., np.ndarray]
 ) -> None:
@@ -99,7 +108,7 @@ def test_boxes_of_other_classes_and_of_little_score_are_dropped(
     ("changes", "said"),
     [
         ({"classes": ["person", "car", "dog"]}, "it would label nothing; give the file's classes"),
-        ({"input_size": [64, 48]}, r"label.by.input_size \[64, 48\] is needed"),
+        ({"input_size": [64, 48]}, r"is needed, of label.by.input_size \[64, 48\], with N open or 1"),
         ({"classes": ["blob", "crown"]}, "gives the class 2, and label.by.classes has 2; list all"),
         ({"rows": "dets_labels"}, r"its outputs are \[\[1, 2, 6\]\]; label.by.rows 'dets_labels' needs \[N, K, 5\]"),
     ],

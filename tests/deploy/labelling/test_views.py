@@ -41,6 +41,8 @@ def test_nothing_in_either_view_is_nothing() -> None:
 def test_both_views_of_a_picture_give_one_box(artefact: Path, red_box: Callable[..., np.ndarray]) -> None:
     with load(artefact) as detector:
         image = red_box(64, 96, (10, 10, 40, 30))
-        ((alone,), _), ((both,), _) = detector.timed([image]), MirroringDetector(detector, 0.6).timed([image])
+        alone, mirroring = detector(image), MirroringDetector(detector, 0.6)
+        both, ((timed,), _) = mirroring(image), mirroring.timed([image])
+    assert timed.boxes.tolist() == both.boxes.tolist()
     assert len(alone) == len(both) == 1
     np.testing.assert_allclose(both.boxes, alone.boxes, atol=2)
