@@ -218,6 +218,10 @@ class Params(Settings):
             raise ValueError("twins and students: both are empty; list a recipe in one of them")
         if "teacher" in trained:
             raise ValueError("students.teacher: the name 'teacher' is taken by the teacher itself, choose another")
+        if alone := sorted(name for name, twin in self.twins.items() if twin.unlabelled is not None):
+            raise ValueError(
+                f"twins.{alone[0]}.unlabelled: a twin waits for no teacher, which labels them; list it in students"
+            )
         if twice := sorted({*self.twins} & {*self.students}):
             raise ValueError(f"twins and students: both have {', '.join(twice)}; a name means one model")
         known = {"teacher", *trained}

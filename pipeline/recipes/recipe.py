@@ -91,7 +91,7 @@ def load_resolved(path: Path) -> Recipe:
 def method_name(config: Mapping[str, Any]) -> str:
     """The distillation methods of a recipe joined by ``+``, pseudo-labels among them, or ``none``."""
     methods = [method["type"] for method in config.get("distillation", {}).get("methods", [])]
-    return "+".join([*methods, *(["PseudoLabels"] if pseudo_label_ratio(config) else [])]) or "none"
+    return "+".join([*methods, *(["pseudo-labels"] if pseudo_label_ratio(config) else [])]) or "none"
 
 
 def pseudo_label_ratio(config: Mapping[str, Any]) -> float | None:

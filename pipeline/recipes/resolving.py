@@ -19,7 +19,7 @@ from pipeline.recipes.consistency import check_whole
 from pipeline.recipes.honoured import KEPT, REQUIRED, check_honoured, check_initialised, check_option
 from pipeline.recipes.load_from import init_of
 from pipeline.recipes.plain_settings import UNCHANGED, PlainSettings, apply_plain
-from pipeline.recipes.recipe import Recipe, load_resolved, method_name
+from pipeline.recipes.recipe import Recipe, load_resolved, method_name, pseudo_label_ratio
 from pipeline.recipes.registered import check_types
 from pipeline.recipes.shape import check_shape, reason
 from pipeline.recipes.tuples import encode
@@ -143,16 +143,17 @@ def resolve_all(
     """
     entries = {TEACHER: (params.teacher.config, params.teacher.options, plain_settings(params, TEACHER))}
     for name, student in params.trained.items():
-        if student.unlabelled is not None and dataset.unlabelled is None and not params.label.labelled:
-            raise RecipeError(
-                f"params.yaml: students.{name}.unlabelled is {student.unlabelled:g}, and there are no pictures without "
-                "boxes; name a folder of them as data.unlabelled, or set data.labelled_share below 1"
-            )
         entries[name] = (student.recipe, student.options, plain_settings(params, name))
     resolved = {name: resolve(path, dataset, options, plain) for name, (path, options, plain) in entries.items()}
     for name, (path, *_) in entries.items():
         config = resolved[name].content["config"]
         check_whole(config, path, dataset.splits["train"].images)
+        ratio = pseudo_label_ratio(config)
+        if ratio is not None and dataset.unlabelled is None and not params.label.labelled:
+            raise RecipeError(
+                f"{path}: {name} is to learn from {ratio:g} pictures without boxes for each labelled one, and there "
+                "are none; name a folder of them as data.unlabelled in params.yaml, or set data.labelled_share below 1"
+            )
         if name != TEACHER:  # which may be fetched whole; where it is trained, the training checks
             check_initialised(config, path)
             _check_section(name, resolved[name], "students" if name in params.students else "twins")

@@ -48,12 +48,12 @@ class DrawnDataset:
     @property
     def labelled(self) -> int:
         """How many pictures have boxes that people drew, of a data set with pseudo-labels."""
-        return int(_copied(self._dataset)[1].labelled)
+        return int(_reading(self._dataset).labelled)
 
     @property
     def repeats(self) -> int:
         """How many times an epoch has each picture."""
-        return len(self._dataset) // len(_copied(self._dataset)[1])
+        return len(self._dataset) // len(_reading(self._dataset))
 
     def full_init(self) -> None:
         """Read the annotations, once for all processes that load images."""
@@ -89,6 +89,13 @@ class _SeededImages:
     def __getitem__(self, draw: Draw) -> Any:
         with seeded(*self._key, draw.number):
             return self._dataset[int(draw)]
+
+
+def _reading(dataset: Any) -> Any:
+    """The data set that reads files, of one that may be around it."""
+    while isinstance(dataset, _AROUND):
+        dataset = dataset.dataset
+    return dataset
 
 
 def _copied(dataset: Any) -> tuple[Any, Any]:

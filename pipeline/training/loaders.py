@@ -25,6 +25,8 @@ from pipeline.training.draws import STREAMS, NumberedBatches
 from pipeline.training.mixture import EndlessMixtureSampler, MixtureSampler
 from pipeline.training.pseudo_labelled import PseudoLabelledCoco
 
+_MIXED = {"InfiniteSampler": EndlessMixtureSampler, "DefaultSampler": MixtureSampler}
+"""What takes a sampler's place where pictures without boxes are mixed in."""
 _MOST_WORKERS = 8
 """Where nobody says how many: more than these wait for the disk or for the model, not for a core."""
 
@@ -107,8 +109,14 @@ def _mix_in(loader: ConfigDict, ratio: float, dataset_dir: Path) -> None:
     """Let pictures with pseudo-labels take turns with the loader's own.
 
     Raises:
-        RecipeError: the recipe takes a part of the pictures alone.
+        RecipeError: the recipe takes a part of the pictures alone, or draws them in an order of its own.
     """
+    kind = type_of(loader.sampler)
+    if kind not in _MIXED or not loader.sampler.get("shuffle", True):
+        raise RecipeError(
+            f"train_dataloader.sampler is {dict(loader.sampler)}, and pictures without boxes take turns with those of "
+            f"{' or '.join(_MIXED)} with shuffle=True alone; set it so, or leave `unlabelled` out"
+        )
     if "indices" in innermost(loader.dataset):
         raise RecipeError(
             "train_dataloader.dataset.indices takes a part of the pictures, which those without boxes would be counted "
@@ -118,8 +126,7 @@ def _mix_in(loader: ConfigDict, ratio: float, dataset_dir: Path) -> None:
     loader.dataset = ConfigDict(
         with_innermost(loader.dataset, lambda reading: {**reading, **second, "type": PseudoLabelledCoco})
     )
-    endless = type_of(loader.sampler) == "InfiniteSampler"
-    loader.sampler = {"type": EndlessMixtureSampler if endless else MixtureSampler, "ratio": ratio}
+    loader.sampler = {"type": _MIXED[kind], "ratio": ratio}
 
 
 def dataset_config(

@@ -186,6 +186,8 @@ def test_models_and_students_must_fit_together() -> None:
         parse_params(with_value("students", {}))
     with pytest.raises(SettingsError, match="twins and students: both have twin"):
         parse_params(with_value("twins.twin", {"recipe": "x.py"}))
+    with pytest.raises(SettingsError, match=r"twins\.alone\.unlabelled: a twin waits for no teacher"):
+        parse_params(with_value("twins.alone", {"recipe": "x.py", "unlabelled": 1.0}))
 
 
 def test_the_checkpoint_of_the_chosen_data_set() -> None:

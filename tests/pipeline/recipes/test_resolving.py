@@ -277,6 +277,21 @@ def test_a_recipe_in_the_wrong_section_is_told_the_right_one(
     assert not (tmp_path / "out").exists()
 
 
+def test_pictures_without_boxes_that_are_not_there_are_told_before_anything_is_trained(
+    dataset: DatasetRecord, tmp_path: Path
+) -> None:
+    content: dict[str, Any] = {"data": {}, "teacher": {"config": TEACHER}}
+    content |= {"students": {"one": {"recipe": TWIN, "unlabelled": 2.0}}}
+    content |= {"export": {"models": ["one"]}, "benchmark": {"backends": ["onnxruntime"]}}
+    with pytest.raises(RecipeError, match=r"one is to learn from 2 pictures without boxes .* and there are none"):
+        resolve_all(Params.model_validate(content), dataset, tmp_path / "out", lambda _: None)
+    some = dataset.model_copy(update={"unlabelled": dataset.splits["train"]})
+    for there, labelled in ((some, False), (dataset, True)):
+        params = Params.model_validate(content | {"label": {"labelled": labelled}})
+        resolve_all(params, there, tmp_path / "out", lambda _: None)
+        assert load_resolved(tmp_path / "out/one.json").method == "pseudo-labels"
+
+
 ODD = {
     "input_size = 256": r"input_size: .*\(got 256\)",
     "input_size = (256, -1)": r"input_size\.1: .*greater than 0",

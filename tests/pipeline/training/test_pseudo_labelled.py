@@ -67,6 +67,16 @@ def test_a_part_of_the_pictures_is_refused(
         train_loader(recipe, *squares, settings)
 
 
+@pytest.mark.parametrize("sampler", [{"type": "ClassAwareSampler"}, {"type": "DefaultSampler", "shuffle": False}])
+def test_an_order_of_the_recipes_own_is_refused(
+    labels: None, make_recipe: RecipeMaker, squares: Squares, settings: TrainSettings, sampler: dict[str, object]
+) -> None:
+    recipe = make_recipe("student", unlabelled=1.0)
+    recipe.config.train_dataloader.sampler = sampler
+    with pytest.raises(RecipeError, match="InfiniteSampler or DefaultSampler with shuffle=True alone"):
+        train_loader(recipe, *squares, settings)
+
+
 def test_the_student_learns_from_both_without_a_teacher(
     labels: None,
     make_recipe: RecipeMaker,
@@ -76,11 +86,11 @@ def test_the_student_learns_from_both_without_a_teacher(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = make_recipe("student", unlabelled=1.0)
-    assert (recipe.method, recipe.has_methods) == ("PseudoLabels", False)
+    assert (recipe.method, recipe.has_methods) == ("pseudo-labels", False)
     monkeypatch.chdir(tmp_path)
     record = train(TrainingJob(recipe, *squares, settings), tmp_path / "weights.safetensors")
     assert record is not None
-    assert record.method == "PseudoLabels"
+    assert record.method == "pseudo-labels"
     assert record.pseudo_labels == UsedLabels(ratio=1.0, labels=LABELS)
     assert all(point.losses["loss"] > 0 for point in record.points)
 
