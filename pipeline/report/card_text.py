@@ -11,6 +11,7 @@ from pipeline.report.collect import Rung
 from pipeline.report.comparison import gain
 from pipeline.report.names import precision_title, run_title
 from pipeline.report.tables import Row, Table, listing, number, row, text
+from pipeline.report.trainings import labelled_by
 
 _ONE_SEED = (
     "The intervals cover the choice of the pictures that were measured on. Each model was trained once: what another "
@@ -117,11 +118,15 @@ def what_it_is(card: Card) -> str:
     teacher, baseline, model = card.results.teacher, card.results.baseline, card.model
     if not card.methods:
         return "A small detector that was trained without a teacher: what distilled ones are compared with."
-    methods = " and ".join(card.methods)
     sentence = (
-        f"A small detector, distilled by {methods} from a teacher ({_path(teacher.evaluation.recipe)}, "
-        f"{formats.points(teacher.ap)} AP)."
+        f"A small detector, distilled by {' and '.join(card.methods)} from a teacher "
+        f"({_path(teacher.evaluation.recipe)}, {formats.points(teacher.ap)} AP)."
     )
+    if model.training and (used := model.training.pseudo_labels):
+        sentence += (
+            f" It learned from {formats.count(used.labels.images)} pictures without boxes too, "
+            f"labelled by {labelled_by(used.labels)}."
+        )
     difference = gain(model, baseline)
     if baseline is None or difference is None:
         return f"{sentence} No twin was trained, so what distillation adds is not known."

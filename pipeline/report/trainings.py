@@ -46,15 +46,16 @@ def pseudo_label_definition(results: Results) -> dict[str, str]:
     return {
         "Pseudo-labels": (
             f"{', '.join(name for name, _ in told)} learned from {formats.count(label.images)} pictures without boxes "
-            f"too, labelled by {_by(label)}. So many of them came for each labelled picture, in as many iterations as "
-            f"without: {mixed}. What was found is a box from the score on that has the best F1 for its class on val "
-            f"({_thresholds(label)}). A box counts its score in the student’s own losses; what lies in one of less, "
-            f"down to {formats.small(label.least_score)}, counts nothing."
+            f"too, labelled by {labelled_by(label)}. So many of them came for each labelled picture, in as many "
+            f"iterations as without: {mixed}. What was found is a box from the score on that has the best F1 for its "
+            f"class on val ({_thresholds(label)}). A box counts its score in the student’s own losses; what lies in "
+            f"one of less, down to {formats.small(label.least_score)}, counts nothing."
         )
     }
 
 
-def _by(label: LabelRecord) -> str:
+def labelled_by(label: LabelRecord) -> str:
+    """What gave pictures without boxes some, for within a sentence."""
     name = "the teacher" if label.by == TEACHER else label.by
     return f"{name}, which saw each mirrored too" if label.flip else f"{name}"
 

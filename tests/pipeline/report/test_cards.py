@@ -16,12 +16,13 @@ from markdown_it import MarkdownIt
 
 from pipeline.deploy_records import CardRecord
 from pipeline.errors import PipelineError
+from pipeline.label_records import LabelRecord
 from pipeline.report.card_metadata import metadata
 from pipeline.report.card_page import render_card, snippet, write_cards
 from pipeline.report.card_text import limits, made_table, rung_table
 from pipeline.report.cards import Card, cards
 from pipeline.report.collect import Results
-from pipeline.training_records import InitRecord
+from pipeline.training_records import InitRecord, UsedLabels
 from tests.pipeline.report.test_shipping import with_rungs
 from tests.pipeline.report.variants import chosen_anew
 
@@ -98,6 +99,16 @@ def test_a_twin_is_said_to_be_one(results: Results) -> None:
     page, card = render_card(card_of(results, "twin")), card_of(results, "twin")
     assert "trained without a teacher" in page
     assert "knowledge-distillation" not in metadata(card)["tags"]
+
+
+def test_pictures_without_boxes_are_told(results: Results) -> None:
+    labels = LabelRecord(by="yolo.onnx", images=1080)
+    record = results.students[0].training
+    assert record is not None
+    used = record.model_copy(update={"pseudo_labels": UsedLabels(ratio=1.0, labels=labels)})
+    page = plain(render_card(card_of(with_model(results, training=used))))
+    assert "It learned from 1,080 pictures without boxes too, labelled by yolo.onnx." in page
+    assert "pictures without boxes" not in plain(render_card(card_of(results)))
 
 
 def test_licences_of_data_and_weights_are_stated_or_said_not_to_be(results: Results) -> None:
