@@ -6,7 +6,8 @@ matter which head computes them: what a loss sends back to a prediction is multi
 the prediction is made at. For losses that are sums over places this is the weighted sum; what they are divided by stays
 as it is.
 
-Weights by score: Xu et al., Soft Teacher (arXiv 2106.09018), section 3.2, and Li et al., PseCo (arXiv 2203.16317).
+Soft Teacher (Xu et al., arXiv 2106.09018, section 3.2) weighs what is background by how sure the teacher is of it; the
+weights of boxes by their scores, and of 0 for uncertain ones, are this project's own and simpler.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,7 +39,7 @@ def decode_labels(samples: Iterable[Any], classes: int) -> None:
             instances.labels = instances.labels % classes
 
 
-def weight_losses(outputs: Sequence[Sequence[Tensor]], samples: Sequence[Any], strides: Sequence[Any]) -> Any:
+def weight_losses(outputs: list[list[Tensor]], samples: Sequence[Any], strides: Sequence[Any]) -> list[list[Tensor]]:
     """A dense head's outputs, of which its losses learn by the weights of places (:func:`place_weights`).
 
     Args:

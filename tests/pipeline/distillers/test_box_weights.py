@@ -5,17 +5,19 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from pipeline.detectors.box_weights import coded_label
 from pipeline.distillers import Distiller, build_methods
+from tests.deformable_detectors import deformable_detector
 from tests.pipeline.distillers.faster_rcnn import make_faster
 from tests.stock_heads import TOWERED
 
 CLASSES = 3
 EVERYWHERE = [[-1e4, -1e4, 1e4, 1e4]]
-FASTER_RCNN = "Faster R-CNN"
+FASTER_RCNN, TOOD = "Faster R-CNN", "TOOD"
 
 
 def coded(batch: dict[str, Any], weight: float, uncertain: list[list[float]]) -> dict[str, Any]:
@@ -41,10 +43,13 @@ def gradients(distiller: Distiller, batch: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def made(family: str, make_detector: Any, width: int = 32) -> Any:
+    if family == TOOD:
+        MessageHub.get_current_instance().update_info("epoch", 0)
+        return deformable_detector("tood")
     return make_faster() if family == FASTER_RCNN else make_detector(family, width=width)
 
 
-@pytest.mark.parametrize("family", [*TOWERED, FASTER_RCNN])
+@pytest.mark.parametrize("family", [*TOWERED, TOOD, FASTER_RCNN])
 def test_boxes_of_full_weight_teach_as_ever_and_what_is_uncertain_teaches_nothing(
     make_detector: Any, batch: dict[str, Any], family: str
 ) -> None:
